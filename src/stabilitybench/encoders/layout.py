@@ -1,0 +1,126 @@
+"""The architecture map: which tensor of an encoder is embedding, layer k, pooler or head.
+
+A *place* is one of ``"embeddings"``, ``"layer.0"`` ... ``"layer.<depth-1>"``, ``"pooler"`` and ``"head"``; every
+tensor of a supported classifier belongs to exactly one.  ALBERT shares one set of tensors among all its layers:
+its place is ``"layer.shared"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from stabilitybench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Names of the parts of one family, as its `transformers` classifier spells them (tensors and dropouts)."""
+
+    embeddings: tuple[str, ...]
+    layers: str
+    pooler: str | None
+    head: tuple[str, ...]
+    depth_key: str = "num_hidden_layers"
+    shared_layers: bool = False
+    segments: bool = False  # reads token_type_ids
+    positions_after_padding: bool = False  # the first token has position pad_token_id + 1
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "bert": Architecture(
+        ("bert.embeddings.",), "bert.encoder.layer.", "bert.pooler.", ("classifier.", "dropout."), segments=True
+    ),
+    "roberta": Architecture(
+        ("roberta.embeddings.",), "roberta.encoder.layer.", None, ("classifier.",), positions_after_padding=True
+    ),
+    "electra": Architecture(
+        ("electra.embeddings.", "electra.embeddings_project."), "electra.encoder.layer.", None, ("classifier.",),
+        segments=True,
+    ),
+    "distilbert": Architecture(
+        ("distilbert.embeddings.",), "distilbert.transformer.layer.", None,
+        ("pre_classifier.", "classifier.", "dropout."),
+        depth_key="n_layers",
+    ),
+    "albert": Architecture(
+        ("albert.embeddings.", "albert.encoder.embedding_hidden_mapping_in."), "albert.encoder.albert_layer_groups.",
+        "albert.pooler.", ("classifier.", "dropout."), shared_layers=True, segments=True,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The architecture map of one encoder.
+
+    >>> layout = Layout("bert", depth=4)
+    >>> layout.place("bert.encoder.layer.3.output.dense.weight"), layout.place("classifier.bias")
+    ('layer.3', 'head')
+    >>> layout.top(2)
+    ('layer.2', 'layer.3')
+    """
+
+    architecture: str
+    depth: int
+    initializer_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            raise UserError(
+                f'architecture "{self.architecture}" is not supported: must be one of {", ".join(ARCHITECTURES)}'
+            )
+
+    @property
+    def parts(self) -> Architecture:
+        """Names of the parts of this family."""
+        return ARCHITECTURES[self.architecture]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Places of the layers, bottom first."""
+        if self.parts.shared_layers:
+            return ("layer.shared",)
+        return tuple(f"layer.{k}" for k in range(self.depth))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every place, bottom first."""
+        pooler = () if self.parts.pooler is None else ("pooler",)
+        return ("embeddings", *self.layers, *pooler, "head")
+
+    def top(self, count: int) -> tuple[str, ...]:
+        """Places of the `count` layers nearest to the head."""
+        return self.layers[len(self.layers) - count :] if count else ()
+
+    def bottom(self, count: int) -> tuple[str, ...]:
+        """Places of the `count` layers nearest to the embeddings."""
+        return self.layers[:count]
+
+    def place(self, name: str) -> str:
+        """Return the place of the tensor or module called `name`."""
+        parts, dotted = self.parts, name + "."
+        if dotted.startswith(parts.layers):
+            return "layer.shared" if parts.shared_layers else f"layer.{dotted[len(parts.layers) :].split('.')[0]}"
+        if dotted.startswith(parts.embeddings):
+            return "embeddings"
+        if parts.pooler is not None and dotted.startswith(parts.pooler):
+            return "pooler"
+        if dotted.startswith(parts.head):
+            return "head"
+        raise UserError(f'tensor "{name}" has no place in the architecture map of "{self.architecture}"')
+
+    def names_in(self, names: Iterable[str], places: Iterable[str]) -> tuple[str, ...]:
+        """Return those of `names` that lie in one of `places`."""
+        wanted = set(places)
+        return tuple(name for name in names if self.place(name) in wanted)
+
+
+def is_bias(name: str) -> bool:
+    """Tell whether a tensor is a bias."""
+    return name.endswith("bias")
+
+
+def is_norm(name: str) -> bool:
+    """Tell whether a tensor belongs to a layer norm (``LayerNorm``, ``sa_layer_norm``, ...)."""
+    return "norm" in name.rsplit(".", 2)[-2].lower() if "." in name else False

@@ -1,0 +1,260 @@
+"""Encoders: a hub id, a local directory or an embedded ``pocket/...``, all through the same code.
+
+Weights are read from ``safetensors`` files alone, remote code is never run, and the hub is asked only for the
+files an encoder needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stabilitybench.encoders.layout import ARCHITECTURES, Layout
+from stabilitybench.errors import UserError, suggest
+from stabilitybench.recipe import PUBLISHED_RATE
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedTokenizerBase
+
+POCKET = Path(__file__).parent / "pocket"
+#: What is fetched from a hub repository; weights in other formats are left there.
+FILES = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "model.safetensors", "model-*.safetensors",
+    "model.safetensors.index.json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A classifier as a pure function: its modules without weights, and its pretrained tensors beside them.
+
+    module : lives on the "meta" device.  pretrained : tensors of the checkpoint, float32, by Hugging Face name.
+    fresh : shapes of the tensors that the checkpoint lacks (head, sometimes the pooler) and every run must draw.
+    buffers : constants such as position ids.
+    """
+
+    module: nn.Module
+    pretrained: dict[str, Tensor]
+    fresh: dict[str, tuple[int, ...]]
+    buffers: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pretrained encoder on disk.
+
+    folder : holds config, tokenizer and safetensors.  revision : resolved commit, for hub encoders.
+    max_length : tokens it can read.  learning_rate : peak rate taken when a recipe names none.
+    """
+
+    name: str
+    folder: Path
+    layout: Layout
+    max_length: int
+    learning_rate: float
+    revision: str | None = None
+    config: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of configuration, tokenizer and weights."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.iterdir()):
+            if path.is_file() and any(path.match(pattern) for pattern in FILES):
+                digest.update(path.name.encode() + b"\0")
+                digest.update(_file_digest(path, path.stat().st_size, path.stat().st_mtime_ns))
+        return digest.hexdigest()
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Load the tokenizer (never from remote code)."""
+        from transformers import AutoTokenizer
+
+        with quiet():
+            try:
+                return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+            except Exception as error:
+                raise UserError(f'encoder "{self.name}": its tokenizer cannot be read: {_first_line(error)}') from None
+
+    def skeleton(self, outputs: int) -> Skeleton:
+        """Return the classifier with `outputs` outputs; loaded once per process and checkpoint."""
+        return _skeleton(self, outputs)
+
+
+def load_encoder(name: str, revision: str | None = None) -> Encoder:
+    """Find the encoder called `name`: ``pocket/...``, an existing directory, or a hub id.
+
+    Raises UserError when it is unknown, unreachable, has no safetensors, or an unsupported architecture.
+
+    >>> load_encoder("pocket/bert-small").layout.depth
+    4
+    """
+    if name.startswith("pocket/"):
+        folder, commit = _pocket_folder(name), None
+    elif Path(name).expanduser().is_dir():
+        folder, commit = Path(name).expanduser().resolve(), None
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(f'encoder "{name}": there is no such directory')
+    else:
+        folder, commit = _download(name, revision)
+    return _describe(name, folder, commit)
+
+
+def pocket_encoders() -> dict[str, dict[str, Any]]:
+    """Return the card of every embedded encoder, by name."""
+    return {f"pocket/{p.parent.name}": json.loads(p.read_text("utf-8")) for p in sorted(POCKET.glob("*/card.json"))}
+
+
+def _pocket_folder(name: str) -> Path:
+    known = list(pocket_encoders())
+    if name not in known:
+        raise UserError(f'encoder "{name}" is unknown: must be one of {", ".join(known)}{suggest(name, known)}')
+    return POCKET / name.removeprefix("pocket/")
+
+
+def _download(name: str, revision: str | None) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        with quiet():
+            path = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+    except HFValidationError:
+        raise UserError(f'encoder "{name}": neither a directory nor a valid hub id') from None
+    except GatedRepoError:
+        raise UserError(f'encoder "{name}" is gated: accept its terms on the hub and log in first') from None
+    except RepositoryNotFoundError:
+        raise UserError(f'encoder "{name}": neither a directory nor a repository of the hub') from None
+    except RevisionNotFoundError:
+        raise UserError(f'encoder "{name}" has no revision "{revision}"') from None
+    except Exception as error:
+        if (
+            isinstance(error, OSError)
+            and error.errno is not None
+            and not isinstance(error, (ConnectionError, TimeoutError))
+        ):
+            raise
+        at = f' (revision "{revision}")' if revision else ""
+        raise UserError(
+            f'encoder "{name}"{at} is not in the local cache and the hub cannot be reached. '
+            "Download it where there is a network, or give a directory."
+        ) from None
+    return path, path.name
+
+
+def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        architecture = config.get("model_type")
+    except FileNotFoundError:
+        raise UserError(f'encoder "{name}": {folder} has no config.json') from None
+    except (ValueError, AttributeError):
+        raise UserError(f'encoder "{name}": its config.json is not a JSON object') from None
+    if architecture not in ARCHITECTURES:
+        raise UserError(f'encoder "{name}" is a "{architecture}" model: must be one of {", ".join(ARCHITECTURES)}')
+    if not list(folder.glob("model*.safetensors")):
+        raise UserError(f'encoder "{name}" has no safetensors weights; other formats are never loaded')
+    parts = ARCHITECTURES[architecture]
+    card_path = folder / "card.json"
+    card = json.loads(card_path.read_text("utf-8")) if folder.parent == POCKET and card_path.exists() else {}
+    try:
+        depth = int(config.get(parts.depth_key, config.get("num_hidden_layers", 12)))
+        positions = int(config.get("max_position_embeddings", 512))
+        if parts.positions_after_padding:
+            positions -= int(config.get("pad_token_id", 1)) + 1
+        spread = float(config.get("initializer_range", 0.02))
+    except (TypeError, ValueError):
+        raise UserError(f'encoder "{name}": its config.json has a size that is not a number') from None
+    return Encoder(
+        name=name,
+        folder=folder,
+        layout=Layout(architecture, depth, spread),
+        max_length=positions,
+        learning_rate=float(card.get("learning_rate", PUBLISHED_RATE)),
+        revision=commit,
+        config=config,
+    )
+
+
+@lru_cache(maxsize=2)
+def _skeleton(encoder: Encoder, outputs: int) -> Skeleton:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    # A new head draws from torch's global generator: give it a copy to spend, since every run draws its own anyway.
+    with quiet(), torch.random.fork_rng(devices=[]):
+        try:
+            module, info = AutoModelForSequenceClassification.from_pretrained(
+                encoder.folder,
+                num_labels=outputs,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+        except Exception as error:
+            raise UserError(f'encoder "{encoder.name}": its weights cannot be read: {_first_line(error)}') from None
+    layout = encoder.layout
+    absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
+    lost = [name for name in sorted(absent) if layout.place(name) not in ("pooler", "head")]
+    if lost:
+        raise UserError(
+            f'encoder "{encoder.name}": its weights lack {len(lost)} tensors of the encoder, such as "{lost[0]}"'
+        )
+    # The head is always new, even where a checkpoint carries one of the right size.
+    absent |= {name for name, _ in module.named_parameters() if layout.place(name) == "head"}
+    tensors = {name: p.detach().clone() for name, p in module.named_parameters()}
+    for name, tensor in tensors.items():
+        if name not in absent and not torch.isfinite(tensor).all():
+            raise UserError(f'encoder "{encoder.name}": tensor "{name}" holds values that are not finite')
+    return Skeleton(
+        pretrained={name: t for name, t in tensors.items() if name not in absent},
+        fresh={name: tuple(t.shape) for name, t in tensors.items() if name in absent},
+        buffers={name: b.detach().clone() for name, b in module.named_buffers()},
+        module=module.to("meta"),
+    )
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: Path, size: int, modified: int) -> bytes:
+    """Digest of a file; size and modification time are part of the cache key, so that an edit is seen."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the log lines and progress bars of transformers and the hub; put them back afterwards."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils import logging as log
+
+    level, bars, hub_bars = log.get_verbosity(), log.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    log.set_verbosity(50)
+    log.disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()  # type: ignore[no-untyped-call]
+        if hub_bars:
+            enable_progress_bars()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

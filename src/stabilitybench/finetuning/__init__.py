@@ -1,0 +1,6 @@
+"""Fine-tuning: one run from its inputs to its outcome."""
+
+from stabilitybench.finetuning.outcome import Evaluation, Outcome, Predictions
+from stabilitybench.finetuning.training import finetune, resolved
+
+__all__ = ["Evaluation", "Outcome", "Predictions", "finetune", "resolved"]

@@ -1,0 +1,170 @@
+"""Tokenised tasks and batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.errors import UserError
+from stabilitybench.finetuning.memory import Memory
+from stabilitybench.seeds import Seeds
+from stabilitybench.tasks.base import Split, Task
+
+DEFAULT_LENGTH = 128
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Rows of one forward pass, padded to the longest of them.
+
+    tokens, mask : (rows, tokens) int64.  segments : the same, or None where the encoder has none.
+    labels : (rows,).  first_row : number of the first row in its batch, which addresses dropout.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    segments: Tensor | None
+    labels: Tensor
+    first_row: int = 0
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def to(self, device: torch.device) -> TokenBatch:
+        """Return the batch on `device`."""
+        segments = None if self.segments is None else self.segments.to(device)
+        return TokenBatch(
+            self.tokens.to(device), self.mask.to(device), segments, self.labels.to(device), self.first_row
+        )
+
+    def parts(self, rows: int | None) -> Iterator[TokenBatch]:
+        """Cut the batch into micro-batches of at most `rows` rows."""
+        if rows is None or rows >= len(self):
+            yield self
+            return
+        for start in range(0, len(self), rows):
+            piece = slice(start, start + rows)
+            length = max(1, int(self.mask[piece].sum(1).max()))
+            yield TokenBatch(
+                self.tokens[piece, :length],
+                self.mask[piece, :length],
+                None if self.segments is None else self.segments[piece, :length],
+                self.labels[piece],
+                self.first_row + start,
+            )
+
+
+@dataclass(frozen=True)
+class TokenSplit:
+    """A split as tensors padded to its longest row; `truncated` counts the rows that were cut."""
+
+    tokens: Tensor
+    mask: Tensor
+    segments: Tensor | None
+    labels: Tensor
+    truncated: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def batch(self, rows: npt.NDArray[np.intp]) -> TokenBatch:
+        """Return the given rows, padded to the longest of them."""
+        index = torch.from_numpy(np.ascontiguousarray(rows))
+        mask = self.mask[index]
+        length = max(1, int(mask.sum(1).max()))
+        segments = None if self.segments is None else self.segments[index, :length]
+        return TokenBatch(self.tokens[index, :length], mask[:, :length], segments, self.labels[index])
+
+
+@dataclass(frozen=True)
+class TokenTask:
+    """The three splits of a task, tokenised for one encoder at one maximal length."""
+
+    train: TokenSplit
+    validation: TokenSplit
+    test: TokenSplit
+
+    def warnings(self, length: int) -> list[str]:
+        """Say which splits were truncated, one sentence each."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return [
+            f"{split.truncated} of {len(split)} {name} rows were longer than {length} tokens and were truncated"
+            for name, split in splits.items()
+            if split.truncated
+        ]
+
+
+def text_length(encoder: Encoder, max_length: int | None) -> int:
+    """Return the number of tokens read from a text: what the recipe says, within what the encoder can."""
+    if max_length is None:
+        return min(DEFAULT_LENGTH, encoder.max_length)
+    if max_length > encoder.max_length:
+        raise UserError(
+            f'recipe.max_length = {max_length}: encoder "{encoder.name}" reads at most {encoder.max_length} tokens'
+        )
+    return max_length
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(encoder: Encoder):  # type: ignore[no-untyped-def]
+    return encoder.tokenizer()
+
+
+_TOKENS = Memory[TokenTask](size=4)
+
+
+def tokenise(encoder: Encoder, task: Task, length: int) -> TokenTask:
+    """Tokenise every split of `task`, cutting longer texts at `length` tokens (the longer text of a pair first).
+
+    The result is kept, since the seeds of a study share it.
+    """
+    splits = (task.train, task.validation, task.test)
+    key = (encoder, task.fingerprint, length)
+    return _TOKENS.get(key, lambda: TokenTask(*(_tokenise(encoder, split, length, task) for split in splits)))
+
+
+def _tokenise(encoder: Encoder, split: Split, length: int, task: Task) -> TokenSplit:
+    tokenizer = _tokenizer(encoder)
+    pair = None if split.second is None else list(split.second)
+    whole = tokenizer(list(split.first), pair, verbose=False)["input_ids"]
+    cut = tokenizer(
+        list(split.first),
+        pair,
+        truncation=True,
+        max_length=length,
+        padding="longest",
+        return_tensors="pt",
+        return_token_type_ids=True,
+        return_attention_mask=True,
+    )
+    dtype = torch.int64 if task.kind == "classification" else torch.float32
+    return TokenSplit(
+        tokens=cut["input_ids"],
+        mask=cut["attention_mask"],
+        segments=cut["token_type_ids"] if encoder.layout.parts.segments else None,
+        labels=torch.as_tensor(np.asarray(split.labels), dtype=dtype),
+        truncated=sum(len(row) > length for row in whole),
+    )
+
+
+def order(n: int, batch_size: int, steps: int, seeds: Seeds) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield the rows of each optimizer step: a new permutation per epoch, the last batch of an epoch kept.
+
+    Each epoch has a generator of its own, so nothing else that is drawn can shift it.
+    """
+    done, epoch = 0, 0
+    while done < steps:
+        rows = seeds.generator("order", f"epoch {epoch}").permutation(n)
+        for start in range(0, n, batch_size):
+            if done == steps:
+                return
+            yield rows[start : start + batch_size]
+            done += 1
+        epoch += 1

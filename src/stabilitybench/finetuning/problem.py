@@ -1,0 +1,66 @@
+"""What the training loop trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from stabilitybench.finetuning.data import TokenBatch
+from stabilitybench.finetuning.network import Network
+
+
+class TrainableSplit(Protocol):
+    """A split of tokens or of features."""
+
+    @property
+    def mask(self) -> Tensor:
+        """(rows, tokens): 1 where there is text."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """(rows,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: npt.NDArray[np.intp]) -> TokenBatch:
+        """Return the given rows."""
+        ...
+
+
+class TrainableTask(Protocol):
+    """The three splits."""
+
+    @property
+    def train(self) -> TrainableSplit:
+        """What is learned."""
+        ...
+
+    @property
+    def validation(self) -> TrainableSplit:
+        """What is looked at during training."""
+        ...
+
+    @property
+    def test(self) -> TrainableSplit:
+        """What is reported."""
+        ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network, its tensors at step 0 and the tokenised (or featurised) splits.
+
+    fresh : shapes of the tensors that every run draws for itself.
+    """
+
+    network: Network
+    pretrained: dict[str, Tensor]
+    fresh: dict[str, tuple[int, ...]]
+    splits: TrainableTask
+    warnings: tuple[str, ...]

@@ -1,0 +1,32 @@
+"""Keeping the weights of a run as a normal Hugging Face folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.encoders.loading import quiet
+from stabilitybench.tasks.base import Task
+
+
+def save_model(encoder: Encoder, task: Task, weights: dict[str, Tensor], folder: Path) -> None:
+    """Write classifier and tokenizer to `folder`, to be read by ``from_pretrained``.
+
+    weights : every tensor of the classifier, by Hugging Face name.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    names = task.classes or ("score",)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
+        config.num_labels = task.outputs
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: i for i, name in enumerate(names)}
+        config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+        model.load_state_dict(weights, strict=False)
+        model.save_pretrained(folder)
+        encoder.tokenizer().save_pretrained(folder)

@@ -1,0 +1,1 @@
+"""Optimizer steps, schedules and clipping as functions on dictionaries of tensors."""

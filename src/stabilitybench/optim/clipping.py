@@ -1,0 +1,36 @@
+"""Gradient norms and clipping on dictionaries of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def norm(tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return the Euclidean norm of all tensors taken as one vector (a scalar tensor; 0 for none)."""
+    if not tensors:
+        return torch.zeros(())
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors.values()))))
+    return norms
+
+
+@torch.no_grad()
+def clip(grads: Mapping[str, Tensor], limit: float, *, scope: str = "global") -> dict[str, Tensor]:
+    """Scale gradients so that their norm is at most `limit`; 0 leaves them as they are.
+
+    scope : "global" measures all tensors as one vector, as torch.nn.utils.clip_grad_norm_ does; "tensor" measures
+    each alone, as the optimizer of the released BERT did.
+    """
+    if not limit or not grads:
+        return dict(grads)
+    if scope == "tensor":
+        return {name: g * _factor(torch.linalg.vector_norm(g), limit) for name, g in grads.items()}
+    factor = _factor(norm(grads), limit)
+    return dict(zip(grads, torch._foreach_mul(list(grads.values()), factor), strict=True))
+
+
+def _factor(size: Tensor, limit: float) -> Tensor:
+    return torch.clamp(limit / (size + 1e-6), max=1.0)

@@ -1,0 +1,78 @@
+"""The recipe: everything standard about one training, as plain validated data."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: Peak rate of published BERT recipes (Devlin et al. 2019), taken when neither recipe nor encoder names one.
+PUBLISHED_RATE = 2e-5
+
+
+class Recipe(BaseModel):
+    """A training recipe; the defaults are those of Zhang et al. (2021) at batch 16.
+
+    Every field is checked on construction; `but` returns a changed, checked copy.
+
+    >>> Recipe(learning_rate=3e-4, epochs=3).but(epochs=20).epochs
+    20.0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+
+    mode: Literal["full", "head"] = Field(
+        "full", description="train everything, or one linear layer on frozen features"
+    )
+    features: Literal["cls", "mean", "pooler"] = Field("cls", description="what the head reads under head tuning")
+    learning_rate: float | None = Field(None, gt=0, le=100, description="peak rate; unset: the encoder's own default")
+    batch_size: int = Field(16, ge=1, le=65_536)
+    micro_batch: int | None = Field(None, ge=1, description="rows per forward pass; unset: the whole batch")
+    epochs: float = Field(3.0, gt=0, le=100_000)
+    steps: int | None = Field(None, ge=1, le=10_000_000, description="optimizer steps; overrides epochs")
+    warmup: float = Field(0.1, ge=0, lt=1, description="fraction of the steps")
+    schedule: Literal["linear", "constant", "slanted"] = "linear"
+    weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled; never on biases and layer norms")
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(1e-8, ge=0, le=1)
+    bias_correction: bool = True
+    decay_order: Literal["before", "after"] = Field("before", description="decay before the step (torch) or after it")
+    clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
+    clip_scope: Literal["global", "tensor"] = "global"
+    dropout: float | None = Field(None, ge=0, lt=1, description="every dropout rate; unset: the encoder's own")
+    dropout_off: tuple[str, ...] = Field((), description='places without dropout, such as "embeddings", "layer.0"')
+    max_length: int | None = Field(None, ge=3, description="tokens; unset: 128 or the encoder's maximum, if less")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    evaluations: int = Field(10, ge=1, le=10_000, description="evenly spaced on the validation split")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas = {list(self.betas)}: both must lie in [0, 1)")
+        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+            raise ValueError(f"micro_batch = {self.micro_batch}: must be at most batch_size = {self.batch_size}")
+        return self
+
+    def but(self, **changes: Any) -> Recipe:
+        """Return a copy with `changes`, checked like a new recipe."""
+        return Recipe(**{**self.model_dump(), **changes})
+
+    def total_steps(self, n_train: int) -> int:
+        """Return the number of optimizer steps on `n_train` rows; a last, smaller batch counts as a step.
+
+        >>> Recipe(batch_size=16, epochs=3).total_steps(500)
+        96
+        """
+        if self.steps is not None:
+            return self.steps
+        per_epoch = -(-n_train // self.batch_size)
+        return max(1, round(self.epochs * per_epoch))
+
+    def evaluation_steps(self, total: int) -> tuple[int, ...]:
+        """Return the steps after which the model is evaluated, the last step always among them.
+
+        >>> Recipe(evaluations=3).evaluation_steps(10)
+        (3, 7, 10)
+        """
+        points = min(self.evaluations, total)
+        return tuple(sorted({max(1, round(total * k / points)) for k in range(1, points + 1)}))

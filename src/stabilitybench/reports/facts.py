@@ -1,0 +1,43 @@
+"""What a report must say about its study beside the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """The study behind a report, in words that can be printed.
+
+    Attributes
+    ----------
+    name : the study's name.
+    baseline : the arm against which the others are compared.
+    arms : per arm, in the order to print, one line for each of its stabilizers and recipe overrides; an
+        empty list is the plain recipe.
+    recipe : the settings shared by all arms, for the methods paragraph.  Known keys are `mode`, `optimizer`,
+        `learning_rate`, `batch_size`, `epochs`, `steps`, `warmup`, `schedule`, `weight_decay`, `clip`,
+        `dropout`, `max_length`, `precision`, `evaluations` and `seeds`; other keys are listed after them.
+    varied, fixed : the seed streams that differ between runs and those that do not, in words.
+    references : citations of the methods compared.
+    spec_toml : the resolved study file.
+    environment : versions and machine.
+    warnings : one sentence each, shown at the top.
+
+    >>> facts = StudyFacts("demo", "plain", {"plain": []}, {"mode": "full"}, "init and order", "subset")
+    >>> facts.references
+    ()
+    """
+
+    name: str
+    baseline: str
+    arms: Mapping[str, Sequence[str]]
+    recipe: Mapping[str, Any]
+    varied: str
+    fixed: str
+    references: Sequence[str] = ()
+    spec_toml: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()

@@ -1,0 +1,105 @@
+"""A methods paragraph that can be pasted into a paper, made from the facts of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from stabilitybench.reports.comparison import Comparison
+from stabilitybench.reports.facts import StudyFacts
+
+STATISTICS_REFERENCES = (
+    "E. B. Wilson (1927). Probable inference, the law of succession, and statistical inference. "
+    "Journal of the American Statistical Association 22, 209-212.",
+    "R. A. Fisher (1935). The logic of inductive inference. "
+    "Journal of the Royal Statistical Society 98, 39-82.",
+    "M. B. Brown and A. B. Forsythe (1974). Robust tests for the equality of variances. "
+    "Journal of the American Statistical Association 69, 364-367.",
+    "R. G. Miller (1974). The jackknife: a review. Biometrika 61, 1-15.",
+    "S. Holm (1979). A simple sequentially rejective multiple test procedure. "
+    "Scandinavian Journal of Statistics 6, 65-70.",
+)
+
+MODES = {
+    "full": "all weights of the encoder and a new head were trained",
+    "head": "a linear head was trained on features of the frozen encoder",
+}
+SENTENCE_KEYS = ("mode", "optimizer", "learning_rate", "batch_size", "epochs", "steps", "warmup", "schedule")
+
+
+def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> list[str]:
+    """Return the paragraphs: what was trained, what varied, and how it was judged."""
+    encoders, tasks = _unique(scores["encoder"]), _unique(scores["task"])
+    arms = "; ".join(
+        f"{name} ({', '.join(lines) if lines else 'the plain recipe'})" for name, lines in facts.arms.items()
+    )
+    runs = sorted({c.planned for c in comparison.cells})
+    count = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+    trained = (
+        f"We fine-tuned {_join(encoders)} on {_join(tasks)}. {_recipe(facts.recipe)} "
+        f"We compared {len(facts.arms)} {'arm' if len(facts.arms) == 1 else 'arms'}: {arms}. "
+        f"Each arm was run {count} times per task; random seeds of {facts.varied} varied between runs, "
+        f"{facts.fixed} stayed fixed."
+    )
+    rows = "; ".join(dict.fromkeys(f"{c.task}: {c.n_train}" for c in comparison.cells if c.n_train))
+    data = (
+        f"{f'Training rows were {rows}. ' if rows else ''}"
+        f"The headline score is that of the last checkpoint on the test split "
+        f"({'; '.join(dict.fromkeys(f'{c.task}: {c.metric}' for c in comparison.cells))}); the test split "
+        f"was not used for any choice. A run counts as failed when this score is not above the best score "
+        f"of a constant prediction, when its predictions are constant, or when training diverged; "
+        f"undefined metrics count as that no-skill score. "
+    )
+    judged = (
+        f'Failures and spread were compared with the arm "{facts.baseline}" as separate questions. Failure '
+        f"rates carry 95 % Wilson intervals and were compared by Fisher's exact test, two-sided. Spread "
+        f"is the standard deviation across seeds (ddof = 1) and was compared by the Brown-Forsythe test; "
+        f"SD ratios carry 95 % jackknife-t intervals on the log SD, withheld where either arm has failed "
+        f"runs. p-values were adjusted by Holm's method within each of the two families. Runs were "
+        f"treated as unpaired."
+    )
+    return [trained, data + judged]
+
+
+def _recipe(recipe: Mapping[str, Any]) -> str:
+    """Say the known settings as a sentence and list the others after it."""
+    parts = []
+    if "mode" in recipe:
+        mode = str(recipe["mode"])
+        parts.append(MODES.get(mode, f"the mode was {mode}"))
+    if "optimizer" in recipe:
+        parts.append(f"the optimizer was {recipe['optimizer']}")
+    if "learning_rate" in recipe:
+        parts.append(f"the peak learning rate {_value(recipe['learning_rate'])}")
+    if "batch_size" in recipe:
+        parts.append(f"the batch size {_value(recipe['batch_size'])}")
+    if recipe.get("steps") is not None:
+        parts.append(f"training took {_value(recipe['steps'])} steps")
+    elif recipe.get("epochs") is not None:
+        parts.append(f"training took {_value(recipe['epochs'])} epochs")
+    if "warmup" in recipe:
+        parts.append(f"the rate warmed up over the first {100 * float(recipe['warmup']):g} % of the steps")
+    if "schedule" in recipe:
+        parts.append(f"its schedule was {recipe['schedule']}")
+    sentence = ", ".join(parts)
+    said = f"{sentence[0].upper()}{sentence[1:]}. " if sentence else ""
+    others = [
+        f"{k.replace('_', ' ')} {_value(v)}"
+        for k, v in recipe.items()
+        if k not in SENTENCE_KEYS and v is not None
+    ]
+    return (said + (f"Further settings: {', '.join(others)}." if others else "")).strip()
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _unique(values: pd.Series[Any]) -> list[str]:
+    return [str(v) for v in dict.fromkeys(values)]
+
+
+def _join(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

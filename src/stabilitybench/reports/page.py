@@ -1,0 +1,140 @@
+"""The report: one self-contained HTML page, the same in Markdown, and every run as CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stabilitybench.reports import tables
+from stabilitybench.reports.comparison import Comparison, compare
+from stabilitybench.reports.facts import StudyFacts
+from stabilitybench.reports.figures import Figure, curve_figures, ratio_figures, seed_figures
+from stabilitybench.reports.frames import check_curves, check_scores, finished
+from stabilitybench.reports.glossary import GLOSSARY
+from stabilitybench.reports.markdown import markdown
+from stabilitybench.reports.methods import STATISTICS_REFERENCES, methods
+from stabilitybench.reports.writing import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where the three files of a report are."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report shows, before it becomes HTML or Markdown.
+
+    headline : what was run, in one line.  notes : what stands in the way of trust, one sentence each.
+    verdicts : the summary table.  details : the other tables of scores.
+    """
+
+    facts: StudyFacts
+    headline: str
+    notes: tuple[str, ...]
+    verdicts: tables.Table
+    details: tuple[tables.Table, ...]
+    coverage: tuple[tables.Table, ...]
+    failed: tables.Table
+    seeds: tuple[Figure, ...]
+    ratios: tuple[Figure, ...]
+    curves: tuple[Figure, ...]
+    methods: tuple[str, ...]
+    references: tuple[str, ...]
+    glossary: tuple[tuple[str, str], ...]
+
+
+def write_report(scores: pd.DataFrame, curves: pd.DataFrame, facts: StudyFacts, folder: Path) -> ReportPaths:
+    """Write `report.html`, `report.md` and `scores.csv` into `folder`, each of them whole or not at all.
+
+    scores : one row per planned run; curves : one row per evaluation (columns in docs/reports.md).  The page
+    needs no network and no other file.  Raises UserError for frames that break their contract, and
+    EnvironmentFailure when the folder cannot be written.
+    """
+    report = build(scores, curves, facts)
+    paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "scores.csv")
+    write_atomically(paths.csv, scores.to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.markdown, markdown(report))
+    write_atomically(paths.html, html(report))
+    return paths
+
+
+def build(scores: pd.DataFrame, curves: pd.DataFrame, facts: StudyFacts) -> Report:
+    """Compare, tabulate and draw; nothing is written."""
+    scores, curves = _in_order(check_scores(scores), facts), check_curves(curves)
+    comparison = compare(scores, facts.baseline)
+    caption = tables.caption(comparison, facts.varied, facts.fixed)
+    unfinished = tables.unfinished_runs(scores)
+    coverage = tables.coverage(comparison, scores)
+    return Report(
+        facts=facts,
+        headline=_headline(scores),
+        notes=(*_incomplete(comparison), *comparison.notes, *facts.warnings),
+        verdicts=tables.summary(comparison, caption),
+        details=tuple(
+            make(comparison, caption) for make in (tables.failures, tables.spreads, tables.checkpoints)
+        ),
+        coverage=(coverage, unfinished) if unfinished.rows else (coverage,),
+        failed=tables.failed_runs(scores),
+        seeds=tuple(seed_figures(scores)),
+        ratios=tuple(ratio_figures(comparison)),
+        curves=tuple(curve_figures(curves, scores)),
+        methods=tuple(methods(comparison, scores, facts)),
+        references=(*facts.references, *STATISTICS_REFERENCES),
+        glossary=GLOSSARY,
+    )
+
+
+def html(report: Report) -> str:
+    """Return the page; every text in it is escaped by the template engine."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    engine = Environment(
+        loader=PackageLoader("stabilitybench.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return engine.get_template("report.html.j2").render(report=report)
+
+
+def _in_order(scores: pd.DataFrame, facts: StudyFacts) -> pd.DataFrame:
+    """Put the arms of every task in the order of the study file, the baseline first."""
+    names = [facts.baseline, *(a for a in facts.arms if a != facts.baseline)]
+    place = {
+        arm: i for i, arm in enumerate([*names, *(a for a in dict.fromkeys(scores["arm"]) if a not in names)])
+    }
+    order = scores.assign(
+        _task=scores.groupby(["encoder", "task"], sort=False).ngroup(), _arm=scores["arm"].map(place)
+    ).sort_values(["_task", "_arm", "seed"], kind="stable")
+    return order.drop(columns=["_task", "_arm"]).reset_index(drop=True)
+
+
+def _headline(scores: pd.DataFrame) -> str:
+    encoders, tasks, arms = (scores[c].nunique() for c in ("encoder", "task", "arm"))
+    count = f"{encoders} encoders x " if encoders > 1 else ""
+    tail = "" if encoders > 1 else f" on {scores['encoder'].iloc[0]}"
+    runs = f"{_plural(len(scores), 'run')} planned, {len(finished(scores))} finished"
+    return f"{count}{_plural(arms, 'arm')} x {_plural(tasks, 'task')}{tail}: {runs}"
+
+
+def _incomplete(comparison: Comparison) -> list[str]:
+    planned, done = sum(c.planned for c in comparison.cells), sum(c.n for c in comparison.cells)
+    if planned == done:
+        return []
+    return [
+        f"{planned - done} of {planned} planned runs are not finished and enter no statistic: see Coverage."
+    ]
+
+
+def _plural(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"

@@ -1,0 +1,91 @@
+"""A comparison in words: what was shown, in which direction, and what was not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stabilitybench.reports.comparison import Against, Cell
+from stabilitybench.reports.formats import estimate, p_value, spread
+
+ALPHA = 0.05
+Tone = Literal["better", "worse", "neutral"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tests show about an arm: `claim` in a few words, then the evidence.
+
+    tone : whether it speaks for the arm, against it, or neither.
+    """
+
+    claim: str
+    evidence: str
+    tone: Tone = "neutral"
+
+    @property
+    def text(self) -> str:
+        """Claim and evidence as one line."""
+        return f"{self.claim} {self.evidence}".strip()
+
+
+def verdict(cell: Cell, base: Cell) -> Verdict:
+    """Say what the tests show about `cell` against the baseline `base`.
+
+    A difference is claimed when its Holm-adjusted p lies below 0.05.  Failures come first; where either side
+    has failed runs, spread is described and not judged, because the SD then mixes two questions.
+    """
+    against = cell.against
+    if against is None:
+        return Verdict("", "(baseline)")
+    for name, n in (("this arm", cell.n), ("the baseline", base.n)):
+        if n < 3:
+            return Verdict(
+                "not compared", f"({name} has {n} finished {'run' if n == 1 else 'runs'}, fewer than 3)"
+            )
+    if cell.failure.failed or base.failure.failed:
+        return _about_failures(cell, base, against)
+    return _about_spread(cell, base, against)
+
+
+def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
+    """Compare failure rates; the spread of what did not fail is told beside it, without a test."""
+    p = _printed("Fisher", against.fisher.p, against.fisher_holm)
+    aside = "spread not compared: failed runs"
+    if against.kept_ratio is not None:
+        kept = f"{spread(cell.sd_kept)} against {spread(base.sd_kept)}"
+        aside = f"SD of the runs that did not fail {kept}, descriptive"
+    evidence = f"({p}); {aside}"
+    if cell.failure.failed == cell.n and base.failure.failed == base.n:
+        return Verdict("every run failed", "(as in the baseline)")
+    if against.fisher_holm is None or against.fisher_holm >= ALPHA:
+        return Verdict("no difference in failures detected", evidence)
+    if cell.failure.failed / cell.n < base.failure.failed / base.n:
+        return Verdict("fails less often", evidence, "better")
+    return Verdict("fails more often", evidence, "worse")
+
+
+def _about_spread(cell: Cell, base: Cell, against: Against) -> Verdict:
+    """Compare spread where no run failed on either side."""
+    test, adjusted, found = against.brown_forsythe, against.brown_forsythe_holm, against.ratio
+    if test.p is None or adjusted is None:
+        return Verdict("spread not tested", f"({test.reason})")
+    shown = f"SD ratio {estimate(found.estimate, found.low, found.high)}"
+    if found.estimate is None:
+        shown = f"SD {spread(cell.sd)} against {spread(base.sd)}"
+    evidence = f"({shown}, {_printed('Brown-Forsythe', test.p, adjusted)})"
+    if adjusted >= ALPHA:
+        return Verdict("no difference in spread detected", evidence)
+    smaller = (cell.sd or 0.0) < (base.sd or 0.0)
+    if against.distance_ratio is not None and smaller != (against.distance_ratio < 1):
+        # the test compares distances to the median, the SD squares: a direction needs both
+        return Verdict("spread differs, direction unclear", evidence)
+    return (
+        Verdict("more stable", evidence, "better") if smaller else Verdict("less stable", evidence, "worse")
+    )
+
+
+def _printed(name: str, p: float | None, adjusted: float | None) -> str:
+    """Print a p-value, and the adjusted one where it differs."""
+    text = f"{name} p = {p_value(p)}"
+    return text if p_value(p) == p_value(adjusted) else f"{text}, Holm {p_value(adjusted)}"

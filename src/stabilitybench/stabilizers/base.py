@@ -1,0 +1,198 @@
+"""The contract of a stabilizer: a frozen dataclass with optional pure hooks.
+
+Parameters travel as ``dict[str, Tensor]`` under Hugging Face names.  A hook returns new values and never changes
+what it was given, so the same object serves every run.  Override only what the method changes.  One optimizer step
+always runs in this order: forward weights, loss and penalties, gradient, clip, edited gradient, optimizer,
+after_step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stabilitybench.encoders import Layout
+    from stabilitybench.recipe import Recipe
+    from stabilitybench.seeds import Seeds, Stream
+
+    Params = dict[str, Tensor]
+    State = Any
+    GradientAt = Callable[[Params], tuple[Tensor, Params]]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What a stabilizer may know of the task: never its rows.
+
+    kind : "classification" or "regression".  outputs : width of the head.  n_train : training rows.
+    """
+
+    name: str
+    kind: str
+    outputs: int
+    n_train: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a hook may read.
+
+    reference : the pretrained tensors, by name, before any change.  step : optimizer steps taken so far.
+    total_steps : steps of the whole run.
+    """
+
+    recipe: Recipe
+    layout: Layout
+    task: TaskFacts
+    reference: Mapping[str, Tensor]
+    seeds: Seeds
+    total_steps: int
+    step: int = 0
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the training done, in [0, 1]."""
+        return self.step / self.total_steps
+
+    def generator(self, stream: Stream, *names: str) -> np.random.Generator:
+        """Return a generator of its own for each combination of names; the same names give the same draws."""
+        return self.seeds.generator(stream, *names)
+
+    def normal(self, name: str, like: Tensor, *, spread: float, purpose: str) -> Tensor:
+        """Draw N(0, spread^2) in the shape of `like` from the `init` stream; equal on every device."""
+        import torch
+
+        values = self.generator("init", purpose, name).standard_normal(tuple(like.shape), dtype=np.float32)
+        return (torch.from_numpy(values) * spread).to(like)
+
+
+class Batch(Protocol):
+    """The rows of one forward pass: token ids, attention mask and labels, each with the rows first."""
+
+    @property
+    def tokens(self) -> Tensor:
+        """(rows, tokens) ids; under head tuning the (rows, width) features."""
+        ...
+
+    @property
+    def mask(self) -> Tensor:
+        """(rows, tokens): 1 where there is text."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """(rows,) class indices, or scores under regression."""
+        ...
+
+
+class Forward(Protocol):
+    """The outcome of a forward pass."""
+
+    @property
+    def logits(self) -> Tensor:
+        """(rows, outputs)."""
+        ...
+
+    @property
+    def hidden(self) -> tuple[Tensor, ...] | None:
+        """(rows, tokens, width) after the embeddings and after each layer; None under head tuning."""
+        ...
+
+
+class Stabilizer:
+    """One published change to a recipe; subclasses are frozen dataclasses registered by name.
+
+    Class attributes: `name` (set by `register`), `paper` (a citation; empty for a control), `order` (position in
+    a composition: lower first).
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str] = ""
+    order: ClassVar[int] = 50
+
+    def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
+        """Raise UserError, in one sentence, where the method cannot work."""
+
+    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
+        """Return the remedy, as a sentence, where this cannot stand beside `other`; None where it can.
+
+        layout : the encoder, once it is known; without it only conflicts that hold for every encoder are found.
+        """
+        return None
+
+    def draws(self, layout: Layout) -> tuple[str, ...]:
+        """Return the places whose pretrained tensors this replaces by new ones."""
+        return ()
+
+    def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
+        """Change the standard part of the training."""
+        return recipe
+
+    def initialize(self, params: Params, ctx: Context) -> Params:
+        """Return the tensors at step 0; may add tensors."""
+        return params
+
+    def rate(self, name: str, ctx: Context) -> float:
+        """Return the multiplier of the learning rate of tensor `name`; a constant 0 freezes it."""
+        return 1.0
+
+    def frozen(self, name: str, layout: Layout) -> bool:
+        """Tell whether tensor `name` never moves; no gradient is computed for it."""
+        return False
+
+    def setup(self, params: Params, ctx: Context) -> State:
+        """Return the method's own state at step 0."""
+        return None
+
+    def forward_weights(self, params: Params, ctx: Context) -> Params:
+        """Return the weights the training forward pass reads; gradients flow through."""
+        return params
+
+    def penalty(self, forward: Forward, batch: Batch, ctx: Context) -> Tensor | float:
+        """Return what is added to the loss (a mean over the rows of the batch)."""
+        return 0.0
+
+    def gradient(self, grad_at: GradientAt, params: Params, state: State, ctx: Context) -> tuple[Tensor, Params]:
+        """Return loss and gradients before clipping; `grad_at(params)` computes both at any point."""
+        return grad_at(params)
+
+    def edit_gradient(self, grads: Params, state: State, ctx: Context) -> Params:
+        """Return the gradients after clipping."""
+        return grads
+
+    def after_step(self, params: Params, previous: Params, state: State, ctx: Context) -> tuple[Params, State]:
+        """Return weights and state after the optimizer; `previous` are the weights before it."""
+        return params, state
+
+    def evaluation(self, params: Params, state: State) -> list[Params]:
+        """Return the weights to evaluate; the predictions of several sets are averaged."""
+        return [params]
+
+    def neutral(self) -> Stabilizer | None:
+        """Return the instance that equals the plain recipe bit for bit, or None where there is none."""
+        return None
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults: what identifies this instance in a run."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}  # type: ignore[arg-type]
+
+    def describe(self) -> str:
+        """Return the name with the parameters that differ from the defaults, such as ``reinit(layers=5)``."""
+        given = ", ".join(f"{key}={value!r}" for key, value in self.parameters().items())
+        return f"{self.name}({given})" if given else self.name
+
+    @classmethod
+    def overrides(cls, hook: str) -> bool:
+        """Tell whether this class changes `hook`."""
+        return getattr(cls, hook) is not getattr(Stabilizer, hook)
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return the first line of the docstring."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,151 @@
+"""Finding stabilizers by name: shipped ones, entry points of other packages, and files given with ``--with``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from stabilitybench.errors import UserError, suggest
+from stabilitybench.stabilizers.base import Stabilizer
+
+ENTRY_POINTS = "stabilitybench.stabilizers"
+SHIPPED = ("bert_adam", "debiased_adam", "freeze", "reinit")
+_REGISTRY: dict[str, type[Stabilizer]] = {}
+_FILES: dict[str, None] = {}
+S = TypeVar("S", bound=type[Stabilizer])
+
+
+def register(name: str) -> Callable[[S], S]:
+    """Register a frozen dataclass derived from `Stabilizer` under `name` (lower case, words joined by hyphens).
+
+    Registering another class under a taken name is refused; loading the same file again replaces its own class.
+    """
+
+    def add(cls: S) -> S:
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+            raise UserError(f'stabilizer name "{name}": must be lower-case words joined by hyphens')
+        if not _is_stabilizer(cls):
+            raise UserError(f'stabilizer "{name}": must be a class derived from stabilitybench.Stabilizer')
+        if not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False):
+            raise UserError(f'stabilizer "{name}": must be decorated with @dataclass(frozen=True) below @register')
+        taken = _REGISTRY.get(name)
+        if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise UserError(f'stabilizer "{name}" is already registered by {taken.__module__}.{taken.__qualname__}')
+        cls.name = name
+        _REGISTRY[name] = cls
+        return cls
+
+    return add
+
+
+def _is_stabilizer(cls: object) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Stabilizer)
+
+
+@cache
+def _load_all() -> None:
+    for module in SHIPPED:
+        importlib.import_module(f"stabilitybench.stabilizers.{module}")
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            entry.load()
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f'entry point "{entry.name}" ({entry.value}) cannot be loaded: {error}') from error
+
+
+def catalogue() -> Mapping[str, type[Stabilizer]]:
+    """Return every registered stabilizer by name."""
+    _load_all()
+    return dict(sorted(_REGISTRY.items()))
+
+
+def load_file(path: str | Path) -> list[str]:
+    """Run a Python file of the user's own that registers stabilizers; return the names it registered."""
+    _load_all()
+    file = Path(path).expanduser().resolve()
+    if not file.is_file() or file.suffix != ".py":
+        raise UserError(f"{path}: must be an existing Python file that registers stabilizers")
+    # The module is named by its place, so that worker processes and a second load agree on it.
+    name = f"stabilitybench_user_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path}: cannot be loaded as a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path}: fails on import: {type(error).__name__}: {error}") from error
+    added = [key for key, cls in _REGISTRY.items() if cls.__module__ == name]
+    if not added:
+        raise UserError(f"{path}: registers no stabilizer; decorate a class with @stabilitybench.register(name)")
+    _FILES[str(file)] = None
+    return added
+
+
+def loaded_files() -> tuple[str, ...]:
+    """Return the files loaded by `load_file`, so that a worker process can load them too."""
+    return tuple(_FILES)
+
+
+def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str = "") -> Stabilizer:
+    """Return the stabilizer `name` with `parameters`, checked.
+
+    where : how the caller calls this entry, put before every message (for example ``arms.reinit[0]``).
+
+    >>> build("reinit", {"layers": 5}).describe()
+    'reinit(layers=5)'
+    """
+    known = catalogue()
+    prefix = f"{where}: " if where else ""
+    if name not in known:
+        names = list(known)
+        raise UserError(
+            f'{prefix}stabilizer "{name}" is unknown: must be one of {", ".join(names)}{suggest(name, names)}'
+        )
+    cls = known[name]
+    allowed = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    for key in parameters or {}:
+        if key not in allowed:
+            options = ", ".join(allowed) or "none: it takes no parameters"
+            raise UserError(f"{prefix}{name}.{key} is unknown: must be one of {options}{suggest(key, allowed)}")
+    hints = get_type_hints(cls)
+    values = {}
+    for key, value in (parameters or {}).items():
+        try:
+            # Through JSON, because a study file is text too: strict, except that an array may fill a tuple.
+            values[key] = TypeAdapter(hints[key]).validate_json(json.dumps(value), strict=True)
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            raise UserError(f"{prefix}{name}.{key} = {value!r}: {reason[0].lower()}{reason[1:]}") from None
+        except (TypeError, ValueError):
+            raise UserError(f"{prefix}{name}.{key} = {value!r}: must be a number, a text, or a list of them") from None
+    try:
+        return cls(**values)
+    except (ValueError, TypeError) as error:  # a range that __post_init__ refuses
+        raise UserError(f"{prefix}{name}.{error}") from None
+
+
+def source_fingerprint(stabilizer: Stabilizer) -> str | None:
+    """Return the SHA-256 of the file of a stabilizer that is not shipped; None for ours."""
+    cls = type(stabilizer)
+    if cls.__module__.startswith("stabilitybench.stabilizers."):
+        return None
+    return hashlib.sha256(Path(inspect.getfile(cls)).read_bytes()).hexdigest()

@@ -1,0 +1,77 @@
+"""Re-initialisation of the pooler and the top layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stabilitybench.encoders.layout import is_bias, is_norm
+from stabilitybench.errors import UserError
+from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.registry import register
+
+if TYPE_CHECKING:
+    import torch
+
+    from stabilitybench.encoders import Layout
+    from stabilitybench.recipe import Recipe
+    from stabilitybench.stabilizers.base import Params
+
+
+@register("reinit")
+@dataclass(frozen=True)
+class Reinit(Stabilizer):
+    """Start the pooler and the top `layers` layers from new weights instead of pretrained ones.
+
+    Weights ~ N(0, initializer_range^2), biases 0, layer norms weight 1 and bias 0, drawn from the `init` stream.
+
+    Touches: the initial tensors of the pooler and of the top layers, nothing else.  RoBERTa-style classifiers
+    have no pooler (their head is new anyway): there `pooler` must be switched off.  ALBERT shares its layers and
+    is refused.  Default of `layers`: 5 is what the authors' sample command uses for BERT-large; small encoders
+    need a smaller number, which therefore has to be chosen, 1 being the safest.
+    """
+
+    paper = "Zhang et al. 2021, arXiv:2006.05987, section 5"
+    order = 10
+    layers: int = 1
+    pooler: bool | None = None  # unset: wherever the encoder has one
+
+    def __post_init__(self) -> None:
+        if self.layers < 0:
+            raise ValueError(f"layers = {self.layers}: must be at least 0")
+
+    def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
+        """Refuse encoders without layers of their own to draw anew."""
+        if layout.parts.shared_layers:
+            raise UserError(f'reinit cannot work on "{layout.architecture}": all its layers share one set of weights')
+        if self.layers > layout.depth:
+            raise UserError(f"reinit.layers = {self.layers}: the encoder has {layout.depth} layers")
+        if self.pooler and layout.parts.pooler is None:
+            raise UserError(
+                f'reinit.pooler = true: "{layout.architecture}" classifiers have no pooler; '
+                "leave pooler out or set it to false"
+            )
+        if recipe.mode == "head":
+            raise UserError("reinit cannot work under head tuning: its new layers would never be trained")
+
+    def draws(self, layout: Layout) -> tuple[str, ...]:
+        """Return the places drawn anew."""
+        pooler = layout.parts.pooler is not None if self.pooler is None else self.pooler
+        return (*layout.top(self.layers), *(("pooler",) if pooler else ()))
+
+    def initialize(self, params: Params, ctx: Context) -> Params:
+        """Draw the chosen tensors anew; every other tensor is passed on as it is."""
+        chosen = ctx.layout.names_in(params, self.draws(ctx.layout))
+        return {**params, **{name: self._draw(name, params[name], ctx) for name in chosen}}
+
+    @staticmethod
+    def _draw(name: str, old: torch.Tensor, ctx: Context) -> torch.Tensor:
+        if is_bias(name):
+            return old.new_zeros(old.shape)
+        if is_norm(name):
+            return old.new_ones(old.shape)
+        return ctx.normal(name, old, spread=ctx.layout.initializer_range, purpose="reinit")
+
+    def neutral(self) -> Reinit:
+        """Re-initialise nothing."""
+        return Reinit(layers=0, pooler=False)

@@ -1,0 +1,73 @@
+"""What goes into a test and what comes out: checked samples, and results that can be undefined."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stabilitybench.errors import UserError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Test:
+    """Outcome of one hypothesis test.
+
+    statistic, p : the test statistic and the p-value in [0, 1]; both None when the test is undefined.
+    defined : False when the data admit no test; `reason` then says why, and is empty otherwise.
+    """
+
+    __test__: ClassVar[bool] = False  # pytest collects classes by this name
+
+    statistic: float | None
+    p: float | None
+    defined: bool
+    reason: str
+
+    @classmethod
+    def of(cls, statistic: float, p: float) -> Test:
+        """Return a defined outcome; rounding error beyond [0, 1] is cut off."""
+        return cls(float(statistic), min(max(float(p), 0.0), 1.0), True, "")
+
+    @classmethod
+    def undefined(cls, reason: str) -> Test:
+        """Return the outcome of a test that the data do not admit."""
+        return cls(None, None, False, reason)
+
+
+def sample(scores: npt.ArrayLike, name: str) -> Floats:
+    """Return `scores` as a float64 vector.
+
+    Raises UserError when they are not one-dimensional numbers or hold NaN or infinity: a run without a
+    score must be counted as a failure or as missing before any statistic is taken, never dropped here.
+    """
+    try:
+        values = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: {scores!r:.80}: scores must be numbers") from error
+    if values.ndim != 1:
+        raise UserError(f"{name}: {values.ndim}-dimensional array: scores must be one number per run")
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise UserError(
+            f"{name}: score {int(wrong[0]) + 1} of {values.size} is {values[wrong[0]]}: scores must be "
+            "finite; count a NaN metric as the no-skill score and leave unfinished runs out"
+        )
+    return values
+
+
+def is_constant(values: Floats) -> bool:
+    """Tell whether all values are equal: the SD of equal values need not be 0 after rounding."""
+    return values.size == 0 or bool(np.all(values == values[0]))
+
+
+def check_level(level: float) -> float:
+    """Return a confidence level; raises UserError outside (0, 1)."""
+    if not (math.isfinite(level) and 0 < level < 1):
+        raise UserError(f"level = {level}: must lie between 0 and 1, for example 0.95")
+    return level

@@ -1,0 +1,212 @@
+"""Doing the missing runs: in this process, or in a pool of single-threaded workers through joblib.
+
+A worker writes its run to the store itself, so a pool may die without loss; the same call runs on a Dask or Ray
+cluster inside ``joblib.parallel_config``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from stabilitybench.errors import EnvironmentFailure, UserError
+from stabilitybench.finetuning import Evaluation, finetune
+from stabilitybench.finetuning.saving import save_model
+from stabilitybench.stabilizers import build, load_file, loaded_files
+from stabilitybench.studies.spec import RunSpec
+from stabilitybench.studies.store import Store, storage_failure
+
+#: A pool whose workers are killed this often in a row without finishing a run is given up.
+MAX_LOST_POOLS = 3
+
+
+class Progress(Protocol):
+    """Who watches an execution; every method may do nothing."""
+
+    def start(self, total: int, done: int, workers: int) -> None:
+        """`done` of `total` runs are in the store already."""
+
+    def finished(self, run_id: str, status: str) -> None:
+        """Take note that a run has ended."""
+
+    def message(self, text: str) -> None:
+        """Something worth a line happened."""
+
+    def end(self) -> None:
+        """Nothing more will come."""
+
+
+class Silent:
+    """A watcher that does nothing."""
+
+    def start(self, total: int, done: int, workers: int) -> None:
+        """Do nothing."""
+
+    def finished(self, run_id: str, status: str) -> None:
+        """Do nothing."""
+
+    def message(self, text: str) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are done; nothing here changes a number.
+
+    jobs : worker processes; None: one per core, or one per accelerator.  device : "auto", "cpu", "cuda" or
+    "cuda:K".  timeout : seconds after which a run is given up, looked at when it is evaluated.  save : also keep
+    the weights of that checkpoint ("last" or "best").  retry : do crashed and timed-out runs again.
+    """
+
+    jobs: int | None = None
+    device: str = "auto"
+    timeout: float | None = None
+    save: str | None = None
+    retry: bool = False
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise UserError(f"--jobs {self.jobs}: must be at least 1")
+        if self.timeout is not None and self.timeout <= 0:
+            raise UserError(f"--timeout {self.timeout}: must be a positive number of seconds")
+        if self.save not in (None, "last", "best"):
+            raise UserError(f'--save "{self.save}": must be last or best')
+
+
+def devices(name: str) -> list[str]:
+    """Return the devices that `name` stands for; each gets one worker at a time, a CPU one for each core."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return ["cpu"]
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdigit()):
+        raise UserError(f'--device "{name}": must be auto, cpu, cuda or cuda:K')
+    count = torch.cuda.device_count()
+    if count == 0:
+        raise UserError(f'--device "{name}": this machine has no usable CUDA device; use --device cpu')
+    if number and int(number) >= count:
+        raise UserError(f'--device "{name}": this machine has {count} CUDA devices, numbered from 0')
+    return [name] if number else [f"cuda:{k}" for k in range(count)]
+
+
+def workers(options: Options) -> int:
+    """Return the number of worker processes."""
+    if options.jobs is not None:
+        return options.jobs
+    places = devices(options.device)
+    return len(os.sched_getaffinity(0)) if places == ["cpu"] and hasattr(os, "sched_getaffinity") else len(places)
+
+
+def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: Progress) -> None:
+    """Do every run of `specs` and store it; a crash is stored as such and the others go on.
+
+    Raises EnvironmentFailure where the machine fails (disk full, workers killed); finished runs are kept.
+    """
+    places = devices(options.device)
+    count = max(1, min(workers(options), len(specs)))
+    jobs = [_Job.of(spec, store, places[i % len(places)], options) for i, spec in enumerate(specs)]
+    if count == 1:
+        for job in jobs:
+            progress.finished(*_run(job))
+        return
+    remaining = {job.run_id: job for job in jobs}
+    lost = 0
+    while remaining:
+        before = len(remaining)
+        try:
+            for run_id, status in _pool(list(remaining.values()), count):
+                remaining.pop(run_id, None)
+                progress.finished(run_id, status)
+        except _worker_death() as error:
+            # The pool is gone, the store is not: what it holds by now is done.
+            for run_id in [r for r in remaining if (record := store.read(r)) and record["status"] != "crashed"]:
+                progress.finished(run_id, "ok")
+                del remaining[run_id]
+            lost = lost + 1 if len(remaining) == before else 0
+            progress.message("a worker process was killed; the runs it had not finished are started again")
+            if lost >= MAX_LOST_POOLS:
+                raise EnvironmentFailure(
+                    f"worker processes are killed again and again (out of memory?); {len(remaining)} runs are missing. "
+                    "Finished runs are kept; try fewer --jobs and start the same command again."
+                ) from error
+
+
+def _worker_death() -> type[BaseException]:
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    return BrokenProcessPool  # type: ignore[no-any-return]
+
+
+def _pool(jobs: list[_Job], count: int) -> Iterator[tuple[str, str]]:
+    from joblib import Parallel, delayed
+
+    pool = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
+    yield from pool(delayed(_run)(job) for job in jobs)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A run as it travels to a worker: stabilizers by name, since a worker has not loaded a user's files yet."""
+
+    run_id: str
+    spec: RunSpec
+    stabilizers: tuple[tuple[str, dict[str, Any]], ...]
+    files: tuple[str, ...]
+    store: Path
+    device: str
+    options: Options
+
+    @classmethod
+    def of(cls, spec: RunSpec, store: Store, device: str, options: Options) -> _Job:
+        packed = tuple((s.name, s.parameters()) for s in spec.stabilizers)
+        return cls(spec.id, spec.without_stabilizers(), packed, loaded_files(), store.folder, device, options)
+
+    def unpack(self) -> RunSpec:
+        for file in self.files:
+            if file not in loaded_files():
+                load_file(file)
+        return self.spec.with_stabilizers(tuple(build(name, given) for name, given in self.stabilizers))
+
+
+class _Timeout(Exception):
+    """The run was given up."""
+
+
+def _run(job: _Job) -> tuple[str, str]:
+    store, spec, options = Store(job.store), job.unpack(), job.options
+    deadline = time.monotonic() + options.timeout if options.timeout else None
+
+    def watch(_: Evaluation) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise _Timeout
+
+    try:
+        task = spec.task
+        if spec.n_train is not None:
+            task = task.subsample(spec.n_train, spec.seeds.generator("subset"))
+        outcome = finetune(
+            spec.encoder, task, spec.recipe, spec.stabilizers, spec.seeds,
+            device=job.device, observer=watch, keep_weights=options.save,  # type: ignore[arg-type]
+        )  # fmt: skip
+        store.write(spec, outcome, save_model if options.save else None)
+        return job.run_id, outcome.status
+    except (EnvironmentFailure, KeyboardInterrupt):
+        raise
+    except _Timeout:
+        store.write_missing(spec, "timeout", f"gave up after {options.timeout} seconds")
+        return job.run_id, "timeout"
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise storage_failure(store.folder, error) from error
+        store.write_missing(spec, "crashed", f"{type(error).__name__}: {error}")
+        return job.run_id, "crashed"

@@ -1,0 +1,290 @@
+"""The study file: what may stand in it, and one clear sentence for everything that may not."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from stabilitybench.errors import UserError, suggest
+from stabilitybench.recipe import Recipe
+from stabilitybench.seeds import STREAMS, TUNING_OFFSET
+from stabilitybench.stabilizers import Stabilizer, build, compose
+
+MAX_BYTES = 1_000_000
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class EncoderEntry(_Table):
+    """An encoder: a hub id (with a pinned revision if wanted), a directory, or ``pocket/...``."""
+
+    name: Reference
+    revision: Reference | None = None
+
+
+class TaskEntry(_Table):
+    """A task; n: training rows drawn by the subset stream (unset: all)."""
+
+    name: Reference
+    n: int | None = Field(None, ge=2)
+    metric: Reference | None = None
+    revision: Reference | None = None
+
+
+class ArmEntry(_Table):
+    """An arm: stabilizers on the study's recipe, with recipe fields of its own if wanted."""
+
+    stabilizers: list[Any] = Field(default_factory=list)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+
+class TuneEntry(_Table):
+    """A grid of recipe fields, searched on seeds of its own (10,000 and up) by mean validation score.
+
+    scope : "arm" chooses for every arm; "baseline" chooses with the baseline arm and gives its choice to all.
+    """
+
+    seeds: int = Field(3, ge=1, le=1000)
+    grid: dict[str, list[Any]] = Field(min_length=1)
+    scope: Literal["arm", "baseline"] = "arm"
+
+
+class StudyFile(_Table):
+    """A study: encoders x tasks x arms x seeds.
+
+    seeds : a number (init, order, dropout and prepare vary together) or a table of streams to cross.
+    """
+
+    name: Name
+    encoders: list[EncoderEntry] = Field(min_length=1)
+    tasks: list[TaskEntry] = Field(min_length=1)
+    seeds: int | dict[str, int]
+    baseline: str
+    arms: dict[Name, ArmEntry] = Field(min_length=1)
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    tune: TuneEntry | None = None
+
+    @field_validator("encoders", "tasks", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return [{"name": item} if isinstance(item, str) else item for item in value]
+        return value
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _lists(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: {"stabilizers": item} if isinstance(item, list) else item for key, item in value.items()}
+        return value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for stream, count in value.items():
+                if stream not in STREAMS:
+                    raise ValueError(f"{stream}: must be one of {', '.join(STREAMS)}{suggest(stream, list(STREAMS))}")
+                if not _is_count(count):
+                    raise ValueError(f"{stream} = {count!r}: must be a whole number in [1, {TUNING_OFFSET}]")
+            if not value:
+                raise ValueError("an empty table: must name at least one stream, such as { init = 5 }")
+        elif not _is_count(value):
+            raise ValueError(
+                f"must be a whole number in [1, {TUNING_OFFSET}], or a table such as {{ init = 5, order = 5 }}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        arms = list(self.arms)
+        if self.baseline not in arms:
+            raise ValueError(f'baseline = "{self.baseline}": must be one of the arms {", ".join(arms)}')
+        lists: dict[str, Sequence[EncoderEntry | TaskEntry]] = {"encoders": self.encoders, "tasks": self.tasks}
+        for kind, entries in lists.items():
+            seen: set[Any] = set()
+            for i, entry in enumerate(entries):
+                if entry in seen:
+                    raise ValueError(f'{kind}[{i}] = "{entry.name}": stands twice')
+                seen.add(entry)
+        for where, fields in self._recipes():
+            _recipe(where, fields)
+        for arm in arms:
+            self.stabilizers(arm)
+        if self.tune is not None:
+            for key, values in self.tune.grid.items():
+                if not values:
+                    raise ValueError(f"tune.grid.{key}: must list at least one value")
+                for value in values:
+                    _recipe("tune.grid", {**self.recipe, key: value}, only=key)
+        return self
+
+    def _recipes(self) -> Iterable[tuple[str, dict[str, Any]]]:
+        yield "recipe", self.recipe
+        for name, arm in self.arms.items():
+            # A field of the arm's own is at fault only if the study's recipe was not.
+            yield f"arms.{name}.recipe", {**self.recipe, **arm.recipe}
+
+    def arm_recipe(self, arm: str, **chosen: Any) -> Recipe:
+        """Return the recipe of an arm, `chosen` fields (from tuning) between the study's and the arm's own."""
+        return Recipe(**{**self.recipe, **chosen, **self.arms[arm].recipe})
+
+    def stabilizers(self, arm: str) -> tuple[Stabilizer, ...]:
+        """Return the stabilizers of an arm, built, checked and in the order they act."""
+        built = []
+        for i, entry in enumerate(self.arms[arm].stabilizers):
+            where = f"arms.{arm}[{i}]"
+            if isinstance(entry, str):
+                built.append(build(entry, where=where))
+            elif isinstance(entry, dict) and len(entry) == 1 and isinstance(next(iter(entry.values())), dict):
+                name, parameters = next(iter(entry.items()))
+                built.append(build(name, parameters, where=where))
+            else:
+                raise UserError(
+                    f"{where} = {entry!r}: must be a name, or a table such as {{ reinit = {{ layers = 5 }} }}"
+                )
+        return compose(built, where=f"arms.{arm}")
+
+    def plain(self) -> dict[str, Any]:
+        """Return the resolved study as plain data, defaults left out, in the form a file has."""
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        data["encoders"] = [e["name"] if set(e) == {"name"} else e for e in data["encoders"]]
+        data["tasks"] = [t["name"] if set(t) == {"name"} else t for t in data["tasks"]]
+        data["arms"] = {
+            name: arm.stabilizers if not arm.recipe else {"stabilizers": arm.stabilizers, "recipe": arm.recipe}
+            for name, arm in self.arms.items()
+        }
+        return data
+
+
+def read(path: str | Path, overrides: Iterable[str] = ()) -> StudyFile:
+    """Read and check a study file; `overrides` are ``key=value`` texts such as ``recipe.epochs=5``.
+
+    Raises UserError with the file, the key, the value and what is allowed.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than a study file can be ({MAX_BYTES} bytes)")
+        raw = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such study file; `stabilitybench new study` writes one") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, not a study file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: is not valid TOML: {error}") from None
+    if not raw:
+        raise UserError(f"{path}: is empty; `stabilitybench new study` writes a commented example")
+    for override in overrides:
+        _override(raw, override)
+    return parse(raw, source=str(path), folder=file.parent)
+
+
+def parse(raw: Mapping[str, Any], *, source: str = "study", folder: Path | None = None) -> StudyFile:
+    """Check plain data as a study; relative ``file:`` tasks and directories count from `folder`."""
+    try:
+        study = StudyFile.model_validate(dict(raw))
+    except ValidationError as error:
+        raise UserError(f"{source}: {_sentence(error.errors(include_url=False)[0], raw)}") from None
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    return study if folder is None else _anchor(study, folder)
+
+
+def _anchor(study: StudyFile, folder: Path) -> StudyFile:
+    """Make relative paths count from the folder of the study file, wherever the command is started."""
+
+    def encoder(entry: EncoderEntry) -> EncoderEntry:
+        beside = folder / entry.name
+        if entry.name.startswith(("pocket/", "/", "~")) or not beside.is_dir() or folder == Path("."):
+            return entry
+        return entry.model_copy(update={"name": str(beside)})
+
+    def task(entry: TaskEntry) -> TaskEntry:
+        place = entry.name.removeprefix("file:")
+        if place == entry.name or place.startswith(("/", "~")) or folder == Path("."):
+            return entry
+        beside = folder / place
+        return entry.model_copy(update={"name": f"file:{beside}"}) if beside.exists() else entry
+
+    return study.model_copy(
+        update={"encoders": [encoder(e) for e in study.encoders], "tasks": [task(t) for t in study.tasks]}
+    )
+
+
+def _override(raw: dict[str, Any], text: str) -> None:
+    key, sign, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not sign or not all(parts):
+        raise UserError(f'--set "{text}": must look like key=value, for example recipe.epochs=5')
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    table = raw
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise UserError(f'--set "{text}": {part} is not a table')
+    table[parts[-1]] = parsed
+
+
+def _recipe(where: str, fields: dict[str, Any], only: str | None = None) -> None:
+    try:
+        Recipe(**fields)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        chosen = next((d for d in details if only is None or (d["loc"] and d["loc"][0] == only)), details[0])
+        raise UserError(_sentence({**chosen, "loc": (where, *chosen["loc"])}, fields, model=Recipe)) from None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= TUNING_OFFSET
+
+
+def _sentence(error: ErrorDetails, raw: Mapping[str, Any], model: type[BaseModel] | None = None) -> str:
+    """Turn a validation error into ``key = value: what is allowed``."""
+    loc = [part for part in error["loc"] if part != "function-after"]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+    kind, reason = error["type"], error["msg"].removeprefix("Value error, ")
+    if kind == "missing":
+        return f"{key}: is missing; every study needs it"
+    if kind == "extra_forbidden":
+        allowed = list((model or _model_at(loc)).model_fields)
+        return f"{key}: unknown key; must be one of {', '.join(allowed)}{suggest(str(loc[-1]), allowed)}"
+    if kind == "value_error":
+        # Sentences of our own name their key; those of a field's validator lack the key's path.
+        if not key:
+            return reason
+        if re.match(r"[\w.]+( = .*)?: ", reason):
+            return reason if loc == [loc[0]] and model is Recipe else f"{key}.{reason}"
+        return f"{key} = {error['input']!r}: {reason}"
+    if kind == "string_pattern_mismatch":
+        reason = "must start with a letter or digit and hold only letters, digits, '.', '_' and '-'"
+    reason = reason.replace("Input should be", "must be").replace("List should have", "must have")
+    reason = reason.replace("Dictionary should have", "must have").replace("String should have", "must have")
+    return f"{key} = {error['input']!r}: {reason}"
+
+
+def _model_at(loc: list[Any]) -> type[BaseModel]:
+    tables: dict[Any, type[BaseModel]] = {
+        "encoders": EncoderEntry,
+        "tasks": TaskEntry,
+        "arms": ArmEntry,
+        "tune": TuneEntry,
+    }
+    return tables.get(loc[0], StudyFile) if len(loc) > 1 else StudyFile

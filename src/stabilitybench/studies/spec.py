@@ -1,0 +1,91 @@
+"""The identity of a run: the hash of everything that determines its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.finetuning import resolved
+from stabilitybench.recipe import Recipe
+from stabilitybench.seeds import Seeds
+from stabilitybench.stabilizers import Stabilizer, compose, source_fingerprint
+from stabilitybench.tasks import Task
+
+
+def canonical(value: Any) -> str:
+    """Return JSON with sorted keys and no blanks: equal values give equal text.
+
+    >>> canonical({"b": 1, "a": [1.0, None]})
+    '{"a":[1.0,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training: encoder, task, recipe, stabilizers and seeds.
+
+    task : the whole task; `n_train` of its training rows are drawn by the subset stream (None: all).
+    """
+
+    encoder: Encoder
+    task: Task
+    n_train: int | None
+    recipe: Recipe
+    stabilizers: tuple[Stabilizer, ...]
+    seeds: Seeds
+
+    def identity(self) -> dict[str, Any]:
+        """Return what determines the numbers, as plain data; default values are left out.
+
+        Names and places of encoder and task stay outside: their content stands for them.
+        """
+        seeds = {stream: seed for stream, seed in asdict(self.seeds).items() if seed}
+        if self.n_train is None:
+            seeds.pop("subset", None)  # nothing is drawn
+        recipe = resolved(self.encoder, self.task, self.recipe, self.stabilizers)
+        identity: dict[str, Any] = {
+            "format": 1,
+            "encoder": self.encoder.fingerprint,
+            "task": self.task.fingerprint,
+            "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
+            "stabilizers": [_stabilizer(s) for s in compose(self.stabilizers, self.encoder.layout)],
+            "seeds": seeds,
+        }
+        if self.n_train is not None:
+            identity["n_train"] = self.n_train
+        return identity
+
+    def with_stabilizers(self, stabilizers: tuple[Stabilizer, ...]) -> RunSpec:
+        """Return this run with other stabilizers."""
+        return replace(self, stabilizers=stabilizers)
+
+    def without_stabilizers(self) -> RunSpec:
+        """Return this run with none, as it travels to a process that has not loaded them."""
+        return self.with_stabilizers(())
+
+    @cached_property
+    def id(self) -> str:
+        """The run id: 16 hexadecimal digits of the SHA-256 of the canonical identity."""
+        return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:16]
+
+    def labels(self) -> dict[str, Any]:
+        """Return the names a person knows the run by; they do not enter the id."""
+        return {
+            "encoder": self.encoder.name,
+            "revision": self.encoder.revision,
+            "task": self.task.name,
+            "stabilizers": [s.describe() for s in self.stabilizers],
+            "seeds": asdict(self.seeds),
+            "recipe": resolved(self.encoder, self.task, self.recipe, self.stabilizers).model_dump(mode="json"),
+        }
+
+
+def _stabilizer(stabilizer: Stabilizer) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": stabilizer.name, **stabilizer.parameters()}
+    source = source_fingerprint(stabilizer)
+    return entry if source is None else {**entry, "source": source}

@@ -1,0 +1,287 @@
+"""A study from its file to its results: plan, tune, do what is missing, collect."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from stabilitybench.encoders import Encoder, load_encoder
+from stabilitybench.errors import UserError
+from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
+from stabilitybench.studies import file as study_file
+from stabilitybench.studies.execution import Options, Progress, Silent, execute, workers
+from stabilitybench.studies.file import StudyFile
+from stabilitybench.studies.results import PlannedRun, Results
+from stabilitybench.studies.spec import RunSpec
+from stabilitybench.studies.store import FINISHED, Store, saving, write_text
+from stabilitybench.tasks import Task, load_task
+
+Cell = tuple[str, str, str]  # names of encoder, task and arm
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` of `count` of a study's runs, split by run id, for machines that share a store."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read "3/16": the third of sixteen parts.
+
+        >>> Shard.parse("3/16")
+        Shard(index=3, count=16)
+        """
+        first, _, second = text.partition("/")
+        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+            raise UserError(f'--shard "{text}": must look like 3/16, the first number between 1 and the second')
+        return cls(int(first), int(second))
+
+    def holds(self, run_id: str) -> bool:
+        """Tell whether a run belongs to this part."""
+        return int(run_id, 16) % self.count == self.index - 1
+
+
+@dataclass
+class Study:
+    """A declared study and the folders it works in.
+
+    store : the runs of all studies.  results : holds ``<name>/study.json`` and the reports.
+
+    >>> study = Study.from_dict({
+    ...     "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": ["pocket/sentiment"], "seeds": 2,
+    ...     "baseline": "plain", "recipe": {"steps": 2, "evaluations": 1}, "arms": {"plain": []},
+    ... })
+    >>> len(study.plan())
+    2
+    """
+
+    file: StudyFile
+    store: Store = field(default_factory=lambda: Store("store"))
+    results_folder: Path = Path("results")
+    source: str = "study"
+
+    @classmethod
+    def from_file(
+        cls, path: str | Path, overrides: Iterable[str] = (), *, store: str | Path = "store",
+        results: str | Path = "results",
+    ) -> Study:  # fmt: skip
+        """Read a study file; `overrides` are ``key=value`` texts."""
+        return cls(study_file.read(path, overrides), Store(store), Path(results), str(path))
+
+    @classmethod
+    def from_dict(
+        cls, raw: Mapping[str, Any], *, store: str | Path = "store", results: str | Path = "results"
+    ) -> Study:
+        """Check plain data, in the form of a study file."""
+        return cls(study_file.parse(raw), Store(store), Path(results))
+
+    @property
+    def folder(self) -> Path:
+        """Where the reports of this study stand."""
+        return self.results_folder / self.file.name
+
+    def plan(self, tuned: Mapping[Cell, Mapping[str, Any]] | None = None) -> list[PlannedRun]:
+        """Return every run of the study, encoders and tasks loaded and every arm checked against them."""
+        points = grid(self.file.seeds)
+        return [
+            PlannedRun(
+                arm, i, self._spec(encoder, task, n, arm, seeds, (tuned or {}).get((encoder.name, task.name, arm), {}))
+            )
+            for encoder, (task, n) in itertools.product(self._encoders(), self._tasks())
+            for arm in self.file.arms
+            for i, seeds in enumerate(points)
+        ]
+
+    def run(
+        self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
+        retry: bool = False, shard: str | None = None, progress: Progress | None = None,
+    ) -> Results:  # fmt: skip
+        """Do exactly the runs that the store lacks and return the results.
+
+        See `Options` for jobs, device, timeout, save and retry.  shard : "3/16" does only that part.
+        """
+        options, watcher = Options(jobs, device, timeout, save, retry), progress or Silent()
+        part = Shard.parse(shard) if shard else None
+        tuning = self._tuning_runs() if self.file.tune else []
+        planned = self.plan()  # every check comes before the first training
+        self._prepare_folders()
+        notes = self._claim_name()
+        if part and tuning:
+            unfinished = [r for _, _, r in tuning if not self._finished(r.id, retry)]
+            if unfinished:
+                raise UserError("--shard: the tuning runs of this study come first; run it once without --shard")
+        if tuning:
+            notes += self._do([run for _, _, run in tuning], options, watcher, None)
+            planned = self.plan(self._choose())
+        notes += self._do([run.spec for run in planned], options, watcher, part)
+        self._record(planned, notes)
+        return self.results()
+
+    def _finished(self, run_id: str, retry: bool) -> bool:
+        record = self.store.read(run_id)
+        return record is not None and (record["status"] in FINISHED or not retry)
+
+    def _do(self, specs: list[RunSpec], options: Options, watcher: Progress, part: Shard | None) -> list[str]:
+        notes = []
+        unique = {spec.id: spec for spec in specs if part is None or part.holds(spec.id)}
+        for run_id in unique:
+            if self.store.damaged(run_id):
+                aside = self.store.set_aside(run_id)
+                notes.append(f"run {run_id} was damaged; it was moved to {aside} and done again")
+                watcher.message(notes[-1])
+        missing = [spec for run_id, spec in unique.items() if not self._finished(run_id, options.retry)]
+        watcher.start(len(unique), len(unique) - len(missing), min(workers(options), max(1, len(missing))))
+        try:
+            if missing:
+                execute(missing, self.store, options, watcher)
+        finally:
+            watcher.end()
+        return notes
+
+    def results(self) -> Results:
+        """Return what the store holds of this study, complete or not."""
+        tuned = self._choose() if self.file.tune else {}
+        planned = tuple(self.plan(tuned))
+        records = {run.spec.id: record for run in planned if (record := self.store.read(run.spec.id)) is not None}
+        return Results(self.file, planned, records, tuned, tuple(self._known().get("notes", ())))
+
+    # -- tuning ------------------------------------------------------------------------------------------------
+
+    def _tuning_runs(self) -> list[tuple[Cell, dict[str, Any], RunSpec]]:
+        """Return each point of the grid for each cell and tuning seed, with its run."""
+        tune = self.file.tune
+        assert tune is not None
+        arms = list(self.file.arms) if tune.scope == "arm" else [self.file.baseline]
+        points = [dict(zip(tune.grid, values, strict=True)) for values in itertools.product(*tune.grid.values())]
+        seeds = grid(tune.seeds, first=TUNING_OFFSET)
+        return [
+            ((encoder.name, task.name, arm), point, self._spec(encoder, task, n, arm, s, point))
+            for encoder, (task, n) in itertools.product(self._encoders(), self._tasks())
+            for arm in arms
+            for point in points
+            for s in seeds
+        ]
+
+    def _choose(self) -> dict[Cell, dict[str, Any]]:
+        """Return the grid point with the best mean validation score of each cell; the first of ties.
+
+        Cells whose tuning runs are not all finished are left out.
+        """
+        tune = self.file.tune
+        assert tune is not None
+        scores: dict[Cell, dict[str, list[float]]] = {}
+        points: dict[str, dict[str, Any]] = {}
+        unfinished = set()
+        for cell, point, spec in self._tuning_runs():
+            record = self.store.read(spec.id)
+            if record is None or record["status"] not in FINISHED:
+                unfinished.add(cell)
+                continue
+            key = json.dumps(point, sort_keys=True)
+            points[key] = point
+            value = record["scores"]["last"]["validation"][spec.task.metrics[0]]
+            scores.setdefault(cell, {}).setdefault(key, []).append(value)
+        chosen = {}
+        for cell, by_point in scores.items():
+            if cell not in unfinished:
+                means = {key: sum(values) / len(values) for key, values in by_point.items()}
+                chosen[cell] = points[max(means, key=lambda key: means[key])]
+        if tune.scope == "baseline":
+            return {(e, t, arm): point for (e, t, _), point in chosen.items() for arm in self.file.arms}
+        return chosen
+
+    # -- loading -----------------------------------------------------------------------------------------------
+
+    def _encoders(self) -> list[Encoder]:
+        if not hasattr(self, "_loaded_encoders"):
+            self._loaded_encoders = [
+                self._say(lambda e=e: load_encoder(e.name, e.revision)) for e in self.file.encoders
+            ]
+        return self._loaded_encoders
+
+    def _tasks(self) -> list[tuple[Task, int | None]]:
+        if not hasattr(self, "_loaded_tasks"):
+            self._loaded_tasks = [
+                (self._say(lambda t=t: load_task(t.name, metric=t.metric, revision=t.revision)), t.n)
+                for t in self.file.tasks
+            ]
+            for task, n in self._loaded_tasks:
+                if n is not None:
+                    self._say(lambda task=task, n=n: task.subsample(n, Seeds().generator("subset")))
+        return self._loaded_tasks
+
+    def _spec(
+        self, encoder: Encoder, task: Task, n: int | None, arm: str, seeds: Seeds, chosen: Mapping[str, Any]
+    ) -> RunSpec:
+        spec = RunSpec(encoder, task, n, self.file.arm_recipe(arm, **chosen), self.file.stabilizers(arm), seeds)
+        self._say(lambda: spec.id, f"arms.{arm}: ")  # asks every stabilizer whether it can work here
+        return spec
+
+    def _say(self, load: Any, where: str = "") -> Any:
+        try:
+            return load()
+        except UserError as error:
+            raise UserError(f"{self.source}: {where}{error}") from None
+
+    # -- the results folder ------------------------------------------------------------------------------------
+
+    def _prepare_folders(self) -> None:
+        self.store.prepare()
+        with saving(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / ".writable", "")
+        (self.folder / ".writable").unlink()
+
+    def _known(self) -> dict[str, Any]:
+        try:
+            known = json.loads((self.folder / "study.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
+
+    def _claim_name(self) -> list[str]:
+        """Refuse another study under the same name; more seeds of the same study are welcome and noted."""
+        known, spec = self._known(), self.file.plain()
+        notes: list[str] = list(known.get("notes", []))
+        old = known.get("spec")
+        if old is None or old == spec:
+            return notes
+        changes = list(_differences(old, spec))
+        grown = isinstance(old.get("seeds"), int) and isinstance(spec["seeds"], int) and old["seeds"] < spec["seeds"]
+        if grown and [key for key, _, _ in changes] == ["seeds"]:
+            day = datetime.now(UTC).date().isoformat()
+            return [*notes, f"seeds were raised from {old['seeds']} to {spec['seeds']} after results were seen ({day})"]
+        shown = "; ".join(f"{key}: {_short(a)} -> {_short(b)}" for key, a, b in changes[:5])
+        raise UserError(
+            f'{self.source}: a different study named "{self.file.name}" stands in {self.folder} ({shown}). '
+            "Give this one another name (name = ..., or --set name=...); runs they share are not done twice."
+        )
+
+    def _record(self, planned: list[PlannedRun], notes: list[str]) -> None:
+        runs = [run.spec.id for run in planned]
+        before = self._known().get("runs", [])
+        gone = len(set(before) - set(runs))
+        if gone:
+            notes = [*notes, f"{gone} earlier runs no longer belong to this study: its task, encoder or tuning changed"]
+        content = {"spec": self.file.plain(), "runs": runs, "notes": list(dict.fromkeys(notes))}
+        write_text(self.folder / "study.json", json.dumps(content, indent=1) + "\n")
+
+
+def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for part in dict.fromkeys((*old, *new)):
+            yield from _differences(old.get(part), new.get(part), f"{key}.{part}".lstrip("."))
+    elif old != new:
+        yield key, old, new
+
+
+def _short(value: Any) -> str:
+    text = "(absent)" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

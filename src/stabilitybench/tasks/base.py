@@ -1,0 +1,113 @@
+"""What a task is: labelled text with a train, validation and test split, metrics, and a no-skill score."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stabilitybench.errors import UserError
+
+Kind = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of text with labels.
+
+    ids : (n,) row names, unique within the task.  first, second : n texts each; `second` is None for single
+    sentences.  labels : (n,) int64 class indices, or float64 scores under regression.
+    """
+
+    ids: tuple[str, ...]
+    first: tuple[str, ...]
+    second: tuple[str, ...] | None
+    labels: npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> Split:
+        """Return the given rows, in the given order."""
+        index = [int(r) for r in rows]
+        return Split(
+            ids=tuple(self.ids[i] for i in index),
+            first=tuple(self.first[i] for i in index),
+            second=None if self.second is None else tuple(self.second[i] for i in index),
+            labels=self.labels[np.asarray(index, dtype=np.intp)],
+        )
+
+    def update(self, digest: hashlib._Hash) -> None:
+        """Feed every row to `digest`; lengths are fed too, so that no two contents collide by joining."""
+        second = self.second if self.second is not None else ("",) * len(self)
+        for row, a, b, label in zip(self.ids, self.first, second, self.labels.tolist(), strict=True):
+            for part in (row, a, b, repr(label)):
+                raw = part.encode()
+                digest.update(len(raw).to_bytes(8, "little"))
+                digest.update(raw)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: `metrics[0]` is its headline metric (see `stabilitybench.tasks.metrics`).
+
+    classes : class names, in the order of the label indices; empty under regression.
+    notes : what a reader should know of this data (source, repairs, truncations), one sentence each.
+    """
+
+    name: str
+    kind: Kind
+    classes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head: the number of classes, or 1 under regression."""
+        return len(self.classes) if self.kind == "classification" else 1
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything in the task that can change a number: rows, labels, classes, metrics."""
+        digest = hashlib.sha256(repr((self.kind, self.classes, self.metrics)).encode())
+        for split in (self.train, self.validation, self.test):
+            digest.update(len(split).to_bytes(8, "little"))
+            digest.update(b"pair" if split.second is not None else b"single")
+            split.update(digest)
+        return digest.hexdigest()
+
+    def subsample(self, n: int, rng: np.random.Generator) -> Task:
+        """Keep `n` training rows drawn by `rng`, class ratio kept (largest remainder); the splits stay whole.
+
+        Raises UserError when n exceeds the training rows or is smaller than the number of classes.
+        """
+        total = len(self.train)
+        if not 1 <= n <= total:
+            raise UserError(
+                f'task "{self.name}": n = {n}: must lie in [1, {total}], its number of training rows'
+            )
+        if self.kind == "regression":
+            return replace(self, train=self.train.take(np.sort(rng.permutation(total)[:n])))
+        if n < len(self.classes):
+            raise UserError(
+                f'task "{self.name}": n = {n}: must be at least {len(self.classes)}, its number of classes'
+            )
+        labels = np.asarray(self.train.labels)
+        counts = np.bincount(labels, minlength=len(self.classes))
+        exact = counts * (n / total)
+        keep = np.maximum(np.floor(exact).astype(int), np.minimum(counts, 1))
+        for c in np.argsort(keep - exact, kind="stable"):
+            if keep.sum() < n and keep[c] < counts[c]:
+                keep[c] += 1
+        while keep.sum() > n:
+            keep[np.argmax(keep - exact)] -= 1
+        rows = [rng.permutation(np.flatnonzero(labels == c))[: keep[c]] for c in range(len(self.classes))]
+        return replace(self, train=self.train.take(np.sort(np.concatenate(rows))))
