@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,15 @@ def task(name, revision):
     return {"fingerprint": t.fingerprint, "rows": [len(t.train), len(t.validation), len(t.test)], "notes": t.notes,
             "classes": t.classes, "first": t.train.first[0], "labels": t.train.labels[:4].tolist()}
 
+def files(name, revision):
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
+    disable_progress_bars()
+    return {"folder": snapshot_download(name, repo_type="dataset", revision=revision)}
+
 for kind, name, revision in json.loads(sys.argv[1]):
     try:
-        answer = {"encoder": encoder, "task": task}[kind](name, revision)
+        answer = {"encoder": encoder, "task": task, "files": files}[kind](name, revision)
     except UserError as error:
         answer = {"error": str(error)}
     print(json.dumps(answer), flush=True)
@@ -109,10 +116,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "bert v1": add_model(folder, "google-bert/bert-large-uncased", "bert", revision="v1", seed=1),
         "roberta": add_model(folder, "FacebookAI/roberta-large", "roberta"),
         "rte": add_dataset(folder, "nyu-mll/glue", glue, classes=names),
-        "rte v1": add_dataset(
-            folder, "nyu-mll/glue", {"rte": entailment("old")}, classes=names, revision="v1"
-        ),
     }
+    for revision, tag in (("v1", "old"), ("v2", "raw")):
+        content = {"rte": entailment(tag)}
+        commits[f"rte {revision}"] = add_dataset(
+            folder, "nyu-mll/glue", content, classes=names, revision=revision
+        )
     wic = {"train": rows("a", 4, word=["bank"] * 4), "validation": rows("a", 4, word=["bank"] * 4)}
     add_dataset(folder, "aps/super_glue", {"wic": wic})
     (folder / "datasets" / "aps" / "super_glue" / "code").mkdir()
@@ -127,6 +136,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         ("encoder", "org/unknown", None),
         ("task", "glue/rte", None),
         ("task", "glue/rte", "v1"),
+        ("files", "nyu-mll/glue", "v2"),
         ("task", "glue/rte", commits["rte v1"]),
         ("task", "glue/rte", "v7"),
         ("task", "glue/cola", None),
@@ -138,10 +148,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         environment = hub.environment(home)
         online = visit(calls, environment)
         online.requests = hub.requests
-    calls.append(("task", "superglue/cb", None))
-    return World(
-        commits, online, visit(calls, environment), visit(calls, {**environment, "HF_HUB_OFFLINE": "1"})
-    )
+    calls += [("task", "superglue/cb", None), ("task", "glue/rte", "v2")]
+    with ThreadPoolExecutor() as pool:
+        stopped = pool.submit(visit, calls, environment)
+        offline = pool.submit(visit, calls, {**environment, "HF_HUB_OFFLINE": "1"})
+    return World(commits, online, stopped.result(), offline.result())
 
 
 def test_encoders_are_downloaded_by_name_and_by_revision(world: World) -> None:
@@ -186,7 +197,7 @@ def test_each_file_is_downloaded_once_and_code_and_pickles_never(world: World) -
     ]
     assert len(bodies) == len(set(bodies))
     assert sum("model.safetensors" in body for body in bodies) == 3
-    assert sum("train-00000" in body and "/rte/" in body for body in bodies) == 2
+    assert sum("train-00000" in body and "/rte/" in body for body in bodies) == 3
     assert not [body for body in bodies if body.endswith((".bin", ".py"))]
 
 
@@ -196,6 +207,14 @@ def test_second_use_needs_no_network(world: World, visit: str) -> None:
     for call, answer in world.online.answers.items():
         if "error" not in answer:
             assert again[call] == answer, call
+
+
+@pytest.mark.parametrize("visit", ["stopped", "offline"])
+def test_files_downloaded_beforehand_are_enough(world: World, visit: str) -> None:
+    """On clusters data is often fetched on one machine, as files, and used on another without a network."""
+    task = getattr(world, visit)["task", "glue/rte", "v2"]
+    assert task["first"] == "raw 0"
+    assert task["notes"][0].endswith(world.commits["rte v2"])
 
 
 @pytest.mark.parametrize("visit", ["stopped", "offline"])

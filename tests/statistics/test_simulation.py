@@ -22,7 +22,7 @@ SHAPES: dict[str, Draw] = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_coverage_of_the_sd_ratio_interval(shape: str, n: int) -> None:
     rng = np.random.default_rng([n, list(SHAPES).index(shape)])
-    studies, true_ratio = 4000, 0.5
+    studies, true_ratio = 2500, 0.5
     covered = 0
     for _ in range(studies):
         found = sd_ratio(true_ratio * SHAPES[shape](rng, n), SHAPES[shape](rng, n))

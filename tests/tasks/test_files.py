@@ -1,6 +1,7 @@
 """Folders of files: every layout that is read, and one clear sentence for everything that is not."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -315,6 +316,7 @@ def test_defects_of_a_tsv_file(tmp_path, defect):
 
 
 CSV_DEFECTS = {
+    "only separators": (',,\n""\n', "train.csv: the file is empty; it must hold labelled rows"),
     "open quote": (
         'sentence,label\na,yes\n"b,no\nc,yes\n',
         "train.csv: line 3: not readable as CSV (unexpected end of data); check its quotes",
@@ -405,7 +407,8 @@ def test_a_pickle_is_not_opened(tmp_path):
 
 def test_files_that_are_missing_or_ambiguous(tmp_path):
     assert (
-        refused(tmp_path / "none") == "DIR: no such folder; file:DIR needs a folder with train and dev files"
+        refused(tmp_path / "none")
+        == "file:DIR: no such folder; file:DIR needs a folder with train and dev files"
     )
     assert (
         refused(tmp_path)
@@ -434,10 +437,29 @@ def test_links_that_leave_the_folder_are_not_followed(tmp_path):
     folder.mkdir()
     write(folder, dev_tsv=GOOD)
     (folder / "train.tsv").symlink_to(outside)
-    says = "train.tsv: links to a file outside its folder; copy the file into the folder"
+    says = "train.tsv: not a file inside its folder, or a broken link; copy the file into the folder"
     assert refused(folder) == says
     outside.unlink()
     assert refused(folder) == says
+    (folder / "train.tsv").unlink()
+    (folder / "train.tsv").symlink_to(folder / "train.tsv")
+    assert refused(folder) == says
+    (folder / "train.tsv").unlink()
+    (folder / "data").mkdir()
+    write(folder / "data", rows_tsv=GOOD)
+    (folder / "train.tsv").symlink_to(folder / "data" / "rows.tsv")
+    assert len(load_folder(folder).train) == 8
+
+
+@pytest.mark.parametrize("path", ["", "~nobody-of-this-name/x", "x" * 5000, "a\0b"])
+def test_folders_that_cannot_be(path):
+    with pytest.raises(UserError, match="no such folder; file:DIR needs a folder with train and dev files"):
+        load_task(f"file:{path}")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train.tsv")
+    assert refused(tmp_path) == "train.tsv: not a file; must be a table of labelled rows"
 
 
 def test_files_that_do_not_fit_together(tmp_path):

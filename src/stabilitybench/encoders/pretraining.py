@@ -25,7 +25,14 @@ import numpy.typing as npt
 from stabilitybench.errors import EnvironmentFailure
 from stabilitybench.language.corpus import Passage, passage
 from stabilitybench.language.dice import Dice
-from stabilitybench.language.tokenizer import MAX_LENGTH, SPECIAL, Style, build_tokenizer, vocabulary
+from stabilitybench.language.tokenizer import (
+    MAX_LENGTH,
+    SPECIAL,
+    Style,
+    build_tokenizer,
+    special_id,
+    vocabulary,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -86,13 +93,13 @@ SPECS: dict[str, PretrainingSpec] = {
     for spec in (
         PretrainingSpec("bert-small", "bert", 4, 128, 4, 8000, learning_rate=1e-3, finetuning_rate=3e-4),
         PretrainingSpec(
-            "roberta-small", "roberta", 4, 128, 4, 7000, learning_rate=1e-3, finetuning_rate=3e-4
+            "roberta-small", "roberta", 4, 128, 4, 6000, learning_rate=1e-3, finetuning_rate=3e-4
         ),
         PretrainingSpec(
-            "bert-deep", "bert", 12, 64, 4, 7000, learning_rate=8e-4, finetuning_rate=3e-4, warmup=0.1
+            "bert-deep", "bert", 12, 64, 4, 6000, learning_rate=8e-4, finetuning_rate=3e-4, warmup=0.1
         ),
         PretrainingSpec(
-            "bert-wide", "bert", 3, 256, 4, 5000, learning_rate=7e-4, finetuning_rate=2e-4, batch=48
+            "bert-wide", "bert", 3, 256, 4, 4000, learning_rate=7e-4, finetuning_rate=2e-4, batch=48
         ),
     )
 }
@@ -152,7 +159,7 @@ def build_model(spec: PretrainingSpec) -> PreTrainedModel:
         "num_hidden_layers": spec.layers,
         "num_attention_heads": spec.heads,
         "intermediate_size": 4 * spec.width,
-        "pad_token_id": _special(spec.architecture, "pad"),
+        "pad_token_id": special_id(spec.architecture, "pad"),
     }
     with torch.random.fork_rng(devices=[]):  # construction draws weights that are overwritten below
         model: PreTrainedModel
@@ -160,8 +167,8 @@ def build_model(spec: PretrainingSpec) -> PreTrainedModel:
             model = BertForPreTraining(BertConfig(max_position_embeddings=MAX_LENGTH, **common))
         else:
             ends: dict[str, Any] = {
-                "bos_token_id": _special("roberta", "cls"),
-                "eos_token_id": _special("roberta", "sep"),
+                "bos_token_id": special_id("roberta", "cls"),
+                "eos_token_id": special_id("roberta", "sep"),
             }
             config = RobertaConfig(
                 max_position_embeddings=MAX_LENGTH + 2, type_vocab_size=1, **ends, **common
@@ -259,7 +266,7 @@ def _batches(spec: PretrainingSpec, rng: np.random.Generator) -> Iterator[_Batch
 
 def _encode(item: Passage, ids: dict[str, int], style: Style) -> tuple[list[int], int, int]:
     """Return token ids as the tokenizer writes them, the length of the first segment, and the label."""
-    cls, sep = _special(style, "cls"), _special(style, "sep")
+    cls, sep = special_id(style, "cls"), special_id(style, "sep")
     row = [cls, *[ids[word] for word in item.first.split()], sep]
     first = len(row)
     if item.second is None:
@@ -277,7 +284,7 @@ def _collate(
     import torch
 
     longest = max(len(row) for row, _, _ in rows)
-    pad = _special(spec.architecture, "pad")
+    pad = special_id(spec.architecture, "pad")
     ids = np.full((len(rows), longest), pad, dtype=np.int64)
     types = np.zeros_like(ids)
     for i, (row, first, _) in enumerate(rows):
@@ -305,14 +312,9 @@ def mask_words(
     chosen = (ids >= first_word) & (draw < spec.mask)
     targets = np.where(chosen, ids, _IGNORED)
     share = draw / spec.mask
-    visible = np.where(chosen & (share < 0.8), _special(spec.architecture, "mask"), ids)
+    visible = np.where(chosen & (share < 0.8), special_id(spec.architecture, "mask"), ids)
     swapped = chosen & (share >= 0.8) & (share < 0.9)
     return np.where(swapped, rng.integers(first_word, size, ids.shape), visible), targets
-
-
-def _special(style: Style, role: str) -> int:
-    order = ("pad", "unk", "cls", "sep", "mask") if style == "bert" else ("cls", "pad", "sep", "unk", "mask")
-    return order.index(role)
 
 
 @contextmanager

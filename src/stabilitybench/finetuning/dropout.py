@@ -19,9 +19,10 @@ ATTENTION = "stabilitybench_keyed"
 
 def _mix(x: Tensor) -> Tensor:
     """Scramble int32 values bit by bit (the finaliser of Murmur hashing; products wrap around)."""
-    x = (x ^ (x >> 16)) * -2048144789
-    x = (x ^ (x >> 13)) * -1028477387
-    return x ^ (x >> 16)
+    # The hash shifts unsigned numbers; torch's shift copies the sign bit, which the masks take away again.
+    x = (x ^ ((x >> 16) & 0xFFFF)) * -2048144789
+    x = (x ^ ((x >> 13) & 0x7FFFF)) * -1028477387
+    return x ^ ((x >> 16) & 0xFFFF)
 
 
 def keep_mask(key: Tensor, row: Tensor, shape: torch.Size, rate: float, place: int = 0) -> Tensor:

@@ -14,14 +14,10 @@ Style = Literal["bert", "roberta"]
 #: Longest input in tokens, special ones included; the longest pair of the language has 56.
 MAX_LENGTH = 64
 
-#: Special tokens in the order of their ids: RoBERTa's position numbers rely on its padding token having id 1.
-SPECIAL: dict[Style, tuple[str, ...]] = {
-    "bert": ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
-    "roberta": ("<s>", "<pad>", "</s>", "<unk>", "<mask>"),
-}
-_ROLES: dict[Style, dict[str, str]] = {
+#: Special tokens by role, in the order of their ids: RoBERTa's position numbers rely on its padding having id 1.
+SPECIAL: dict[Style, dict[str, str]] = {
     "bert": {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"},
-    "roberta": {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"},
+    "roberta": {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"},
 }
 
 
@@ -31,7 +27,16 @@ def vocabulary(style: Style) -> dict[str, int]:
     >>> vocabulary("roberta")["<pad>"], vocabulary("bert")["the"]
     (1, 5)
     """
-    return {token: i for i, token in enumerate(SPECIAL[style] + words())}
+    return {token: i for i, token in enumerate((*SPECIAL[style].values(), *words()))}
+
+
+def special_id(style: Style, role: str) -> int:
+    """Return the id of the special token of `role`: "pad", "unk", "cls", "sep" or "mask".
+
+    >>> special_id("bert", "pad"), special_id("roberta", "pad")
+    (0, 1)
+    """
+    return list(SPECIAL[style]).index(role)
 
 
 def build_tokenizer(style: Style) -> PreTrainedTokenizerFast:
@@ -51,7 +56,7 @@ def build_tokenizer(style: Style) -> PreTrainedTokenizerFast:
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    ids, role = vocabulary(style), _ROLES[style]
+    ids, role = vocabulary(style), SPECIAL[style]
     tokenizer = Tokenizer(WordLevel(ids, unk_token=role["unk"]))
     tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = Whitespace()

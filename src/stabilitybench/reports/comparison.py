@@ -118,7 +118,7 @@ class Comparison:
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per (encoder, task, arm) in fractions, with NaN where a number is undefined."""
-        from stabilitybench.reports.tables import comparison_frame
+        from stabilitybench.reports.tidy import comparison_frame
 
         return comparison_frame(self)
 

@@ -17,9 +17,10 @@ class StudyFacts:
     baseline : the arm against which the others are compared.
     arms : per arm, in the order to print, one line for each of its stabilizers and recipe overrides; an
         empty list is the plain recipe.
-    recipe : the settings shared by all arms, for the methods paragraph.  Known keys are `mode`, `optimizer`,
-        `learning_rate`, `batch_size`, `epochs`, `steps`, `warmup`, `schedule`, `weight_decay`, `clip`,
-        `dropout`, `max_length`, `precision`, `evaluations` and `seeds`; other keys are listed after them.
+    recipe : the settings shared by all arms, for the methods paragraph, in the order to print.  `mode` ("full"
+        or "head") and `optimizer` begin the sentence; `learning_rate`, `batch_size`, `epochs`, `steps`,
+        `warmup` (a fraction), `schedule`, `max_length` and `evaluations` have phrases of their own; other keys
+        are printed with their values; None leaves a key out.
     varied, fixed : the seed streams that differ between runs and those that do not, in words.
     references : citations of the methods compared.
     spec_toml : the resolved study file.

@@ -53,7 +53,7 @@ def escape(text: str) -> str:
 def _table(table: Table) -> list[str]:
     lines = [f"## {table.title}", "", escape(table.caption), ""]
     if not table.rows:
-        return [*lines, "None.", ""]
+        return [*lines, "Nothing to list.", ""]
     lines.append("| " + " | ".join(escape(c.title) for c in table.columns) + " |")
     lines.append("|" + "|".join("---:" if c.numeric else "---" for c in table.columns) + "|")
     lines += ["| " + " | ".join(escape(e.text) for e in row) + " |" for row in table.rows]

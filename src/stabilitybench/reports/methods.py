@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -23,10 +23,19 @@ STATISTICS_REFERENCES = (
 )
 
 MODES = {
-    "full": "all weights of the encoder and a new head were trained",
-    "head": "a linear head was trained on features of the frozen encoder",
+    "full": "All weights of the encoder and a new head were trained",
+    "head": "A linear head was trained on features of the frozen encoder",
 }
-SENTENCE_KEYS = ("mode", "optimizer", "learning_rate", "batch_size", "epochs", "steps", "warmup", "schedule")
+PHRASES: dict[str, Callable[[Any], str]] = {
+    "learning_rate": lambda v: f"peak learning rate {_value(v)}",
+    "batch_size": lambda v: f"batch size {v}",
+    "epochs": lambda v: f"{_value(v)} epochs",
+    "steps": lambda v: f"{v} steps",
+    "warmup": lambda v: f"warm-up over the first {100 * float(v):g} % of the steps",
+    "schedule": lambda v: f"{v} schedule",
+    "max_length": lambda v: f"at most {v} tokens",
+    "evaluations": lambda v: f"{v} evaluations during training",
+}
 
 
 def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> list[str]:
@@ -43,9 +52,9 @@ def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> 
         f"Each arm was run {count} times per task; random seeds of {facts.varied} varied between runs, "
         f"{facts.fixed} stayed fixed."
     )
-    rows = "; ".join(dict.fromkeys(f"{c.task}: {c.n_train}" for c in comparison.cells if c.n_train))
+    sizes = dict.fromkeys(f"{c.n_train} on {c.task}" for c in comparison.cells if c.n_train)
     data = (
-        f"{f'Training rows were {rows}. ' if rows else ''}"
+        f"{f'Training rows: {_join(list(sizes))}. ' if sizes else ''}"
         f"The headline score is that of the last checkpoint on the test split "
         f"({'; '.join(dict.fromkeys(f'{c.task}: {c.metric}' for c in comparison.cells))}); the test split "
         f"was not used for any choice. A run counts as failed when this score is not above the best score "
@@ -64,33 +73,17 @@ def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> 
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:
-    """Say the known settings as a sentence and list the others after it."""
-    parts = []
-    if "mode" in recipe:
-        mode = str(recipe["mode"])
-        parts.append(MODES.get(mode, f"the mode was {mode}"))
+    """Say the settings as one sentence; a setting that is None does not apply."""
+    mode = str(recipe.get("mode", "full"))
+    said = MODES.get(mode, f"Training used the mode {mode}")
     if "optimizer" in recipe:
-        parts.append(f"the optimizer was {recipe['optimizer']}")
-    if "learning_rate" in recipe:
-        parts.append(f"the peak learning rate {_value(recipe['learning_rate'])}")
-    if "batch_size" in recipe:
-        parts.append(f"the batch size {_value(recipe['batch_size'])}")
-    if recipe.get("steps") is not None:
-        parts.append(f"training took {_value(recipe['steps'])} steps")
-    elif recipe.get("epochs") is not None:
-        parts.append(f"training took {_value(recipe['epochs'])} epochs")
-    if "warmup" in recipe:
-        parts.append(f"the rate warmed up over the first {100 * float(recipe['warmup']):g} % of the steps")
-    if "schedule" in recipe:
-        parts.append(f"its schedule was {recipe['schedule']}")
-    sentence = ", ".join(parts)
-    said = f"{sentence[0].upper()}{sentence[1:]}. " if sentence else ""
-    others = [
-        f"{k.replace('_', ' ')} {_value(v)}"
-        for k, v in recipe.items()
-        if k not in SENTENCE_KEYS and v is not None
+        said += f" with {recipe['optimizer']}"
+    settings = [
+        PHRASES[key](value) if key in PHRASES else f"{key.replace('_', ' ')} {_value(value)}"
+        for key, value in recipe.items()
+        if key not in ("mode", "optimizer") and value is not None
     ]
-    return (said + (f"Further settings: {', '.join(others)}." if others else "")).strip()
+    return f"{said} ({', '.join(settings)})." if settings else f"{said}."
 
 
 def _value(value: Any) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_DETAILS = (tables.failures, tables.spreads, tables.not_failed, tables.checkpoints)
+
+
 @dataclass(frozen=True)
 class ReportPaths:
     """Where the three files of a report are."""
@@ -79,9 +82,7 @@ def build(scores: pd.DataFrame, curves: pd.DataFrame, facts: StudyFacts) -> Repo
         headline=_headline(scores),
         notes=(*_incomplete(comparison), *comparison.notes, *facts.warnings),
         verdicts=tables.summary(comparison, caption),
-        details=tuple(
-            make(comparison, caption) for make in (tables.failures, tables.spreads, tables.checkpoints)
-        ),
+        details=tuple(make(comparison, caption) for make in _DETAILS),
         coverage=(coverage, unfinished) if unfinished.rows else (coverage,),
         failed=tables.failed_runs(scores),
         seeds=tuple(seed_figures(scores)),

@@ -131,27 +131,38 @@ def spreads(comparison: Comparison, caption: str) -> Table:
                 _p(a.brown_forsythe.p if a else None, c),
                 _p(a.brown_forsythe_holm if a else None, c),
                 _p(a.permutation.p if a else None, c),
-                Entry(
-                    f"{formats.mean_sd(c.mean_kept, c.sd_kept)} (n = {c.kept})" if c.kept else "none",
-                    c.sd_kept,
-                ),
-                Entry(formats.ratio(a.kept_ratio if a else None), a.kept_ratio if a else None),
             )
         )
-    heads = _numeric(
-        "n",
-        "mean",
-        "SD",
-        "median",
-        "min",
-        "max",
-        "SD ratio [95 %]",
-        "Brown-Forsythe p",
-        "Holm p",
-        "permutation p",
-    ) + _numeric("not failed: mean ± SD", "their SD ratio (descriptive)")
+    heads = (
+        *_numeric("n", "mean", "SD", "median", "min", "max"),
+        *_numeric("SD ratio [95 %]", "Brown-Forsythe p", "Holm p", "permutation p"),
+    )
     caption += " Tests cover all finished runs, failed ones included."
     return Table("spread", "Spread", caption, (*_where_columns(comparison), *heads), tuple(rows))
+
+
+def not_failed(comparison: Comparison, caption: str) -> Table:
+    """Return the spread of the runs that did not fail: descriptive, without any test."""
+    rows = []
+    for c in comparison.cells:
+        a = c.against
+        ratio = None if a is None else a.kept_ratio if a.withheld else a.ratio.estimate
+        rows.append(
+            (
+                *_where(comparison, c),
+                Entry(f"{c.kept}/{c.n}", c.kept),
+                Entry(formats.points(c.mean_kept), c.mean_kept),
+                Entry(formats.spread(c.sd_kept), c.sd_kept),
+                Entry("(baseline)", 1.0) if c.is_baseline else Entry(formats.ratio(ratio), ratio),
+            )
+        )
+    heads = _numeric("did not fail", "mean", "SD", "SD ratio (descriptive)")
+    caption = (
+        "Descriptive: these numbers look only at runs that turned out well, so no p-value belongs to them. "
+        f"Where runs failed, the ratio needs 10 others on both sides. {caption}"
+    )
+    columns = (*_where_columns(comparison), *heads)
+    return Table("not-failed", "Runs that did not fail", caption, columns, tuple(rows))
 
 
 def checkpoints(comparison: Comparison, caption: str) -> Table:
@@ -219,7 +230,7 @@ def failed_runs(scores: pd.DataFrame) -> Table:
         *_numeric("seed", "score", "no skill", "training loss at the end"),
         Column("why", wraps=True),
     )
-    text = "Scores in points (x100), test split, last checkpoint. `stabilitybench show RUN` tells more."
+    text = 'Scores in points (x100), test split, last checkpoint. The command "stabilitybench show RUN" tells more.'
     return Table("failed-runs", "Failed runs", text, columns, rows)
 
 
@@ -233,60 +244,6 @@ def unfinished_runs(scores: pd.DataFrame) -> Table:
     return Table(
         "unfinished-runs", "Unfinished runs", "Starting the study again does the missing ones.", columns, rows
     )
-
-
-def comparison_frame(comparison: Comparison) -> pd.DataFrame:
-    """Return the comparison as one tidy row per (encoder, task, arm), in fractions."""
-    import pandas as pd
-
-    rows = []
-    for c in comparison.cells:
-        a = c.against
-        rows.append(
-            {
-                "encoder": c.encoder,
-                "task": c.task,
-                "arm": c.arm,
-                "baseline": c.is_baseline,
-                "metric": c.metric,
-                "planned": c.planned,
-                "n": c.n,
-                "failed": c.failure.failed,
-                "failure_rate": c.failure.rate,
-                "failure_low": c.failure.low,
-                "failure_high": c.failure.high,
-                "near_baseline": c.near_baseline,
-                "constant": c.constant,
-                "diverged": c.diverged,
-                "no_skill": c.no_skill,
-                "mean": c.mean,
-                "sd": c.sd,
-                "median": c.median,
-                "min": c.minimum,
-                "max": c.maximum,
-                "mean_best": c.mean_best,
-                "sd_best": c.sd_best,
-                "n_not_failed": c.kept,
-                "mean_not_failed": c.mean_kept,
-                "sd_not_failed": c.sd_kept,
-                "sd_ratio": a.ratio.estimate if a else None,
-                "sd_ratio_low": a.ratio.low if a else None,
-                "sd_ratio_high": a.ratio.high if a else None,
-                "sd_ratio_note": a.ratio.note if a else "",
-                "sd_ratio_not_failed": a.kept_ratio if a else None,
-                "brown_forsythe_p": a.brown_forsythe.p if a else None,
-                "brown_forsythe_holm": a.brown_forsythe_holm if a else None,
-                "permutation_p": a.permutation.p if a else None,
-                "fisher_p": a.fisher.p if a else None,
-                "fisher_holm": a.fisher_holm if a else None,
-                "verdict": verdict(c, comparison.baseline_of(c)).text,
-            }
-        )
-    frame = pd.DataFrame(rows)
-    words = {"encoder", "task", "arm", "baseline", "metric", "sd_ratio_note", "verdict"}
-    counts = {"planned", "n", "failed", "near_baseline", "constant", "diverged", "n_not_failed"}
-    numeric = [c for c in frame.columns if c not in words | counts]
-    return frame.astype(dict.fromkeys(numeric, "float64"))
 
 
 def _where(comparison: Comparison, cell: Cell) -> tuple[Entry, ...]:

@@ -35,17 +35,12 @@ def wilson(failed: int, n: int, level: float = 0.95) -> Rate:
     >>> f"{rate.low:.3f} {rate.high:.3f}"
     '0.000 0.161'
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     _check(failed, n)
     check_level(level)
     if n == 0:
         return Rate(failed, n, None, None, None)
-    low, high = proportion_confint(failed, n, alpha=1 - level, method="wilson")
-    # the limits at 0 and n are exactly 0 and 1, which rounding misses by 1e-17
-    return Rate(
-        failed, n, failed / n, 0.0 if failed == 0 else float(low), 1.0 if failed == n else float(high)
-    )
+    limits = stats.binomtest(failed, n).proportion_ci(confidence_level=level, method="wilson")
+    return Rate(failed, n, failed / n, float(limits.low), float(limits.high))
 
 
 def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> Test:

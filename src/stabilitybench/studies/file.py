@@ -31,6 +31,11 @@ class EncoderEntry(_Table):
     name: Reference
     revision: Reference | None = None
 
+    @property
+    def label(self) -> str:
+        """What the encoder is called in tables."""
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
+
 
 class TaskEntry(_Table):
     """A task; n: training rows drawn by the subset stream (unset: all)."""
@@ -39,6 +44,13 @@ class TaskEntry(_Table):
     n: int | None = Field(None, ge=2)
     metric: Reference | None = None
     revision: Reference | None = None
+
+    @property
+    def label(self) -> str:
+        """What the task is called in tables: entries that differ in anything have different labels."""
+        said = {"n": self.n, "metric": self.metric, "revision": self.revision}
+        details = ", ".join(f"{key}={value}" for key, value in said.items() if value is not None)
+        return f"{self.name} ({details})" if details else self.name
 
 
 class ArmEntry(_Table):

@@ -15,8 +15,13 @@ from stabilitybench.studies.store import FINISHED
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run and the place it has in its study; `seed` is the position of its seeds in the study's list."""
+    """A run and the place it has in its study.
 
+    encoder, task, arm : labels of its cell.  seed : position of its seeds in the study's list.
+    """
+
+    encoder: str
+    task: str
     arm: str
     seed: int
     spec: RunSpec
@@ -58,8 +63,8 @@ class Results:
         metric = spec.task.metrics[0]
         row: dict[str, Any] = {
             "run_id": spec.id,
-            "encoder": spec.encoder.name,
-            "task": spec.task.name,
+            "encoder": run.encoder,
+            "task": run.task,
             "arm": run.arm,
             "seed": run.seed,
             **{f"seed_{stream}": value for stream, value in asdict(spec.seeds).items()},
@@ -100,8 +105,8 @@ class Results:
                 rows.append(
                     {
                         "run_id": spec.id,
-                        "encoder": spec.encoder.name,
-                        "task": spec.task.name,
+                        "encoder": run.encoder,
+                        "task": run.task,
                         "arm": run.arm,
                         "seed": run.seed,
                         "step": e["step"],
@@ -119,7 +124,7 @@ class Results:
         texts: dict[tuple[str, str], None] = {}
         for run in self.runs:
             for text in (*run.spec.task.notes, *self.records.get(run.spec.id, {}).get("warnings", ())):
-                texts.setdefault((run.spec.task.name, text))
+                texts.setdefault((run.task, text))
         out += [f"{task}: {text}" for task, text in texts]
         return out + self.audit()
 
@@ -129,7 +134,7 @@ class Results:
         for run in self.runs:
             record = self.records.get(run.spec.id)
             if record is not None and record["status"] in ("ok", "failed"):
-                cell = (run.spec.encoder.name, run.spec.task.name, run.arm)
+                cell = (run.encoder, run.task, run.arm)
                 groups[cell][record["weights"]].append(run.spec.id)
         return [
             f"{', '.join(cell)}: {len(set(ids))} runs with different seeds ended with the same weights "

@@ -133,14 +133,29 @@ class Store:
                 (draft / "run.json").write_text(json.dumps(_plain(record), indent=1, allow_nan=False) + "\n", "utf-8")
                 _flush(draft / "run.json")
                 _flush(draft)
-                old = self.read(run_id)
-                if target.exists() and (old is None or old["status"] in MISSING):
-                    self.set_aside(run_id) if old is None else shutil.rmtree(target)
-                if not target.exists():
-                    draft.rename(target)
-                    _flush(self.runs)
+                self._make_room(run_id)
+                _rename_once(draft, target)
+                _flush(self.runs)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
+
+
+    def _make_room(self, run_id: str) -> None:
+        """Clear what stands in the way of a new result: a damaged record, or the trace of a crash."""
+        old = self.read(run_id)
+        if old is None and self.path(run_id).exists():
+            self.set_aside(run_id)
+        elif old is not None and old["status"] in MISSING:
+            shutil.rmtree(self.path(run_id))
+
+
+def _rename_once(draft: Path, target: Path) -> None:
+    """Publish a draft; where another process published the same run first, theirs stays: it is the same."""
+    try:
+        draft.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 @contextmanager

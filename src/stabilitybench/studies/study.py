@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
@@ -21,7 +22,8 @@ from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import FINISHED, Store, saving, write_text
 from stabilitybench.tasks import Task, load_task
 
-Cell = tuple[str, str, str]  # names of encoder, task and arm
+Cell = tuple[str, str, str]  # labels of encoder, task and arm
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,14 @@ class Study:
     def plan(self, tuned: Mapping[Cell, Mapping[str, Any]] | None = None) -> list[PlannedRun]:
         """Return every run of the study, encoders and tasks loaded and every arm checked against them."""
         points = grid(self.file.seeds)
-        return [
-            PlannedRun(
-                arm, i, self._spec(encoder, task, n, arm, seeds, (tuned or {}).get((encoder.name, task.name, arm), {}))
-            )
-            for encoder, (task, n) in itertools.product(self._encoders(), self._tasks())
-            for arm in self.file.arms
-            for i, seeds in enumerate(points)
-        ]
+        planned = []
+        for (encoder_label, encoder), (task_label, task, n) in itertools.product(self._encoders, self._tasks):
+            for arm in self.file.arms:
+                chosen = (tuned or {}).get((encoder_label, task_label, arm), {})
+                for i, seeds in enumerate(points):
+                    spec = self._spec(encoder, task, n, arm, seeds, chosen)
+                    planned.append(PlannedRun(encoder_label, task_label, arm, i, spec))
+        return planned
 
     def run(
         self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
@@ -162,8 +164,8 @@ class Study:
         points = [dict(zip(tune.grid, values, strict=True)) for values in itertools.product(*tune.grid.values())]
         seeds = grid(tune.seeds, first=TUNING_OFFSET)
         return [
-            ((encoder.name, task.name, arm), point, self._spec(encoder, task, n, arm, s, point))
-            for encoder, (task, n) in itertools.product(self._encoders(), self._tasks())
+            ((encoder_label, task_label, arm), point, self._spec(encoder, task, n, arm, s, point))
+            for (encoder_label, encoder), (task_label, task, n) in itertools.product(self._encoders, self._tasks)
             for arm in arms
             for point in points
             for s in seeds
@@ -199,23 +201,21 @@ class Study:
 
     # -- loading -----------------------------------------------------------------------------------------------
 
-    def _encoders(self) -> list[Encoder]:
-        if not hasattr(self, "_loaded_encoders"):
-            self._loaded_encoders = [
-                self._say(lambda e=e: load_encoder(e.name, e.revision)) for e in self.file.encoders
-            ]
-        return self._loaded_encoders
+    @cached_property
+    def _encoders(self) -> list[tuple[str, Encoder]]:
+        """Every encoder with its label."""
+        return [(e.label, self._say(partial(load_encoder, e.name, e.revision))) for e in self.file.encoders]
 
-    def _tasks(self) -> list[tuple[Task, int | None]]:
-        if not hasattr(self, "_loaded_tasks"):
-            self._loaded_tasks = [
-                (self._say(lambda t=t: load_task(t.name, metric=t.metric, revision=t.revision)), t.n)
-                for t in self.file.tasks
-            ]
-            for task, n in self._loaded_tasks:
-                if n is not None:
-                    self._say(lambda task=task, n=n: task.subsample(n, Seeds().generator("subset")))
-        return self._loaded_tasks
+    @cached_property
+    def _tasks(self) -> list[tuple[str, Task, int | None]]:
+        """Every task with its label and the number of training rows drawn from it (None: all)."""
+        loaded = []
+        for entry in self.file.tasks:
+            task = self._say(partial(load_task, entry.name, metric=entry.metric, revision=entry.revision))
+            if entry.n is not None:
+                self._say(partial(task.subsample, entry.n, Seeds().generator("subset")))
+            loaded.append((entry.label, task, entry.n))
+        return loaded
 
     def _spec(
         self, encoder: Encoder, task: Task, n: int | None, arm: str, seeds: Seeds, chosen: Mapping[str, Any]
@@ -224,7 +224,7 @@ class Study:
         self._say(lambda: spec.id, f"arms.{arm}: ")  # asks every stabilizer whether it can work here
         return spec
 
-    def _say(self, load: Any, where: str = "") -> Any:
+    def _say(self, load: Callable[[], T], where: str = "") -> T:
         try:
             return load()
         except UserError as error:

@@ -55,11 +55,7 @@ def load_folder(path: str | Path, *, metric: str | None = None) -> Task:
     Without a labelled test file the dev set is split in halves (`stabilitybench.tasks.splits`).
     Raises UserError, one sentence with file and line, for anything that is not such a task.
     """
-    folder = Path(path).expanduser()
-    if not folder.exists():
-        raise UserError(f"{folder}: no such folder; file:DIR needs a folder with train and dev files")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder; file:DIR needs a folder with train and dev files")
+    folder = _folder(path)
     notes = [f"read from {folder}"]
     train = _columns(read_table(_require(folder, "train"))).without_broken_rows(notes)
     dev = _columns(read_table(_require(folder, "dev"))).without_broken_rows(notes)
@@ -96,6 +92,20 @@ def load_folder(path: str | Path, *, metric: str | None = None) -> Task:
     return task if metric is None else with_headline(task, metric)
 
 
+def _folder(path: str | Path) -> Path:
+    needs = "file:DIR needs a folder with train and dev files"
+    try:
+        folder = Path(path).expanduser()
+        exists = folder.exists()
+    except (OSError, RuntimeError):  # a name too long for the file system; the home of an unknown user
+        folder, exists = Path(path), False
+    if not exists or not str(path).strip():
+        raise UserError(f"file:{str(path)[:200]}: no such folder; {needs}")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: not a folder; {needs}")
+    return folder
+
+
 def _require(folder: Path, part: Part) -> Path:
     file = _find(folder, part)
     if file is None:
@@ -116,8 +126,14 @@ def _find(folder: Path, part: Part) -> Path | None:
             f"{folder}: {found[0].name} and {found[1].name} could both be the {part} file; keep one"
         )
     file = found[0]
-    if not file.resolve().is_relative_to(folder.resolve()):
-        raise UserError(f"{file}: links to a file outside its folder; copy the file into the folder")
+    try:
+        inside = file.resolve(strict=True).is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link to nowhere, or in circles
+        inside = False
+    if not inside:
+        raise UserError(
+            f"{file}: not a file inside its folder, or a broken link; copy the file into the folder"
+        )
     if not file.is_file():
         raise UserError(f"{file}: not a file; must be a table of labelled rows")
     return file

@@ -17,6 +17,7 @@ from stabilitybench.errors import UserError
 
 #: Longest line accepted, in characters; a longer one is not a row of text but a damaged or foreign file.
 MAX_LINE = 1_000_000
+EMPTY = "the file is empty; it must hold labelled rows"
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,6 @@ def read_table(file: Path) -> Table:
 def _lines(file: Path) -> list[str]:
     """Return the lines of a UTF-8 text file, without their ends."""
     raw = file.read_bytes()
-    if not raw.strip():
-        raise UserError(f"{file}: the file is empty; it must hold labelled rows")
     if b"\0" in raw:
         at = raw[: raw.index(b"\0")].count(b"\n") + 1
         raise UserError(f"{file}: line {at}: NUL byte; the file is binary, it must be UTF-8 text")
@@ -73,6 +72,8 @@ def _lines(file: Path) -> list[str]:
     except UnicodeDecodeError as error:
         at = raw[: error.start].count(b"\n") + 1
         raise UserError(f"{file}: line {at}: not UTF-8 text; save the file as UTF-8") from error
+    if not text.strip():
+        raise UserError(f"{file}: {EMPTY}")
     # Only \n and \r\n end a line: splitlines() would also cut at characters that occur inside sentences.
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     for number, line in enumerate(lines, 1):
@@ -108,6 +109,8 @@ def _csv(file: Path) -> Table:
             start = reader.line_num + 1
     except csv.Error as error:
         raise UserError(f"{file}: line {start}: not readable as CSV ({error}); check its quotes") from error
+    if not cells:
+        raise UserError(f"{file}: {EMPTY}")
     return _rectangular(file, _header(file, cells[0][1]), cells[1:])
 
 
@@ -172,7 +175,7 @@ def _parquet(file: Path) -> Table:
     import pyarrow.parquet as pq
 
     if file.stat().st_size == 0:
-        raise UserError(f"{file}: the file is empty; it must hold labelled rows")
+        raise UserError(f"{file}: {EMPTY}")
     try:
         table = pq.ParquetFile(file).read()
         header = _header(file, table.column_names)

@@ -1,0 +1,59 @@
+"""Pretraining an embedded encoder again, with a bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from stabilitybench.encoders.pretraining import SPECS, pretrain
+from stabilitybench.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def pretrain_with_progress(encoder: str, out: Path, steps: int | None, console: Console) -> None:
+    """Pretrain `encoder` (``pocket/...``) into the new folder `out` and say how good it became."""
+    known = [f"pocket/{name}" for name in SPECS]
+    if encoder not in known:
+        raise UserError(f'encoder "{encoder}": must be one of {", ".join(known)}{suggest(encoder, known)}')
+    if out.exists():
+        raise UserError(f"--out {out}: exists already; give a folder that does not")
+    if steps is not None and steps < 1:
+        raise UserError(f"--steps {steps}: must be at least 1")
+    spec = SPECS[encoder.removeprefix("pocket/")]
+    total = spec.steps if steps is None else min(steps, spec.steps)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("ETA"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    logged = 0
+    with bar:
+        line = bar.add_task("pretraining", total=total, loss="-")
+
+        def progress(step: int, loss: float) -> None:
+            nonlocal logged
+            bar.update(line, completed=step, loss=f"{loss:.3f}")
+            if not console.is_terminal and (step == total or step - logged >= total / 10):
+                logged = step
+                console.print(Text(f"pretraining {step}/{total}  loss {loss:.3f}"))
+
+        report = pretrain(spec, out, progress=progress, steps=steps)
+    accuracy = report.next_sentence_accuracy
+    pairs = "" if accuracy is None else f", next-sentence accuracy {100 * accuracy:.1f}"
+    console.print(
+        Text(
+            f"{report.folder}: {report.parameters / 1e6:.1f}M parameters, held-out loss "
+            f"{report.held_out_loss:.3f} nats per masked word{pairs}, {report.seconds:.0f} s"
+        ),
+        soft_wrap=True,
+    )

@@ -1,0 +1,53 @@
+"""Encoders and a task small enough to train in milliseconds; every one of them is the same in each session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+LAYERS, WIDTH = 2, 16
+
+
+def save_tiny_encoder(folder: Path, style: str) -> Path:
+    """Write a random encoder of two layers, 16 wide, that knows the words of the pocket language."""
+    from stabilitybench.encoders.pretraining import PretrainingSpec, build_model
+    from stabilitybench.language.tokenizer import build_tokenizer
+
+    spec = PretrainingSpec("tiny", style, LAYERS, WIDTH, heads=2, steps=1, learning_rate=1e-3, finetuning_rate=1e-3)
+    build_model(spec).save_pretrained(folder)
+    build_tokenizer(style).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a BERT with a pooler: config.json, model.safetensors and a word-level tokenizer."""
+    return save_tiny_encoder(tmp_path_factory.mktemp("encoders") / "tiny-bert", "bert")
+
+
+@pytest.fixture(scope="session")
+def tiny_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a RoBERTa (no pooler): config.json, model.safetensors and a word-level tokenizer."""
+    return save_tiny_encoder(tmp_path_factory.mktemp("encoders") / "tiny-roberta", "roberta")
+
+
+def write_tiny_task(folder: Path, *, train: int = 40, dev: int = 24) -> Path:
+    """Write train.tsv and dev.tsv of a learnable two-class task: is the last word "kind" or "rude"?"""
+    rng = np.random.default_rng(20)
+    people = ("dog", "cat", "teacher")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("train", train), ("dev", dev)):
+        lines = ["sentence\tlabel"]
+        for i in range(rows):
+            start = f"the {rng.choice(people)} {name} {i} is"
+            lines.append(f"{start} {('rude', 'kind')[i % 2]}\t{i % 2}")
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with 40 training and 24 dev rows as TSV; half of the dev rows become the test split."""
+    return write_tiny_task(tmp_path_factory.mktemp("tasks") / "tiny")

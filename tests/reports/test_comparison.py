@@ -1,0 +1,182 @@
+"""Arms against the baseline, in numbers and in words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from frames_for_tests import NO_SKILL, quickstart, study_frames
+from rich.console import Console
+from scipy import stats
+
+from stabilitybench.errors import UserError
+from stabilitybench.reports import Comparison, compare, print_comparison
+from stabilitybench.reports.verdicts import verdict
+from stabilitybench.statistics import sd_ratio
+
+RNG = np.random.default_rng(21)
+WIDE, NARROW, OTHER = RNG.normal(0.8, 0.03, 20), RNG.normal(0.82, 0.006, 20), RNG.normal(0.8, 0.03, 20)
+HALF_FAILED = np.where(np.arange(20) < 12, NO_SKILL, WIDE)
+
+
+def comparison_of(**arms: np.ndarray) -> Comparison:
+    scores, _ = study_frames({("rte", arm): values for arm, values in arms.items()})
+    return compare(scores, next(iter(arms)))
+
+
+def said(comparison: Comparison, arm: str) -> str:
+    cell = next(c for c in comparison.cells if c.arm == arm)
+    return verdict(cell, comparison.baseline_of(cell)).text
+
+
+def test_numbers_are_those_of_the_scores() -> None:
+    row = comparison_of(plain=WIDE, reinit=NARROW).to_frame().set_index("arm").loc["reinit"]
+    expected = sd_ratio(NARROW, WIDE)
+    assert row["mean"] == pytest.approx(NARROW.mean())
+    assert row["sd"] == pytest.approx(NARROW.std(ddof=1))
+    assert row["median"] == pytest.approx(np.median(NARROW))
+    assert (row["min"], row["max"]) == (NARROW.min(), NARROW.max())
+    assert (row["sd_ratio"], row["sd_ratio_low"], row["sd_ratio_high"]) == pytest.approx(
+        (expected.estimate, expected.low, expected.high)
+    )
+    assert row["brown_forsythe_p"] == pytest.approx(stats.levene(NARROW, WIDE, center="median").pvalue)
+    assert row["brown_forsythe_holm"] == row["brown_forsythe_p"]
+    assert (row["n"], row["planned"], row["failed"]) == (20, 20, 0)
+
+
+def test_direction_is_stated() -> None:
+    narrow = said(comparison_of(plain=WIDE, reinit=NARROW), "reinit")
+    assert narrow.startswith("more stable (SD ratio 0.")
+    assert said(comparison_of(plain=NARROW, reinit=WIDE), "reinit").startswith("less stable (SD ratio ")
+    assert said(comparison_of(plain=WIDE, other=OTHER), "other").startswith(
+        "no difference in spread detected"
+    )
+    assert said(comparison_of(plain=HALF_FAILED, other=OTHER), "other").startswith(
+        "fails less often (Fisher p = "
+    )
+    assert said(comparison_of(plain=OTHER, other=HALF_FAILED), "other").startswith(
+        "fails more often (Fisher p = "
+    )
+
+
+def test_failed_runs_withhold_the_interval() -> None:
+    comparison = comparison_of(plain=WIDE, other=HALF_FAILED)
+    row = comparison.to_frame().set_index("arm").loc["other"]
+    assert math.isnan(row["sd_ratio_low"])
+    assert row["sd_ratio_note"] == "withheld: failed runs (12/20 here, 0/20 in the baseline)"
+    # 8 runs that did not fail are too few to be set beside the baseline's
+    assert math.isnan(row["sd_ratio_not_failed"])
+    assert "spread not compared" in said(comparison, "other")
+
+
+def test_two_parts_when_enough_runs_did_not_fail() -> None:
+    few_failed = np.where(np.arange(20) < 3, NO_SKILL, NARROW)
+    comparison = comparison_of(plain=WIDE, other=few_failed)
+    row = comparison.to_frame().set_index("arm").loc["other"]
+    kept = NARROW[3:]
+    assert row["n_not_failed"] == 17
+    assert row["sd_not_failed"] == pytest.approx(kept.std(ddof=1))
+    assert row["sd_ratio_not_failed"] == pytest.approx(kept.std(ddof=1) / WIDE.std(ddof=1))
+    assert said(comparison, "other").endswith("descriptive")
+    assert "stable" not in said(comparison, "other")
+
+
+def test_families_are_separate_and_hold_every_test_of_the_comparison() -> None:
+    scores, _ = quickstart()
+    frame = compare(scores, "bert-adam").to_frame()
+    tested = frame[~frame["baseline"]]
+    assert len(tested) == 6
+    for raw, adjusted in (("fisher_p", "fisher_holm"), ("brown_forsythe_p", "brown_forsythe_holm")):
+        smallest = tested.loc[tested[raw].idxmin()]
+        assert smallest[adjusted] == pytest.approx(6 * smallest[raw])
+
+
+def test_unfinished_runs_enter_no_statistic() -> None:
+    values = WIDE.copy()
+    values[[0, 5]] = np.nan
+    row = comparison_of(plain=NARROW, other=values).to_frame().set_index("arm").loc["other"]
+    assert (row["n"], row["planned"], row["failed"]) == (18, 20, 0)
+    assert row["mean"] == pytest.approx(np.nanmean(values))
+
+
+def test_arms_without_enough_runs_are_not_compared() -> None:
+    nothing = np.full(20, np.nan)
+    assert said(comparison_of(plain=WIDE, other=WIDE[:1]), "other").startswith(
+        "not compared (this arm has 1 finished run, fewer than 3)"
+    )
+    assert said(comparison_of(plain=nothing, other=WIDE), "other").startswith(
+        "not compared (the baseline has 0"
+    )
+    row = comparison_of(plain=WIDE, other=nothing).to_frame().set_index("arm").loc["other"]
+    assert math.isnan(row["mean"])
+    assert math.isnan(row["failure_rate"])
+
+
+def test_constant_arms_are_told_apart_from_failures() -> None:
+    flat = np.full(20, 0.8)
+    assert (
+        said(comparison_of(plain=flat, other=flat), "other") == "spread not tested (both arms are constant)"
+    )
+    assert said(comparison_of(plain=WIDE, other=flat), "other").startswith("more stable (SD ratio 0.00")
+    assert said(comparison_of(plain=flat, other=WIDE), "other").startswith("less stable (SD ")
+    lost = np.full(20, NO_SKILL)
+    assert said(comparison_of(plain=lost, other=lost), "other") == "every run failed (as in the baseline)"
+
+
+def test_what_varied_is_read_from_the_seeds() -> None:
+    scores, _ = quickstart()
+    comparison = compare(scores, "bert-adam")
+    assert (comparison.varied, comparison.fixed) == ("init, order, dropout and prepare", "subset")
+    assert comparison.notes == ()
+    scores["seed_order"] = scores["seed"] % 4
+    crossed = compare(scores, "bert-adam")
+    assert "crossed design" in crossed.notes[0]
+
+
+def test_compare_is_deterministic_and_leaves_its_input_alone() -> None:
+    scores, _ = quickstart()
+    before = scores.copy(deep=True)
+    assert compare(scores, "bert-adam") == compare(scores, "bert-adam")
+    assert scores.equals(before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.drop(columns="score"), "column 'score' is missing"),
+        (lambda s: s.iloc[:0], "no rows"),
+        (lambda s: s.assign(status="done"), "status 'done': must be one of ok, failed"),
+        (lambda s: s.assign(run_id="same"), "occurs more than once"),
+        (lambda s: s.assign(score=np.nan), "is finished and has no score"),
+        (lambda s: s.assign(no_skill=np.arange(len(s)) / 100), 'task "pocket/acceptability"'),
+    ],
+)
+def test_frames_that_break_the_contract_are_named(change: object, message: str) -> None:
+    scores, _ = quickstart()
+    with pytest.raises(UserError, match=message):
+        compare(change(scores), "bert-adam")  # type: ignore[operator]
+
+
+def test_an_unknown_baseline_is_named_with_the_arms() -> None:
+    scores, _ = quickstart()
+    with pytest.raises(UserError, match=r'baseline "bert-adm": must be one of .*did you mean "bert-adam"'):
+        compare(scores, "bert-adm")
+    lacking = scores[(scores["task"] != "pocket/sentiment") | (scores["arm"] != "bert-adam")]
+    with pytest.raises(UserError, match='has no runs on task "pocket/sentiment"'):
+        compare(lacking, "bert-adam")
+
+
+def test_terminal_shows_verdicts_and_names_as_plain_text() -> None:
+    scores, _ = quickstart()
+    scores["arm"] = scores["arm"].replace("debiased", "[red]debiased[/red]")
+    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_comparison(compare(scores, "bert-adam"), console)
+    console.file.close()
+    text = console.export_text()
+    assert "[red]debiased[/red]" in text
+    assert "14/20" in text
+    assert "fails less often (Fisher p = 3e-6, Holm 2e-5)" in text
+    assert "higher is better" in text
+    assert "Fixed: subset" in text
+    assert text.count("pocket/acceptability ") == 1
