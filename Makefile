@@ -33,7 +33,7 @@ test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only
+	$(BIN)/python -m pytest benchmarks -s --benchmark-enable --benchmark-only
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

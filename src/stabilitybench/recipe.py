@@ -19,7 +19,7 @@ class Recipe(BaseModel):
     20.0
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     mode: Literal["full", "head"] = Field(
         "full", description="train everything, or one linear layer on frozen features"
@@ -33,14 +33,15 @@ class Recipe(BaseModel):
     warmup: float = Field(0.1, ge=0, lt=1, description="fraction of the steps")
     schedule: Literal["linear", "constant", "slanted"] = "linear"
     weight_decay: float = Field(0.01, ge=0, le=1, description="decoupled; never on biases and layer norms")
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, float] = Field((0.9, 0.999), strict=False)  # a study file writes tuples as arrays
     epsilon: float = Field(1e-8, ge=0, le=1)
     bias_correction: bool = True
     decay_order: Literal["before", "after"] = Field("before", description="decay before the step (torch) or after it")
     clip: float = Field(1.0, ge=0, description="largest gradient norm; 0 switches clipping off")
     clip_scope: Literal["global", "tensor"] = "global"
     dropout: float | None = Field(None, ge=0, lt=1, description="every dropout rate; unset: the encoder's own")
-    dropout_off: tuple[str, ...] = Field((), description='places without dropout, such as "embeddings", "layer.0"')
+    dropout_off: tuple[str, ...] = Field(
+        (), strict=False, description='places without dropout, such as "embeddings", "layer.0"')
     max_length: int | None = Field(None, ge=3, description="tokens; unset: 128 or the encoder's maximum, if less")
     precision: Literal["fp32", "bf16"] = "fp32"
     evaluations: int = Field(10, ge=1, le=10_000, description="evenly spaced on the validation split")

@@ -67,9 +67,7 @@ def study_frames(
                         "step": 10 * step,
                         "progress": progress,
                         "train_loss": 0.69 - (0 if failed else 0.5 * progress) + 0.01 * rng.standard_normal(),
-                        "validation": NO_SKILL
-                        + (score - NO_SKILL) * progress
-                        + 0.005 * rng.standard_normal(),
+                        "validation": NO_SKILL + (score - NO_SKILL) * progress + 0.005 * rng.standard_normal(),
                     }
                 )
     columns = ["run_id", "encoder", "task", "arm", "seed", "step", "progress", "train_loss", "validation"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from frames_for_tests import NO_SKILL, quickstart, study_frames
 from rich.console import Console
@@ -49,15 +52,9 @@ def test_direction_is_stated() -> None:
     narrow = said(comparison_of(plain=WIDE, reinit=NARROW), "reinit")
     assert narrow.startswith("more stable (SD ratio 0.")
     assert said(comparison_of(plain=NARROW, reinit=WIDE), "reinit").startswith("less stable (SD ratio ")
-    assert said(comparison_of(plain=WIDE, other=OTHER), "other").startswith(
-        "no difference in spread detected"
-    )
-    assert said(comparison_of(plain=HALF_FAILED, other=OTHER), "other").startswith(
-        "fails less often (Fisher p = "
-    )
-    assert said(comparison_of(plain=OTHER, other=HALF_FAILED), "other").startswith(
-        "fails more often (Fisher p = "
-    )
+    assert said(comparison_of(plain=WIDE, other=OTHER), "other").startswith("no difference in spread detected")
+    assert said(comparison_of(plain=HALF_FAILED, other=OTHER), "other").startswith("fails less often (Fisher p = ")
+    assert said(comparison_of(plain=OTHER, other=HALF_FAILED), "other").startswith("fails more often (Fisher p = ")
 
 
 def test_failed_runs_withhold_the_interval() -> None:
@@ -103,11 +100,9 @@ def test_unfinished_runs_enter_no_statistic() -> None:
 def test_arms_without_enough_runs_are_not_compared() -> None:
     nothing = np.full(20, np.nan)
     assert said(comparison_of(plain=WIDE, other=WIDE[:1]), "other").startswith(
-        "not compared (this arm has 1 finished run, fewer than 3)"
+        "not compared: this arm has 1 finished run, fewer than 3"
     )
-    assert said(comparison_of(plain=nothing, other=WIDE), "other").startswith(
-        "not compared (the baseline has 0"
-    )
+    assert said(comparison_of(plain=nothing, other=WIDE), "other").startswith("not compared: the baseline has 0")
     row = comparison_of(plain=WIDE, other=nothing).to_frame().set_index("arm").loc["other"]
     assert math.isnan(row["mean"])
     assert math.isnan(row["failure_rate"])
@@ -115,13 +110,11 @@ def test_arms_without_enough_runs_are_not_compared() -> None:
 
 def test_constant_arms_are_told_apart_from_failures() -> None:
     flat = np.full(20, 0.8)
-    assert (
-        said(comparison_of(plain=flat, other=flat), "other") == "spread not tested (both arms are constant)"
-    )
+    assert said(comparison_of(plain=flat, other=flat), "other") == "spread not tested: both arms are constant"
     assert said(comparison_of(plain=WIDE, other=flat), "other").startswith("more stable (SD ratio 0.00")
     assert said(comparison_of(plain=flat, other=WIDE), "other").startswith("less stable (SD ")
     lost = np.full(20, NO_SKILL)
-    assert said(comparison_of(plain=lost, other=lost), "other") == "every run failed (as in the baseline)"
+    assert said(comparison_of(plain=lost, other=lost), "other") == "every run failed, as in the baseline"
 
 
 def test_what_varied_is_read_from_the_seeds() -> None:
@@ -132,6 +125,14 @@ def test_what_varied_is_read_from_the_seeds() -> None:
     scores["seed_order"] = scores["seed"] % 4
     crossed = compare(scores, "bert-adam")
     assert "crossed design" in crossed.notes[0]
+
+
+def test_results_are_taken_as_they_are() -> None:
+    class Results:
+        def to_frame(self) -> pd.DataFrame:
+            return quickstart(5)[0]
+
+    assert compare(Results(), "bert-adam") == compare(quickstart(5)[0], "bert-adam")
 
 
 def test_compare_is_deterministic_and_leaves_its_input_alone() -> None:
@@ -170,13 +171,19 @@ def test_an_unknown_baseline_is_named_with_the_arms() -> None:
 def test_terminal_shows_verdicts_and_names_as_plain_text() -> None:
     scores, _ = quickstart()
     scores["arm"] = scores["arm"].replace("debiased", "[red]debiased[/red]")
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=io.StringIO())
     print_comparison(compare(scores, "bert-adam"), console)
-    console.file.close()
     text = console.export_text()
     assert "[red]debiased[/red]" in text
     assert "14/20" in text
     assert "fails less often (Fisher p = 3e-6, Holm 2e-5)" in text
     assert "higher is better" in text
     assert "Fixed: subset" in text
-    assert text.count("pocket/acceptability ") == 1
+    assert text.splitlines().count("pocket/acceptability") == 1
+
+
+def test_numbers_stay_whole_in_a_narrow_terminal() -> None:
+    console = Console(width=80, file=io.StringIO(), record=True)
+    print_comparison(comparison_of(plain=WIDE, reinit=NARROW), console)
+    line = next(line for line in console.export_text().splitlines() if line.startswith("reinit"))
+    assert re.search(r"0/20 +\d\d\.\d ± 0\.\d +0\.\d\d \[0\.\d\d, 0\.\d\d\] +more stable", line)

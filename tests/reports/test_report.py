@@ -255,10 +255,23 @@ def test_poor_studies_still_give_a_report(cells: dict[tuple[str, str], np.ndarra
         assert len(page.rows("unfinished-runs")) == missing
 
 
+def test_one_diverged_run_does_not_flatten_the_others(tmp_path: Path) -> None:
+    scores, curves = study_frames({("t", a): np.linspace(NO_SKILL, 0.9, 5) for a in ("plain", "other")})
+    gone = scores.index[scores["failed"]][0]
+    scores.loc[gone, ["status", "train_loss"]] = ["diverged", np.inf]
+    of_gone = curves["run_id"] == scores.loc[gone, "run_id"]
+    curves.loc[of_gone, "train_loss"] = [10.0**k for k in range(5)] + [np.inf] * 3 + [np.nan] * 2
+    page = report(scores, curves, facts("diverged", "plain", ("plain", "other")), tmp_path)
+    assert page.rows("failures")[0]["diverged"] == "1"
+    assert "diverged" in page.rows("failed-runs")[0]["why"]
+    svg = base64.b64decode(page.images[-1]["src"].split(",")[1]).decode()
+    labels = [float(n) for n in re.findall(r">(-?\d+(?:\.\d+)?)</text>", svg)]
+    assert max(labels) == 100  # of % and points: no loss of 10000 on any axis
+
+
 def test_several_encoders_are_named_in_tables_and_figures(tmp_path: Path) -> None:
     frames = [
-        study_frames({("t", a): np.linspace(0.6, 0.9, 6) for a in ("plain", "other")}, encoder=e)
-        for e in ("e1", "e2")
+        study_frames({("t", a): np.linspace(0.6, 0.9, 6) for a in ("plain", "other")}, encoder=e) for e in ("e1", "e2")
     ]
     scores, curves = (pd.concat(part, ignore_index=True) for part in zip(*frames, strict=True))
     scores["run_id"] = scores["encoder"] + scores["run_id"]
@@ -277,9 +290,7 @@ def test_arms_stand_in_the_order_of_the_study_file(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file, not a folder")
     scores, curves = small()
-    with pytest.raises(
-        EnvironmentFailure, match=r"cannot write the report to .*results/quickstart/scores.csv"
-    ):
+    with pytest.raises(EnvironmentFailure, match=r"cannot write the report to .*results/quickstart/scores.csv"):
         write_report(
             scores,
             curves,
@@ -298,9 +309,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EnvironmentFailure, match="No space left on device; finished runs are kept"):
-        write_report(
-            scores.assign(seconds=1.0), curves, facts("another", "plain", ("plain", "other")), tmp_path
-        )
+        write_report(scores.assign(seconds=1.0), curves, facts("another", "plain", ("plain", "other")), tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     assert paths.html.exists()
 

@@ -15,9 +15,7 @@ METHODS = ("not_debiased", "standard_debiased", "reinit_debiased")
 # no skill on the test half: counts where the score is a share of rows, so that rounded decimals do not decide
 NO_SKILL = {"RTE": 73 / 139, "MRPC": 2 * 140 / (140 + 205), "CoLA": 0.0, "STS-B": 0.0}
 
-pytestmark = pytest.mark.skipif(
-    not RUNS.exists(), reason="the replication's runs.csv is not beside the repository"
-)
+pytestmark = pytest.mark.skipif(not RUNS.exists(), reason="the replication's runs.csv is not beside the repository")
 
 
 @pytest.fixture(scope="module")

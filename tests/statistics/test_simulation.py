@@ -60,7 +60,5 @@ def test_power_of_brown_forsythe_at_twenty_seeds() -> None:
     """The report says that 20 normal scores per arm show an SD ratio of 2.2 in 80 of 100 studies."""
     rng = np.random.default_rng(5)
     studies = 3000
-    found = sum(
-        brown_forsythe(rng.normal(0, 2.17, 20), rng.normal(0, 1, 20)).p < 0.05 for _ in range(studies)
-    )
+    found = sum(brown_forsythe(rng.normal(0, 2.17, 20), rng.normal(0, 1, 20)).p < 0.05 for _ in range(studies))
     assert found / studies == pytest.approx(0.80, abs=0.03)

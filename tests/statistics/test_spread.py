@@ -48,9 +48,7 @@ def test_ratio_interval_by_hand() -> None:
 
 @settings(deadline=None, derandomize=True)
 @given(grid, grid, st.floats(-1, 1), st.sampled_from([1e-3, 0.5, 100.0]))
-def test_ratio_tests_ignore_shift_and_common_scale(
-    a: np.ndarray, b: np.ndarray, shift: float, scale: float
-) -> None:
+def test_ratio_tests_ignore_shift_and_common_scale(a: np.ndarray, b: np.ndarray, shift: float, scale: float) -> None:
     one, two = sd_ratio(a, b), sd_ratio((a + shift) * scale, (b - shift) * scale)
     assert one.note == two.note
     for name in ("estimate", "low", "high"):

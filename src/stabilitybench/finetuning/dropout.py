@@ -18,18 +18,27 @@ ATTENTION = "stabilitybench_keyed"
 
 
 def _mix(x: Tensor) -> Tensor:
-    """Scramble int32 values bit by bit (the finaliser of Murmur hashing; products wrap around)."""
-    # The hash shifts unsigned numbers; torch's shift copies the sign bit, which the masks take away again.
-    x = (x ^ ((x >> 16) & 0xFFFF)) * -2048144789
-    x = (x ^ ((x >> 13) & 0x7FFFF)) * -1028477387
-    return x ^ ((x >> 16) & 0xFFFF)
+    """Scramble int32 values bit by bit (the finaliser of Murmur hashing; products wrap around).
+
+    In place on its own copies: this is the largest part of the price of a mask.
+    """
+    # Murmur shifts unsigned numbers.  torch's shift copies the sign bit, which has to be masked away: without that
+    # every result is positive, and nothing is ever dropped at rates up to one half.
+    y = x >> 16
+    y &= 0xFFFF
+    y ^= x
+    y *= -2048144789
+    y ^= (y >> 13).bitwise_and_(0x7FFFF)
+    y *= -1028477387
+    y ^= (y >> 16).bitwise_and_(0xFFFF)
+    return y
 
 
 def keep_mask(key: Tensor, row: Tensor, shape: torch.Size, rate: float, place: int = 0) -> Tensor:
     """Return a boolean mask of `shape` that is True with probability 1 - rate.
 
     key : scalar int32.  row : scalar int32, number of the first row in its batch.  shape : (rows, ...).
-    place : a constant of the module.  Each element depends on its own coordinates alone.
+    place : a constant of the module and its use.  Each element depends on its own coordinates alone.
     """
     state = _mix(key ^ place)
     for axis, size in enumerate(shape):
@@ -44,7 +53,8 @@ def keep_mask(key: Tensor, row: Tensor, shape: torch.Size, rate: float, place: i
 class KeyedDropout(nn.Module):
     """Dropout whose mask is computed from a key given as a buffer, so that the module keeps no random state.
 
-    A model that shares one module among its layers (ALBERT) has the same mask in each of them within a step.
+    calls : uses of the module in this forward pass, set to 0 before each pass.  Some classifiers use one module
+    twice (RoBERTa's head, ALBERT's shared layers); every use has a mask of its own.
     """
 
     key: Tensor
@@ -53,7 +63,8 @@ class KeyedDropout(nn.Module):
     def __init__(self, rate: float, place: str) -> None:
         super().__init__()
         self.p = rate  # the name that transformers' attention reads
-        self.place = zlib.crc32(place.encode()) >> 1
+        self.place = place
+        self.calls = 0
         self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
         self.register_buffer("row", torch.zeros((), dtype=torch.int32), persistent=False)
 
@@ -61,7 +72,9 @@ class KeyedDropout(nn.Module):
         """Drop elements of `x` (rows first) while training."""
         if not self.training or self.p == 0:
             return x
-        keep = keep_mask(self.key, self.row, x.shape, self.p, self.place)
+        place = zlib.crc32(f"{self.place} {self.calls}".encode()) >> 1
+        self.calls += 1
+        keep = keep_mask(self.key, self.row, x.shape, self.p, place)
         return x * keep.to(x.dtype) * (1 / (1 - self.p))
 
 
@@ -90,10 +103,11 @@ def attention(
 AttentionInterface.register(ATTENTION, attention)
 
 
-def install(module: nn.Module) -> list[str]:
-    """Replace every `nn.Dropout` under `module` by a keyed one; return their names."""
-    found = {name: part.p for name, part in module.named_modules() if isinstance(part, nn.Dropout)}
-    for name, rate in found.items():
+def install(module: nn.Module) -> dict[str, KeyedDropout]:
+    """Replace every `nn.Dropout` under `module` by a keyed one; return them by name."""
+    rates = {name: part.p for name, part in module.named_modules() if isinstance(part, nn.Dropout)}
+    keyed = {name: KeyedDropout(rate, name) for name, rate in rates.items()}
+    for name, part in keyed.items():
         parent, _, leaf = name.rpartition(".")
-        setattr(module.get_submodule(parent), leaf, KeyedDropout(rate, name))
-    return list(found)
+        setattr(module.get_submodule(parent), leaf, part)
+    return keyed

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from stabilitybench.encoders import Layout
 from stabilitybench.encoders.loading import Skeleton
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.finetuning.dropout import ATTENTION, KeyedDropout, install
+from stabilitybench.finetuning.dropout import ATTENTION, install
 from stabilitybench.recipe import Recipe
 
 
@@ -47,9 +47,7 @@ class EncoderNetwork:
         self._module = copy.deepcopy(skeleton.module)
         self._segments = layout.parts.segments
         self._dropouts = install(self._module)
-        for name in self._dropouts:
-            part = self._module.get_submodule(name)
-            assert isinstance(part, KeyedDropout)
+        for name, part in self._dropouts.items():
             if recipe.dropout is not None:
                 part.p = recipe.dropout
             if layout.place(name) in recipe.dropout_off:
@@ -68,8 +66,9 @@ class EncoderNetwork:
         if key is not None:
             fixed = torch.tensor(key, dtype=torch.int32, device=self._device)
             row = torch.tensor(batch.first_row, dtype=torch.int32, device=self._device)
-            for name in self._dropouts:
+            for name, part in self._dropouts.items():
                 tensors[f"{name}.key"], tensors[f"{name}.row"] = fixed, row
+                part.calls = 0
         # A ready additive mask passes through transformers unchanged.
         lowest = torch.finfo(torch.float32).min
         inputs: dict[str, Any] = {

@@ -108,10 +108,13 @@ def is_near_no_skill(task: Task, split: Split, logits: npt.NDArray[np.float32], 
         return True
     guess, labels = predicted(task, logits), split.labels
     if task.kind == "regression":
-        return bool(stats.spearmanr(guess, labels, alternative="greater").pvalue > level)
+        if (labels == labels[0]).all():
+            return True  # a correlation with one and the same label is undefined
+        # Two rows have no p-value: written so that NaN counts as near.
+        return not stats.spearmanr(guess, labels, alternative="greater").pvalue <= level
     if task.metrics[0] == "accuracy" or len(task.classes) > 2:
         share = METRICS["accuracy"].no_skill(labels)
         right = int((guess == labels).sum())
-        return share < 1 and bool(stats.binomtest(right, len(labels), share, alternative="greater").pvalue > level)
+        return bool(stats.binomtest(right, len(labels), share, alternative="greater").pvalue > level)
     table = np.array([[int(((guess == a) & (labels == b)).sum()) for b in (0, 1)] for a in (0, 1)])
     return bool(stats.fisher_exact(table, alternative="greater").pvalue > level)

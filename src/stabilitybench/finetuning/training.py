@@ -165,7 +165,7 @@ class _Loop:
         # The optimizer works in place, so it owns copies; the pretrained tensors serve other runs too.
         self.params = {n: t.detach().clone() for n, t in start.items() if n not in self.fixed}
         self.decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in self.params}
-        self.states = [s.setup({**self.params, **self.fixed}, ctx) for s in stabilizers]
+        self.states = [s.setup(dict(start), ctx) for s in stabilizers]
         self.adam = AdamState()
         self.loss_sum = torch.zeros((), device=device)
         self.loss_count = 0
@@ -189,7 +189,8 @@ class _Loop:
                     observer(evaluation)
                 diverged = not (np.isfinite(evaluation.train_loss) and np.isfinite(evaluation.validation_loss))
                 headline = evaluation.validation[self.task.metrics[0]]
-                if best is None or headline > best[0]:
+                # Weights that are no numbers score as no skill, which may exceed an honest early score.
+                if best is None or (headline > best[0] and not diverged):
                     # Cloned: the loop goes on changing these very tensors.
                     best = (headline, step, last.clone())
                 if diverged:

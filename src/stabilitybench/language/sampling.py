@@ -78,10 +78,10 @@ def sample_clause(dice: Dice, tone: int | None = None) -> Clause:
     return (sample_event if dice.chance(EVENT) else sample_state)(dice, tone)
 
 
-def sample_meaning(dice: Dice) -> Meaning:
-    """Draw a meaning of one clause, or of two with plain modifiers left out."""
+def sample_meaning(dice: Dice, two_clauses: float = TWO_CLAUSES) -> Meaning:
+    """Draw a meaning of one clause or, with chance `two_clauses`, of two."""
     first = sample_clause(dice)
-    if not dice.chance(TWO_CLAUSES):
+    if not dice.chance(two_clauses):
         return Meaning((first,))
     return join(first, dice, contrast=sentiment(first) != 0 and dice.chance(0.5))
 

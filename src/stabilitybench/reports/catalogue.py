@@ -25,10 +25,12 @@ def catalogue_tables(kind: str) -> list[Table]:
 
 
 def _stabilizers() -> Table:
-    table = _table("Stabilizers", "name", "what it does", "parameters = defaults", "paper")
+    table = _table("Stabilizers", "name", "what it does, its parameters and their defaults, its paper")
     for name, cls in catalogue().items():
-        given = ", ".join(f"{f.name}={_plain(f.default)}" for f in fields(cls))  # type: ignore[arg-type]
-        _add(table, name, cls.summary(), given, cls.paper)
+        given = ", ".join(f"{f.name} = {_plain(f.default)}" for f in fields(cls))  # type: ignore[arg-type]
+        said = Text(cls.summary().replace("`", ""))
+        said.append("".join(f"\n{line}" for line in (given, cls.paper) if line), style="dim")
+        table.add_row(Text(name), said)
     return table
 
 

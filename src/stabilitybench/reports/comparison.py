@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -112,9 +112,7 @@ class Comparison:
 
     def baseline_of(self, cell: Cell) -> Cell:
         """Return the baseline's cell for the same encoder and task."""
-        return next(
-            c for c in self.cells if c.is_baseline and (c.encoder, c.task) == (cell.encoder, cell.task)
-        )
+        return next(c for c in self.cells if c.is_baseline and (c.encoder, c.task) == (cell.encoder, cell.task))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per (encoder, task, arm) in fractions, with NaN where a number is undefined."""
@@ -131,16 +129,24 @@ class Comparison:
         print_comparison(self, console or Console())
 
 
-def compare(scores: pd.DataFrame, baseline: str) -> Comparison:
+class Tabular(Protocol):
+    """Results that can be had as one row per planned run."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table of runs."""
+
+
+def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
     """Compare every arm with `baseline` on each encoder and task.
 
-    scores : one row per planned run (see docs/reports.md); scores are fractions.  Unfinished runs count as
-    planned and enter no statistic.  Holm's adjustment runs over all Fisher tests, and separately over all
-    Brown-Forsythe tests, of the whole comparison.  The result is deterministic: the permutation test draws
-    from a fixed seed.
+    scores : results of a study, or their table with one row per planned run (columns in docs/reports.md); scores are
+    fractions.  Unfinished runs count as planned and enter no statistic.  Holm's adjustment runs over all Fisher
+    tests, and separately over all Brown-Forsythe tests, of the whole comparison.  The result is deterministic: the
+    permutation test draws from a fixed seed.
+
     Raises UserError for a frame that breaks the contract, or a baseline that is not among the arms of a task.
     """
-    scores = check_scores(scores)
+    scores = check_scores(scores if isinstance(scores, pd.DataFrame) else scores.to_frame())
     arms = list(dict.fromkeys(scores["arm"]))
     if baseline not in arms:
         hint = suggest(baseline, arms)
@@ -212,9 +218,7 @@ def _against(done: pd.DataFrame, reference: pd.DataFrame) -> Against:
             kept_ratio = sd_ratio(kept, base_kept, LEVEL).estimate
     return Against(
         ratio=ratio,
-        distance_ratio=_distance(arm) / _distance(base)
-        if len(arm) and len(base) and _distance(base)
-        else None,
+        distance_ratio=_distance(arm) / _distance(base) if len(arm) and len(base) and _distance(base) else None,
         kept_ratio=kept_ratio,
         brown_forsythe=brown_forsythe(arm, base),
         permutation=median_centred_permutation(arm, base, np.random.default_rng(0)),

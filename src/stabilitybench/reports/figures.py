@@ -86,9 +86,7 @@ def ratio_figures(comparison: Comparison) -> list[Figure]:
             groups.setdefault((cell.encoder, cell.task), []).append(cell)
     shown = [1 / 2, 2.0]
     for against in (c.against for c in comparison.cells if c.against):
-        shown += [r for r in (against.ratio.low, against.ratio.high) if r is not None] + _without_interval(
-            against
-        )
+        shown += [r for r in (against.ratio.low, against.ratio.high) if r is not None] + _without_interval(against)
     # an interval that leaves [1/100, 100] runs out of the figure; its limits are in the tables
     limits = max(min(shown), 0.01) / 1.25, min(max(shown), 100.0) * 1.25
     several = len({encoder for encoder, _ in groups}) > 1
@@ -105,14 +103,10 @@ def ratio_figures(comparison: Comparison) -> list[Figure]:
                     _ratio_row(axes, place, cell.against)
             _rows(axes, [c.arm for c in cells])
             _log_ticks(axes)
-            axes.set_xlabel(
-                _plain(f"SD ratio to {_short(comparison.baseline, 30)}\n(left of 1: more stable)")
-            )
+            axes.set_xlabel(_plain(f"SD ratio to {_short(comparison.baseline, 30)}\n(left of 1: more stable)"))
             svg = _svg(canvas)
         alt = "; ".join(f"{c.arm}: {_ratio_words(c.against)}" for c in cells if c.against)
-        figures.append(
-            Figure(f"SD ratios: {task} ({encoder})" if several else f"SD ratios: {task}", alt, svg)
-        )
+        figures.append(Figure(f"SD ratios: {task} ({encoder})" if several else f"SD ratios: {task}", alt, svg))
     return figures
 
 
@@ -125,7 +119,8 @@ def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Figure]:
 
     done = finished(scores)
     failed = set(done.loc[done["failed"], "run_id"])
-    curves = curves[curves["run_id"].isin(set(done["run_id"]))]
+    diverged = set(done.loc[done["status"] == "diverged", "run_id"])
+    curves = curves[curves["run_id"].isin(set(done["run_id"]))].replace([np.inf, -np.inf], np.nan)
     figures = []
     for (encoder, task), part in curves.groupby(GROUP, sort=False):
         ran = done[(done["encoder"] == encoder) & (done["task"] == task)]
@@ -138,9 +133,9 @@ def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Figure]:
                 _fan(row[0], runs, "validation", 100, failed)
                 _fan(row[1], runs, "train_loss", 1, failed)
                 row[0].set_ylabel(_plain(_short(arm, 16)), fontsize=9)
-            grid[0][0].set_title(
-                _plain(f"validation {ran['metric'].iloc[0]}, points"), loc="left", fontsize=9
-            )
+            _limit(grid[0][0], 100 * part.loc[~part["run_id"].isin(diverged), "validation"])
+            _limit(grid[0][1], part.loc[~part["run_id"].isin(diverged), "train_loss"])
+            grid[0][0].set_title(_plain(f"validation {ran['metric'].iloc[0]}, points"), loc="left", fontsize=9)
             grid[0][1].set_title("training loss", loc="left", fontsize=9)
             for axes in grid[-1]:
                 axes.set_xlabel("% of training")
@@ -160,9 +155,7 @@ def _seeds(axes: Axes, place: int, runs: pd.DataFrame) -> None:
         axes.plot([middle, middle], [place - 0.28, place + 0.28], color=BLACK, linewidth=1.8)
     # golden-ratio steps spread the points evenly without any random number
     offset = ((np.arange(len(values)) * 0.618) % 1 - 0.5) * 0.5
-    axes.plot(
-        values[~failed], place + offset[~failed], "o", color=BLUE, markersize=4, alpha=0.75, markeredgewidth=0
-    )
+    axes.plot(values[~failed], place + offset[~failed], "o", color=BLUE, markersize=4, alpha=0.75, markeredgewidth=0)
     axes.plot(values[failed], place + offset[failed], "x", color=VERMILION, markersize=5, markeredgewidth=1.4)
 
 
@@ -193,9 +186,7 @@ def _ratio_row(axes: Axes, place: int, against: Against) -> None:
         axes.plot(ratio, place, "D", markerfacecolor="white", markeredgecolor=VERMILION, markersize=6)
     words = _plain(_ratio_words(against))
     right = axes.get_yaxis_transform()
-    axes.text(
-        0.99, place - 0.28, words, transform=right, ha="right", va="center", color=VERMILION, fontsize=8.5
-    )
+    axes.text(0.99, place - 0.28, words, transform=right, ha="right", va="center", color=VERMILION, fontsize=8.5)
 
 
 def _without_interval(against: Against) -> list[float]:
@@ -204,6 +195,13 @@ def _without_interval(against: Against) -> list[float]:
         return []
     ratio = against.kept_ratio if against.withheld else against.ratio.estimate
     return [ratio] if ratio else []
+
+
+def _limit(axes: Axes, values: pd.Series[float]) -> None:
+    """Fit the axis to the values given: one diverged loss would flatten every other curve."""
+    low, high = values.min(), values.max()
+    if np.isfinite(low) and np.isfinite(high) and low < high:
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def _rows(axes: Axes, names: list[str]) -> None:
@@ -228,9 +226,7 @@ def _legend(axes: Axes, failed: bool, no_skill: bool) -> None:
 
     handles = [Line2D([], [], color=BLUE, marker="o", linestyle="", markersize=4, label="run")]
     if failed:
-        handles.append(
-            Line2D([], [], color=VERMILION, marker="x", linestyle="", markersize=5, label="failed run")
-        )
+        handles.append(Line2D([], [], color=VERMILION, marker="x", linestyle="", markersize=5, label="failed run"))
     if no_skill:
         handles.append(Line2D([], [], color=GREY, linestyle=":", label="no skill"))
     axes.figure.legend(handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=9)

@@ -55,9 +55,7 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
         raise UserError("scores: no rows; a report needs at least one planned run")
     unknown = sorted(set(scores["status"]) - {*FINISHED, *UNFINISHED})
     if unknown:
-        raise UserError(
-            f"scores: status {unknown[0]!r}: must be one of {', '.join((*FINISHED, *UNFINISHED))}"
-        )
+        raise UserError(f"scores: status {unknown[0]!r}: must be one of {', '.join((*FINISHED, *UNFINISHED))}")
     twice = scores.loc[scores["run_id"].duplicated(), "run_id"]
     if len(twice):
         raise UserError(f"scores: run {twice.iloc[0]!r} occurs more than once; every run is one row")

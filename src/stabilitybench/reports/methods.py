@@ -13,8 +13,7 @@ from stabilitybench.reports.facts import StudyFacts
 STATISTICS_REFERENCES = (
     "E. B. Wilson (1927). Probable inference, the law of succession, and statistical inference. "
     "Journal of the American Statistical Association 22, 209-212.",
-    "R. A. Fisher (1935). The logic of inductive inference. "
-    "Journal of the Royal Statistical Society 98, 39-82.",
+    "R. A. Fisher (1935). The logic of inductive inference. Journal of the Royal Statistical Society 98, 39-82.",
     "M. B. Brown and A. B. Forsythe (1974). Robust tests for the equality of variances. "
     "Journal of the American Statistical Association 69, 364-367.",
     "R. G. Miller (1974). The jackknife: a review. Biometrika 61, 1-15.",

@@ -111,9 +111,7 @@ def html(report: Report) -> str:
 def _in_order(scores: pd.DataFrame, facts: StudyFacts) -> pd.DataFrame:
     """Put the arms of every task in the order of the study file, the baseline first."""
     names = [facts.baseline, *(a for a in facts.arms if a != facts.baseline)]
-    place = {
-        arm: i for i, arm in enumerate([*names, *(a for a in dict.fromkeys(scores["arm"]) if a not in names)])
-    }
+    place = {arm: i for i, arm in enumerate([*names, *(a for a in dict.fromkeys(scores["arm"]) if a not in names)])}
     order = scores.assign(
         _task=scores.groupby(["encoder", "task"], sort=False).ngroup(), _arm=scores["arm"].map(place)
     ).sort_values(["_task", "_arm", "seed"], kind="stable")
@@ -132,9 +130,7 @@ def _incomplete(comparison: Comparison) -> list[str]:
     planned, done = sum(c.planned for c in comparison.cells), sum(c.n for c in comparison.cells)
     if planned == done:
         return []
-    return [
-        f"{planned - done} of {planned} planned runs are not finished and enter no statistic: see Coverage."
-    ]
+    return [f"{planned - done} of {planned} planned runs are not finished and enter no statistic: see Coverage."]
 
 
 def _plural(n: int, word: str) -> str:

@@ -104,7 +104,7 @@ class Bar:
         return "  ".join([self._crew(), *([f"{failed} failed"] if failed else []), *wrong, f"ETA {self.eta()}"])
 
     def eta(self) -> str:
-        """Return the time left, judged by the runs that ended in this session: ``m:ss``, or ``-:--`` before the first."""
+        """Return the time left as ``m:ss``, judged by the runs that ended in this session; unknown before the first."""
         fresh = self._done - self._before
         if self._done >= self._total:
             return "0:00"

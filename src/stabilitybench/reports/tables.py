@@ -76,7 +76,7 @@ def summary(comparison: Comparison, caption: str) -> Table:
                 *_where(comparison, c),
                 _count(c.failure.failed, c.n),
                 Entry(formats.mean_sd(c.mean, c.sd), c.mean),
-                _ratio(c),
+                ratio(c),
                 Entry(said.text, None, said.claim, said.tone),
             )
         )
@@ -127,7 +127,7 @@ def spreads(comparison: Comparison, caption: str) -> Table:
                 Entry(formats.points(c.median), c.median),
                 Entry(formats.points(c.minimum), c.minimum),
                 Entry(formats.points(c.maximum), c.maximum),
-                _ratio(c),
+                ratio(c),
                 _p(a.brown_forsythe.p if a else None, c),
                 _p(a.brown_forsythe_holm if a else None, c),
                 _p(a.permutation.p if a else None, c),
@@ -146,14 +146,14 @@ def not_failed(comparison: Comparison, caption: str) -> Table:
     rows = []
     for c in comparison.cells:
         a = c.against
-        ratio = None if a is None else a.kept_ratio if a.withheld else a.ratio.estimate
+        kept = None if a is None else a.kept_ratio if a.withheld else a.ratio.estimate
         rows.append(
             (
                 *_where(comparison, c),
                 Entry(f"{c.kept}/{c.n}", c.kept),
                 Entry(formats.points(c.mean_kept), c.mean_kept),
                 Entry(formats.spread(c.sd_kept), c.sd_kept),
-                Entry("(baseline)", 1.0) if c.is_baseline else Entry(formats.ratio(ratio), ratio),
+                Entry("(baseline)", 1.0) if c.is_baseline else Entry(formats.ratio(kept), kept),
             )
         )
     heads = _numeric("did not fail", "mean", "SD", "SD ratio (descriptive)")
@@ -183,9 +183,7 @@ def coverage(comparison: Comparison, scores: pd.DataFrame) -> Table:
     """Return how many of the planned runs of each arm are there."""
     rows = []
     for c in comparison.cells:
-        part = scores[
-            (scores["encoder"] == c.encoder) & (scores["task"] == c.task) & (scores["arm"] == c.arm)
-        ]
+        part = scores[(scores["encoder"] == c.encoder) & (scores["task"] == c.task) & (scores["arm"] == c.arm)]
         states = [int((part["status"] == state).sum()) for state in UNFINISHED]
         seconds = part["seconds"].dropna()
         rows.append(
@@ -241,9 +239,17 @@ def unfinished_runs(scores: pd.DataFrame) -> Table:
         for r in scores[scores["status"].isin(UNFINISHED)].to_dict("records")
     )
     columns = tuple(Column(t) for t in ("run", "encoder", "task", "arm", "seed", "status"))
-    return Table(
-        "unfinished-runs", "Unfinished runs", "Starting the study again does the missing ones.", columns, rows
-    )
+    return Table("unfinished-runs", "Unfinished runs", "Starting the study again does the missing ones.", columns, rows)
+
+
+def ratio(cell: Cell) -> Entry:
+    """Return the SD ratio with its interval, or why there is none to print."""
+    if cell.against is None:
+        return Entry("(baseline)", 1.0)
+    found = cell.against.ratio
+    if cell.against.withheld:
+        return Entry("withheld")
+    return Entry(formats.estimate(found.estimate, found.low, found.high), found.estimate)
 
 
 def _where(comparison: Comparison, cell: Cell) -> tuple[Entry, ...]:
@@ -266,15 +272,6 @@ def _numeric(*titles: str) -> tuple[Column, ...]:
 
 def _count(failed: int, n: int) -> Entry:
     return Entry(f"{failed}/{n}", failed / n if n else None)
-
-
-def _ratio(cell: Cell) -> Entry:
-    if cell.against is None:
-        return Entry("(baseline)", 1.0)
-    found = cell.against.ratio
-    if cell.against.withheld:
-        return Entry("withheld")
-    return Entry(formats.estimate(found.estimate, found.low, found.high), found.estimate)
 
 
 def _p(p: float | None, cell: Cell) -> Entry:

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from stabilitybench.encoders import load_encoder
+from stabilitybench.errors import UserError, suggest
 from stabilitybench.reports.formats import points
-from stabilitybench.tasks import load_task
+from stabilitybench.tasks import load_task, task_catalogue
 from stabilitybench.tasks.inspect import Duplicates, TaskReport, inspect_task
 
 if TYPE_CHECKING:
@@ -24,7 +25,15 @@ def print_task(name: str, metric: str | None, encoder: str | None, console: Cons
 
     name : the name of a task, or a folder with or without ``file:``.  encoder : also count lengths in its tokens.
     """
-    task = load_task(f"file:{name}" if _is_folder(name) else name, metric=metric)
+    known = [task for task, _ in task_catalogue()]
+    if _is_folder(name):
+        name = f"file:{name}"
+    elif name not in known and not name.startswith("file:"):
+        raise UserError(
+            f'inspect "{name}": neither a folder nor a task; `stabilitybench list tasks` names the tasks'
+            f"{suggest(name, known)}"
+        )
+    task = load_task(name, metric=metric)
     report = inspect_task(task, count_tokens=None if encoder is None else _token_counter(encoder))
     kind = f"{len(task.classes)} classes" if task.classes else "regression"
     console.print(Text(f"{report.name}: {kind}, scored by {report.headline}"), soft_wrap=True)

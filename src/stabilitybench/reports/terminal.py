@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from stabilitybench.reports.tables import caption, summary
+from stabilitybench.reports import formats
+from stabilitybench.reports.tables import caption, ratio
+from stabilitybench.reports.verdicts import verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stabilitybench.reports.comparison import Comparison
+    from stabilitybench.reports.comparison import Cell, Comparison
 
 STYLES = {"better": "green", "worse": "red", "neutral": ""}
+HEADS = ("arm", "failed", "mean ± SD", "SD ratio [95 %]")
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the table of verdicts, each task named once, and below it what the numbers are.
+    """Print a block of verdicts per task, and below them what the numbers are.
 
     Names come from users: they are printed as plain text, never as markup.
     """
-    from rich import box
-    from rich.table import Table as RichTable
+    from rich.table import Table
     from rich.text import Text
 
-    table = summary(comparison, caption(comparison, comparison.varied, comparison.fixed))
-    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in table.columns:
-        grid.add_column(column.title, justify="right" if column.numeric else "left", overflow="fold")
-    places = len(table.columns) - 5  # every column left of the arm
-    before: tuple[str, ...] = ()
-    for row in table.rows:
-        place = tuple(entry.text for entry in row[:places])
-        if before and place != before:
-            grid.add_row()
-        shown = ["" if place == before and i < places else entry.text for i, entry in enumerate(row)]
-        grid.add_row(*(Text(t, style=STYLES[e.tone]) for t, e in zip(shown, row, strict=True)))
-        before = place
-    console.print(grid)
-    console.print(Text(table.caption, style="dim"))
+    rows = [_row(cell) for cell in comparison.cells]
+    widths = [max(len(row[place]) for row in (HEADS, *rows)) for place in range(len(HEADS))]
+    several = len({c.encoder for c in comparison.cells}) > 1
+    for (encoder, task), cells in groupby(comparison.cells, key=lambda c: (c.encoder, c.task)):
+        block = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        block.add_column(HEADS[0], min_width=min(widths[0], 16), overflow="fold")
+        for head, width in zip(HEADS[1:], widths[1:], strict=True):
+            # numbers never wrap: in a narrow terminal the verdict does
+            block.add_column(head, justify="right", min_width=width, no_wrap=True)
+        block.add_column("verdict")
+        for cell in cells:
+            said = verdict(cell, comparison.baseline_of(cell))
+            block.add_row(*(Text(entry) for entry in _row(cell)), Text(said.brief, style=STYLES[said.tone]))
+        console.print(Text(f"{task} with {encoder}" if several else task, style="bold"))
+        console.print(block)
+        console.print()
+    console.print(Text(caption(comparison, comparison.varied, comparison.fixed), style="dim"))
     for note in comparison.notes:
         console.print(Text(f"note: {note}", style="yellow"))
+
+
+def _row(cell: Cell) -> tuple[str, str, str, str]:
+    failed = f"{cell.failure.failed}/{cell.n}"
+    return cell.arm, failed, formats.mean_sd(cell.mean, cell.sd), ratio(cell).text

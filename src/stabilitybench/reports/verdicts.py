@@ -14,19 +14,27 @@ Tone = Literal["better", "worse", "neutral"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the tests show about an arm: `claim` in a few words, then the evidence.
+    """What the tests show about an arm: `claim` in a few words, the p-value behind it, then what else was seen.
 
     tone : whether it speaks for the arm, against it, or neither.
     """
 
     claim: str
-    evidence: str
+    p: str = ""
+    shown: str = ""
+    aside: str = ""
     tone: Tone = "neutral"
 
     @property
     def text(self) -> str:
-        """Claim and evidence as one line."""
-        return f"{self.claim} {self.evidence}".strip()
+        """The whole verdict as one line."""
+        evidence = ", ".join(part for part in (self.shown, self.p) if part)
+        return self.claim + (f" ({evidence})" if evidence else "") + (f"; {self.aside}" if self.aside else "")
+
+    @property
+    def brief(self) -> str:
+        """Claim and p-value, for a line that shows the other numbers beside it."""
+        return f"{self.claim} ({self.p})" if self.p else self.claim
 
 
 def verdict(cell: Cell, base: Cell) -> Verdict:
@@ -37,12 +45,10 @@ def verdict(cell: Cell, base: Cell) -> Verdict:
     """
     against = cell.against
     if against is None:
-        return Verdict("", "(baseline)")
+        return Verdict("")
     for name, n in (("this arm", cell.n), ("the baseline", base.n)):
         if n < 3:
-            return Verdict(
-                "not compared", f"({name} has {n} finished {'run' if n == 1 else 'runs'}, fewer than 3)"
-            )
+            return Verdict(f"not compared: {name} has {n} finished {'run' if n == 1 else 'runs'}, fewer than 3")
     if cell.failure.failed or base.failure.failed:
         return _about_failures(cell, base, against)
     return _about_spread(cell, base, against)
@@ -50,39 +56,36 @@ def verdict(cell: Cell, base: Cell) -> Verdict:
 
 def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
     """Compare failure rates; the spread of what did not fail is told beside it, without a test."""
+    if cell.failure.failed == cell.n and base.failure.failed == base.n:
+        return Verdict("every run failed, as in the baseline")
     p = _printed("Fisher", against.fisher.p, against.fisher_holm)
     aside = "spread not compared: failed runs"
     if against.kept_ratio is not None:
         kept = f"{spread(cell.sd_kept)} against {spread(base.sd_kept)}"
         aside = f"SD of the runs that did not fail {kept}, descriptive"
-    evidence = f"({p}); {aside}"
-    if cell.failure.failed == cell.n and base.failure.failed == base.n:
-        return Verdict("every run failed", "(as in the baseline)")
     if against.fisher_holm is None or against.fisher_holm >= ALPHA:
-        return Verdict("no difference in failures detected", evidence)
+        return Verdict("no difference in failures detected", p, aside=aside)
     if cell.failure.failed / cell.n < base.failure.failed / base.n:
-        return Verdict("fails less often", evidence, "better")
-    return Verdict("fails more often", evidence, "worse")
+        return Verdict("fails less often", p, aside=aside, tone="better")
+    return Verdict("fails more often", p, aside=aside, tone="worse")
 
 
 def _about_spread(cell: Cell, base: Cell, against: Against) -> Verdict:
     """Compare spread where no run failed on either side."""
     test, adjusted, found = against.brown_forsythe, against.brown_forsythe_holm, against.ratio
     if test.p is None or adjusted is None:
-        return Verdict("spread not tested", f"({test.reason})")
+        return Verdict(f"spread not tested: {test.reason}")
+    p = _printed("Brown-Forsythe", test.p, adjusted)
     shown = f"SD ratio {estimate(found.estimate, found.low, found.high)}"
     if found.estimate is None:
         shown = f"SD {spread(cell.sd)} against {spread(base.sd)}"
-    evidence = f"({shown}, {_printed('Brown-Forsythe', test.p, adjusted)})"
     if adjusted >= ALPHA:
-        return Verdict("no difference in spread detected", evidence)
+        return Verdict("no difference in spread detected", p, shown)
     smaller = (cell.sd or 0.0) < (base.sd or 0.0)
     if against.distance_ratio is not None and smaller != (against.distance_ratio < 1):
         # the test compares distances to the median, the SD squares: a direction needs both
-        return Verdict("spread differs, direction unclear", evidence)
-    return (
-        Verdict("more stable", evidence, "better") if smaller else Verdict("less stable", evidence, "worse")
-    )
+        return Verdict("spread differs, direction unclear", p, shown)
+    return Verdict("more stable" if smaller else "less stable", p, shown, tone="better" if smaller else "worse")
 
 
 def _printed(name: str, p: float | None, adjusted: float | None) -> str:

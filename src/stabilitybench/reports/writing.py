@@ -26,6 +26,4 @@ def write_atomically(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise EnvironmentFailure(
-            f'cannot write the report to "{path}": {reason}; finished runs are kept'
-        ) from error
+        raise EnvironmentFailure(f'cannot write the report to "{path}": {reason}; finished runs are kept') from error

@@ -22,9 +22,7 @@ def holm(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
     """
     for key, p in p_values.items():
         if p is not None and not 0 <= p <= 1:
-            raise UserError(
-                f"holm: p-value of {key!r} is {p}: must lie in [0, 1], or be None for an undefined test"
-            )
+            raise UserError(f"holm: p-value of {key!r} is {p}: must lie in [0, 1], or be None for an undefined test")
     adjusted: dict[Key, float | None] = dict.fromkeys(p_values)
     defined = sorted((p, index, key) for index, (key, p) in enumerate(p_values.items()) if p is not None)
     running = 0.0

@@ -72,9 +72,7 @@ def sd_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0.95) -
     check_level(level)
     for name, values in (("arm", first), ("baseline", second)):
         if values.size < 2:
-            return SdRatio(
-                None, None, None, JACKKNIFE, f"no ratio: the {name} has {values.size} of the 2 runs needed"
-            )
+            return SdRatio(None, None, None, JACKKNIFE, f"no ratio: the {name} has {values.size} of the 2 runs needed")
     if is_constant(second):
         return SdRatio(None, None, None, JACKKNIFE, "no ratio: the baseline has no spread (all scores equal)")
     estimate = _sd(first) / _sd(second)
@@ -91,9 +89,7 @@ def sd_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0.95) -
                 f"no interval: the {name} has {values.size} runs, fewer than 3",
             )
         if is_constant(values):
-            return SdRatio(
-                estimate, None, None, JACKKNIFE, f"no interval: the {name} has no spread (all scores equal)"
-            )
+            return SdRatio(estimate, None, None, JACKKNIFE, f"no interval: the {name} has no spread (all scores equal)")
         without = _leave_one_out_sd(values)
         if not np.all(without > 0):
             note = f"no interval: all scores of the {name} but one are equal"
@@ -109,9 +105,7 @@ def sd_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0.95) -
     half = float(stats.t.ppf(0.5 + level / 2, df)) * math.sqrt(total)
     centre = math.log(estimate)
     if centre + half > 700 or centre - half < -700:
-        return SdRatio(
-            estimate, None, None, JACKKNIFE, "no interval: its limits exceed what a double can hold"
-        )
+        return SdRatio(estimate, None, None, JACKKNIFE, "no interval: its limits exceed what a double can hold")
     return SdRatio(estimate, math.exp(centre - half), math.exp(centre + half), JACKKNIFE, "")
 
 

@@ -79,6 +79,7 @@ class RunSpec:
             "encoder": self.encoder.name,
             "revision": self.encoder.revision,
             "task": self.task.name,
+            "classes": list(self.task.classes),
             "stabilizers": [s.describe() for s in self.stabilizers],
             "seeds": asdict(self.seeds),
             "recipe": resolved(self.encoder, self.task, self.recipe, self.stabilizers).model_dump(mode="json"),

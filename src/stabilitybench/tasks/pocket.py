@@ -115,7 +115,7 @@ def _sentiment(label: int, dice: Dice) -> Row:
 
 
 def _paraphrase(label: int, dice: Dice) -> Row:
-    meaning = sample_meaning(dice)
+    meaning = sample_meaning(dice, 0.0)
     said = realise(meaning, dice)
     if label:
         return text(said), text(paraphrase(meaning, said, dice))
@@ -132,7 +132,7 @@ def _different(meaning: Meaning, dice: Dice) -> Meaning:
 
 def _entailment(label: int, dice: Dice) -> Row:
     while True:
-        meaning = sample_meaning(dice)
+        meaning = sample_meaning(dice, 0.0)
         weaker = weaken(meaning, dice)
         if weaker is None:
             continue
@@ -149,7 +149,7 @@ def _not_entailed(meaning: Meaning, weaker: Meaning, dice: Dice) -> tuple[Meanin
 
 
 def _similarity_row(dice: Dice) -> tuple[Row, float]:
-    first = sample_meaning(dice)
+    first = sample_meaning(dice, 0.0)
     second = first
     for _ in range(dice.below(5)):
         draw = dice.unit()
@@ -160,7 +160,7 @@ def _similarity_row(dice: Dice) -> tuple[Row, float]:
         elif draw < 0.9:
             second = strengthen(second, dice)
         else:
-            second = sample_meaning(dice)
+            second = sample_meaning(dice, 0.0)
     said = realise(first, dice)
     again = paraphrase(first, said, dice) if second == first else realise(second, dice)
     return (text(said), text(again)), similarity(first, second)
