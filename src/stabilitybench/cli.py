@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Columns of a log file or a pipe, where there is no terminal to ask.
 LOG_WIDTH = 120
+INTERRUPTED = 130  # what shells give a process that Ctrl-C ended; typer returns it too
 STUDIES, LOOK, MACHINE = "Studies", "Before a study", "This machine and its encoders"
 
 app = typer.Typer(
@@ -81,12 +82,12 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Do the runs only.")
 def main() -> None:
     """Run the command line; bad input exits with 2, a failing machine with 1, without a traceback."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="stabilitybench", standalone_mode=False)
         sys.stdout.flush()
     except (UserError, EnvironmentFailure) as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; finished runs are stored, the same command goes on from there", 130)
+        code = INTERRUPTED
     except BrokenPipeError:  # whoever read our output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -94,6 +95,8 @@ def main() -> None:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a mistake in the command line itself
             _fail(_usage(error), 2)
         raise
+    if code == INTERRUPTED:
+        _fail("interrupted; finished runs are kept, the same command goes on from there", code)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from families import FAMILIES, save_family
 
+from families import FAMILIES, save_family
 from stabilitybench.encoders import Encoder, load_encoder
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from families import FAMILIES, make_task, save_family, stock_model
 from torch import Tensor
 
+from families import FAMILIES, make_task, save_family, stock_model
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.data import TokenBatch
@@ -62,7 +62,9 @@ def test_without_noise_it_is_the_stock_classifier(encoders: dict[str, Encoder], 
         oracle = stock.double()(**stock_inputs(encoder, batch)).logits
     assert theirs.logits.std() > 0.05, "an oracle that says nothing proves nothing"
     torch.testing.assert_close(exact, oracle, rtol=0, atol=1e-12)
-    torch.testing.assert_close(mine.logits, theirs.logits, rtol=0, atol=1e-6 * max(1, 2 * float(theirs.logits.abs().max())))
+    torch.testing.assert_close(
+        mine.logits, theirs.logits, rtol=0, atol=1e-6 * max(1, 2 * float(theirs.logits.abs().max()))
+    )
     assert mine.hidden is not None
     assert len(mine.hidden) == encoder.layout.depth + 1
     text = batch.mask.bool()

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from families import make_task, stock_model
 from torch import Tensor
 from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
+from families import make_task, stock_model
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import Outcome, data, finetune
 from stabilitybench.finetuning.network import EncoderNetwork
@@ -196,7 +196,8 @@ def test_the_same_numbers_in_another_process_with_more_threads(bert: Encoder, ou
         "import sys, json; from families import make_task; from stabilitybench.encoders import load_encoder\n"
         "from stabilitybench.finetuning import finetune; from stabilitybench.recipe import Recipe\n"
         "from stabilitybench.seeds import Seeds\n"
-        "out = finetune(load_encoder(sys.argv[1]), make_task(), Recipe(**json.loads(sys.argv[2])), seeds=Seeds(1, 2, 3))\n"
+        "recipe = Recipe(**json.loads(sys.argv[2]))\n"
+        "out = finetune(load_encoder(sys.argv[1]), make_task(), recipe, seeds=Seeds(1, 2, 3))\n"
         "print(out.weights)"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -243,7 +244,9 @@ def test_without_dropout_the_dropout_stream_changes_nothing(bert: Encoder) -> No
 
 def test_without_dropout_it_equals_an_encoder_that_has_none(quiet_bert: Path) -> None:
     encoder = load_encoder(str(quiet_bert))
-    assert finetune(encoder, make_task(), RECIPE).weights == finetune(encoder, make_task(), RECIPE.but(dropout=0)).weights
+    assert (
+        finetune(encoder, make_task(), RECIPE).weights == finetune(encoder, make_task(), RECIPE.but(dropout=0)).weights
+    )
 
 
 def test_order_visits_every_row_once_per_epoch_and_keeps_the_short_batch() -> None:
@@ -293,7 +296,9 @@ def test_training_loss_is_the_mean_since_the_evaluation_before(bert: Encoder) ->
 
 def test_it_learns(bert: Encoder) -> None:
     """With enough steps the words of the task are learned, on rows never seen."""
-    outcome = finetune(bert, make_task(train=64, test=40), Recipe(learning_rate=5e-3, epochs=12, batch_size=8, dropout=0))
+    outcome = finetune(
+        bert, make_task(train=64, test=40), Recipe(learning_rate=5e-3, epochs=12, batch_size=8, dropout=0)
+    )
     assert outcome.status == "ok"
     assert outcome.scores["last"]["test"]["accuracy"] > 0.9
     assert outcome.evaluations[-1].train_loss < 0.3 < outcome.evaluations[0].train_loss

@@ -22,7 +22,13 @@ def random_tensors(seed: int, dtype: torch.dtype = torch.float64, scale: float =
 
 
 def step(
-    params: dict[str, Tensor], grads: dict[str, Tensor], state: AdamState, *, lr: float, decay: float = 0.0, **settings: object
+    params: dict[str, Tensor],
+    grads: dict[str, Tensor],
+    state: AdamState,
+    *,
+    lr: float,
+    decay: float = 0.0,
+    **settings: object,
 ) -> None:
     """One step with the same rate and decay for every tensor."""
     flat = dict.fromkeys(params, lr), dict.fromkeys(params, decay)
@@ -141,9 +147,7 @@ def test_uncorrected_adam_is_adamw_with_a_rescaled_rate(
     for t in range(1, 8):
         grads = random_tensors(seed + t)
         c = bias_ratio(t, betas)
-        oracle.param_groups[0].update(
-            lr=lr * c, eps=eps / math.sqrt(1 - betas[1] ** t), weight_decay=decay / c
-        )
+        oracle.param_groups[0].update(lr=lr * c, eps=eps / math.sqrt(1 - betas[1] ** t), weight_decay=decay / c)
         for name, tensor in theirs.items():
             tensor.grad = grads[name].clone()
         oracle.step()

@@ -57,6 +57,24 @@ def test_direction_is_stated() -> None:
     assert said(comparison_of(plain=OTHER, other=HALF_FAILED), "other").startswith("fails more often (Fisher p = ")
 
 
+def test_a_difference_must_outlive_the_adjustment() -> None:
+    rng = np.random.default_rng(4)
+    arms = {f"arm{i}": rng.normal(0.8, 0.03, 20) for i in range(8)}
+    narrow = 0.8 + (WIDE - WIDE.mean()) * 0.6
+    alone, among = comparison_of(plain=WIDE, narrow=narrow), comparison_of(plain=WIDE, narrow=narrow, **arms)
+    row = among.to_frame().set_index("arm").loc["narrow"]
+    assert row["brown_forsythe_p"] < 0.05 < row["brown_forsythe_holm"]
+    assert said(alone, "narrow").startswith("more stable")
+    assert said(among, "narrow").startswith("no difference in spread detected")
+
+
+def test_fisher_counts_each_arm_out_of_its_own_runs() -> None:
+    few = np.full(6, 0.8)
+    few[:4] = NO_SKILL
+    row = comparison_of(plain=WIDE, other=few).to_frame().set_index("arm").loc["other"]
+    assert row["fisher_p"] == pytest.approx(stats.fisher_exact([[4, 2], [0, 20]]).pvalue)
+
+
 def test_failed_runs_withhold_the_interval() -> None:
     comparison = comparison_of(plain=WIDE, other=HALF_FAILED)
     row = comparison.to_frame().set_index("arm").loc["other"]

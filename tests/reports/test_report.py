@@ -21,7 +21,7 @@ from stabilitybench.reports import StudyFacts, compare, write_report
 from stabilitybench.reports.markdown import escape
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-EVIL = "<script>alert(1)</script>|$x_\\frac$`*[a](b)"
+EVIL = "$x_\\frac$<script>alert(1)</script>|`*[a](b)"
 
 
 class Page(HTMLParser):
@@ -208,7 +208,7 @@ def test_names_from_users_are_text_everywhere(tmp_path: Path) -> None:
     assert page.rows("summary")[1]["arm"] == EVIL
     markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
     before, _, fenced = markdown.partition("````toml")
-    assert "<script>" not in before + fenced.partition("\n````\n")[2]
+    assert "<script" not in before + fenced.partition("\n````\n")[2]
     assert escape(EVIL) in before
     for image in page.images:
         assert b"<script" not in base64.b64decode(image["src"].split(",")[1])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 POCKET = Path(__file__).parent / "pocket"
+#: One of these holds the words of a tokenizer; without any, transformers makes one that knows no word at all.
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
 #: What is fetched from a hub repository; weights in other formats are left there.
 FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -77,15 +79,17 @@ class Encoder:
         """Load the tokenizer (never from remote code)."""
         from transformers import AutoTokenizer
 
+        if not any((self.folder / name).is_file() for name in VOCABULARIES):
+            raise UserError(f'encoder "{self.name}" has no tokenizer: it needs one of {", ".join(VOCABULARIES)}')
         with quiet():
             try:
                 return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
             except Exception as error:
-                raise UserError(f'encoder "{self.name}": its tokenizer cannot be read: {_first_line(error)}') from None
+                raise UserError(f'encoder "{self.name}": its tokenizer cannot be read: {_reason(error)}') from None
 
     def skeleton(self, outputs: int) -> Skeleton:
-        """Return the classifier with `outputs` outputs; loaded once per process and checkpoint."""
-        return _skeleton(self, outputs)
+        """Return the classifier with `outputs` outputs; loaded once per process and content."""
+        return _skeleton(self, self.fingerprint, outputs)
 
 
 def load_encoder(name: str, revision: str | None = None) -> Encoder:
@@ -96,15 +100,26 @@ def load_encoder(name: str, revision: str | None = None) -> Encoder:
     >>> load_encoder("pocket/bert-small").layout.depth
     4
     """
+    commit: str | None = None
     if name.startswith("pocket/"):
-        folder, commit = _pocket_folder(name), None
-    elif Path(name).expanduser().is_dir():
-        folder, commit = Path(name).expanduser().resolve(), None
+        folder = _pocket_folder(name)
+    elif (local := _local_folder(name)) is not None:
+        folder = local
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f'encoder "{name}": there is no such directory')
     else:
         folder, commit = _download(name, revision)
+    if revision is not None and commit is None:
+        raise UserError(f'encoder "{name}": revision = "{revision}": only encoders of the hub have revisions')
     return _describe(name, folder, commit)
+
+
+def _local_folder(name: str) -> Path | None:
+    try:
+        folder = Path(name).expanduser()
+        return folder.resolve() if name and folder.is_dir() else None
+    except (OSError, RuntimeError):  # a name too long for a path, or "~" of nobody
+        return None
 
 
 def pocket_encoders() -> dict[str, dict[str, Any]]:
@@ -160,9 +175,11 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
         architecture = config.get("model_type")
     except FileNotFoundError:
         raise UserError(f'encoder "{name}": {folder} has no config.json') from None
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise UserError(f'encoder "{name}": its config.json is not a JSON object') from None
-    if architecture not in ARCHITECTURES:
+    except OSError as error:
+        raise UserError(f'encoder "{name}": its config.json cannot be read: {error.strerror}') from None
+    if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         raise UserError(f'encoder "{name}" is a "{architecture}" model: must be one of {", ".join(ARCHITECTURES)}')
     if not list(folder.glob("model*.safetensors")):
         raise UserError(f'encoder "{name}" has no safetensors weights; other formats are never loaded')
@@ -175,8 +192,10 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
         if parts.positions_after_padding:
             positions -= int(config.get("pad_token_id", 1)) + 1
         spread = float(config.get("initializer_range", 0.02))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f'encoder "{name}": its config.json has a size that is not a number') from None
+    if depth < 1:
+        raise UserError(f'encoder "{name}": its config.json says {depth} layers; at least 1 is needed')
     return Encoder(
         name=name,
         folder=folder,
@@ -189,7 +208,8 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
 
 
 @lru_cache(maxsize=2)
-def _skeleton(encoder: Encoder, outputs: int) -> Skeleton:
+def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
+    """Load the classifier; the fingerprint is part of the cache key, so that edited weights are read again."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -207,7 +227,10 @@ def _skeleton(encoder: Encoder, outputs: int) -> Skeleton:
                 output_loading_info=True,
             )
         except Exception as error:
-            raise UserError(f'encoder "{encoder.name}": its weights cannot be read: {_first_line(error)}') from None
+            raise UserError(f'encoder "{encoder.name}": its weights cannot be read: {_reason(error)}') from None
+    for name, part in module.named_modules():
+        if isinstance(part, torch.nn.Dropout) and part.p >= 1:
+            raise UserError(f'encoder "{encoder.name}": its config.json sets dropout "{name}" to 1; must be below 1')
     layout = encoder.layout
     absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
     lost = [name for name in sorted(absent) if layout.place(name) not in ("pooler", "head")]
@@ -256,5 +279,7 @@ def quiet() -> Iterator[None]:
             enable_progress_bars()
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _reason(error: BaseException) -> str:
+    """Return what an error of another library says, on one line of bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]} ..."

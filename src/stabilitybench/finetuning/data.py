@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning.memory import Memory
 from stabilitybench.seeds import Seeds
-from stabilitybench.tasks.base import Split, Task
+from stabilitybench.tasks.base import Kind, Split, Task
 
 DEFAULT_LENGTH = 128
 
@@ -112,11 +112,6 @@ def text_length(encoder: Encoder, max_length: int | None) -> int:
     return max_length
 
 
-@lru_cache(maxsize=4)
-def _tokenizer(encoder: Encoder):  # type: ignore[no-untyped-def]
-    return encoder.tokenizer()
-
-
 _TOKENS = Memory[TokenTask](size=4)
 
 
@@ -125,13 +120,20 @@ def tokenise(encoder: Encoder, task: Task, length: int) -> TokenTask:
 
     The result is kept, since the seeds of a study share it.
     """
-    splits = (task.train, task.validation, task.test)
-    key = (encoder, task.fingerprint, length)
-    return _TOKENS.get(key, lambda: TokenTask(*(_tokenise(encoder, split, length, task) for split in splits)))
+
+    def make() -> TokenTask:
+        tokenizer = encoder.tokenizer()
+        if tokenizer.pad_token is None:
+            raise UserError(f'encoder "{encoder.name}": its tokenizer has no padding token')
+        splits = (task.train, task.validation, task.test)
+        return TokenTask(*(_tokenise(encoder, tokenizer, split, length, task.kind) for split in splits))
+
+    return _TOKENS.get((encoder.fingerprint, task.fingerprint, length), make)
 
 
-def _tokenise(encoder: Encoder, split: Split, length: int, task: Task) -> TokenSplit:
-    tokenizer = _tokenizer(encoder)
+def _tokenise(
+    encoder: Encoder, tokenizer: PreTrainedTokenizerBase, split: Split, length: int, kind: Kind
+) -> TokenSplit:
     pair = None if split.second is None else list(split.second)
     whole = tokenizer(list(split.first), pair, verbose=False)["input_ids"]
     cut = tokenizer(
@@ -144,7 +146,12 @@ def _tokenise(encoder: Encoder, split: Split, length: int, task: Task) -> TokenS
         return_token_type_ids=True,
         return_attention_mask=True,
     )
-    dtype = torch.int64 if task.kind == "classification" else torch.float32
+    highest, known = int(cut["input_ids"].max()), encoder.config.get("vocab_size")
+    if isinstance(known, int) and highest >= known:
+        raise UserError(
+            f'encoder "{encoder.name}": its tokenizer writes token {highest}, its weights know {known} tokens'
+        )
+    dtype = torch.int64 if kind == "classification" else torch.float32
     return TokenSplit(
         tokens=cut["input_ids"],
         mask=cut["attention_mask"],

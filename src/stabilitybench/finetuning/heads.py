@@ -100,7 +100,7 @@ def _features(
         made = FeatureTask(*(_featurise(network, params, split, kind, encoder, device) for split in splits))
         return made, tuple(tokens.warnings(length))
 
-    return _FEATURES.get((encoder, task.fingerprint, kind, length, precision, str(device)), make)
+    return _FEATURES.get((encoder.fingerprint, task.fingerprint, kind, length, precision, str(device)), make)
 
 
 @torch.no_grad()

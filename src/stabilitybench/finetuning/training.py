@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stabilitybench.encoders import Encoder, Layout
 from stabilitybench.encoders.layout import is_bias, is_norm
+from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.heads import head_problem
 from stabilitybench.finetuning.network import EncoderNetwork
@@ -93,6 +94,10 @@ def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[St
     facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
     recipe = apply_recipe(compose(stabilizers, encoder.layout), recipe, encoder.layout, facts)
     data.text_length(encoder, recipe.max_length)
+    for place in recipe.dropout_off:
+        if place not in encoder.layout.places:
+            places = ", ".join(encoder.layout.places)
+            raise UserError(f'recipe.dropout_off: "{place}" is no place of "{encoder.name}"; it has {places}')
     return recipe if recipe.learning_rate is not None else recipe.but(learning_rate=encoder.learning_rate)
 
 

@@ -67,7 +67,7 @@ def seed_figures(scores: pd.DataFrame) -> list[Figure]:
             for value in no_skill:
                 axes.axvline(100 * value, color=GREY, linestyle=":", linewidth=1.2, zorder=0)
             _rows(axes, arms)
-            axes.set_xlabel(_plain(f"{part['metric'].iloc[0]}, points"))
+            axes.set_xlabel(_plain(f"{formats.metric(part['metric'].iloc[0])}, points"))
             _legend(axes, bool(part["failed"].any()), len(no_skill) > 0)
             svg = _svg(canvas)
         title = f"All seeds: {_label(scores, encoder, task)}"
@@ -120,7 +120,7 @@ def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Figure]:
     done = finished(scores)
     failed = set(done.loc[done["failed"], "run_id"])
     diverged = set(done.loc[done["status"] == "diverged", "run_id"])
-    curves = curves[curves["run_id"].isin(set(done["run_id"]))].replace([np.inf, -np.inf], np.nan)
+    curves = curves[curves["run_id"].isin(set(done["run_id"]))]
     figures = []
     for (encoder, task), part in curves.groupby(GROUP, sort=False):
         ran = done[(done["encoder"] == encoder) & (done["task"] == task)]
@@ -135,7 +135,9 @@ def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Figure]:
                 row[0].set_ylabel(_plain(_short(arm, 16)), fontsize=9)
             _limit(grid[0][0], 100 * part.loc[~part["run_id"].isin(diverged), "validation"])
             _limit(grid[0][1], part.loc[~part["run_id"].isin(diverged), "train_loss"])
-            grid[0][0].set_title(_plain(f"validation {ran['metric'].iloc[0]}, points"), loc="left", fontsize=9)
+            grid[0][0].set_title(
+                _plain(f"validation {formats.metric(ran['metric'].iloc[0])}, points"), loc="left", fontsize=9
+            )
             grid[0][1].set_title("training loss", loc="left", fontsize=9)
             for axes in grid[-1]:
                 axes.set_xlabel("% of training")

@@ -7,6 +7,15 @@ import math
 ABSENT = "–"  # noqa: RUF001 - the sign that tables use for "no value"
 
 
+def metric(name: str) -> str:
+    """Print a metric as papers write it.
+
+    >>> metric("mcc"), metric("accuracy")
+    ('MCC', 'accuracy')
+    """
+    return {"mcc": "MCC", "f1": "F1", "spearman": "Spearman", "pearson": "Pearson"}.get(name, name)
+
+
 def points(score: float | None, digits: int = 1) -> str:
     """Print a fraction in points (x100).
 

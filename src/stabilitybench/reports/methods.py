@@ -9,6 +9,7 @@ import pandas as pd
 
 from stabilitybench.reports.comparison import Comparison
 from stabilitybench.reports.facts import StudyFacts
+from stabilitybench.reports.formats import metric
 
 STATISTICS_REFERENCES = (
     "E. B. Wilson (1927). Probable inference, the law of succession, and statistical inference. "
@@ -55,7 +56,7 @@ def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> 
     data = (
         f"{f'Training rows: {_join(list(sizes))}. ' if sizes else ''}"
         f"The headline score is that of the last checkpoint on the test split "
-        f"({'; '.join(dict.fromkeys(f'{c.task}: {c.metric}' for c in comparison.cells))}); the test split "
+        f"({'; '.join(dict.fromkeys(f'{c.task}: {metric(c.metric)}' for c in comparison.cells))}); the test split "
         f"was not used for any choice. A run counts as failed when this score is not above the best score "
         f"of a constant prediction, when its predictions are constant, or when training diverged; "
         f"undefined metrics count as that no-skill score. "

@@ -57,7 +57,7 @@ def caption(comparison: Comparison, varied: str, fixed: str) -> str:
     for c in comparison.cells:
         if c.task not in tasks.setdefault(c.metric, []):
             tasks[c.metric].append(c.task)
-    metrics = "; ".join(f"{metric} on {', '.join(names)}" for metric, names in tasks.items())
+    metrics = "; ".join(f"{formats.metric(metric)} on {', '.join(names)}" for metric, names in tasks.items())
     return (
         f"n = {_span(c.n for c in comparison.cells)} finished runs per arm. {metrics}: test split, last "
         f"checkpoint, in points (x100), higher is better. SD across seeds (ddof = 1), lower is more stable; "

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.errors import UserError, requirement, shown, suggest
 from stabilitybench.stabilizers.base import Stabilizer
 
 ENTRY_POINTS = "stabilitybench.stabilizers"
@@ -86,16 +86,25 @@ def load_file(path: str | Path) -> list[str]:
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: cannot be loaded as a Python module")
     module = importlib.util.module_from_spec(spec)
+    before = dict(_REGISTRY)
+    for key, cls in before.items():
+        if cls.__module__ == name:  # an earlier version of this file
+            del _REGISTRY[key]
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"{path}: fails on import: {type(error).__name__}: {error}") from error
-    added = [key for key, cls in _REGISTRY.items() if cls.__module__ == name]
-    if not added:
-        raise UserError(f"{path}: registers no stabilizer; decorate a class with @stabilitybench.register(name)")
+        added = [key for key, cls in _REGISTRY.items() if cls.__module__ == name]
+        if not added:
+            raise UserError(f"{path}: registers no stabilizer; decorate a class with @stabilitybench.register(name)")
+    except BaseException as error:
+        # Nothing of a broken file stays behind.
+        del sys.modules[name]
+        _REGISTRY.clear()
+        _REGISTRY.update(before)
+        if isinstance(error, (UserError, KeyboardInterrupt)):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{path}: fails on import: {reason}") from error
     _FILES[str(file)] = None
     return added
 
@@ -121,22 +130,23 @@ def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str 
             f'{prefix}stabilizer "{name}" is unknown: must be one of {", ".join(names)}{suggest(name, names)}'
         )
     cls = known[name]
-    allowed = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    known_keys = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     for key in parameters or {}:
-        if key not in allowed:
-            options = ", ".join(allowed) or "none: it takes no parameters"
-            raise UserError(f"{prefix}{name}.{key} is unknown: must be one of {options}{suggest(key, allowed)}")
+        if key not in known_keys:
+            options = ", ".join(known_keys) or "none: it takes no parameters"
+            raise UserError(f"{prefix}{name}.{key} is unknown: must be one of {options}{suggest(key, known_keys)}")
     hints = get_type_hints(cls)
     values = {}
     for key, value in (parameters or {}).items():
         try:
             # Through JSON, because a study file is text too: strict, except that an array may fill a tuple.
-            values[key] = TypeAdapter(hints[key]).validate_json(json.dumps(value), strict=True)
+            values[key] = TypeAdapter(hints[key]).validate_json(json.dumps(value, allow_nan=False), strict=True)
         except ValidationError as error:
-            reason = error.errors(include_url=False)[0]["msg"]
-            raise UserError(f"{prefix}{name}.{key} = {value!r}: {reason[0].lower()}{reason[1:]}") from None
+            reason = requirement(error.errors(include_url=False)[0]["msg"])
+            raise UserError(f"{prefix}{name}.{key} = {shown(value)}: {reason}") from None
         except (TypeError, ValueError):
-            raise UserError(f"{prefix}{name}.{key} = {value!r}: must be a number, a text, or a list of them") from None
+            reason = "must be a number, a text, or a list of them"
+            raise UserError(f"{prefix}{name}.{key} = {shown(value)}: {reason}") from None
     try:
         return cls(**values)
     except (ValueError, TypeError) as error:  # a range that __post_init__ refuses

@@ -74,7 +74,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.jobs is not None and self.jobs < 1:
             raise UserError(f"--jobs {self.jobs}: must be at least 1")
-        if self.timeout is not None and self.timeout <= 0:
+        devices(self.device)
+        if self.timeout is not None and not self.timeout > 0:
             raise UserError(f"--timeout {self.timeout}: must be a positive number of seconds")
         if self.save not in (None, "last", "best"):
             raise UserError(f'--save "{self.save}": must be last or best')

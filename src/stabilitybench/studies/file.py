@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.errors import UserError, requirement, shown, suggest
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.stabilizers import Stabilizer, build, compose
@@ -108,9 +109,11 @@ class StudyFile(_Table):
                 if stream not in STREAMS:
                     raise ValueError(f"{stream}: must be one of {', '.join(STREAMS)}{suggest(stream, list(STREAMS))}")
                 if not _is_count(count):
-                    raise ValueError(f"{stream} = {count!r}: must be a whole number in [1, {TUNING_OFFSET}]")
+                    raise ValueError(f"{stream} = {shown(count)}: must be a whole number in [1, {TUNING_OFFSET}]")
             if not value:
-                raise ValueError("an empty table: must name at least one stream, such as { init = 5 }")
+                raise ValueError("must name at least one stream, such as { init = 5 }")
+            if prod(value.values()) > TUNING_OFFSET:
+                raise ValueError(f"crosses to {prod(value.values())} seeds; must be at most {TUNING_OFFSET}")
         elif not _is_count(value):
             raise ValueError(
                 f"must be a whole number in [1, {TUNING_OFFSET}], or a table such as {{ init = 5, order = 5 }}"
@@ -163,7 +166,7 @@ class StudyFile(_Table):
                 built.append(build(name, parameters, where=where))
             else:
                 raise UserError(
-                    f"{where} = {entry!r}: must be a name, or a table such as {{ reinit = {{ layers = 5 }} }}"
+                    f"{where} = {shown(entry)}: must be a name, or a table such as {{ reinit = {{ layers = 5 }} }}"
                 )
         return compose(built, where=f"arms.{arm}")
 
@@ -188,7 +191,7 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> StudyFile:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than a study file can be ({MAX_BYTES} bytes)")
-        raw = tomllib.loads(file.read_text("utf-8"))
+        raw = tomllib.loads(file.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such study file; `stabilitybench new study` writes one") from None
     except IsADirectoryError:
@@ -211,7 +214,9 @@ def parse(raw: Mapping[str, Any], *, source: str = "study", folder: Path | None 
     try:
         study = StudyFile.model_validate(dict(raw))
     except ValidationError as error:
-        raise UserError(f"{source}: {_sentence(error.errors(include_url=False)[0], raw)}") from None
+        # A misspelt key is also a missing one: the spelling says more.
+        details = sorted(error.errors(include_url=False), key=lambda e: e["type"] == "missing")
+        raise UserError(f"{source}: {_sentence(details[0], raw)}") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     return study if folder is None else _anchor(study, folder)
@@ -274,22 +279,32 @@ def _sentence(error: ErrorDetails, raw: Mapping[str, Any], model: type[BaseModel
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
     kind, reason = error["type"], error["msg"].removeprefix("Value error, ")
     if kind == "missing":
-        return f"{key}: is missing; every study needs it"
+        return f"{key}: is missing; must be given"
+    if loc[-1:] == ["[key]"]:
+        return f"{'.'.join(map(str, loc[:-2]))}: the name {shown(loc[-2])} {_NAMES}"
     if kind == "extra_forbidden":
-        allowed = list((model or _model_at(loc)).model_fields)
-        return f"{key}: unknown key; must be one of {', '.join(allowed)}{suggest(str(loc[-1]), allowed)}"
+        keys = list((model or _model_at(loc)).model_fields)
+        return f"{key}: unknown key; must be one of {', '.join(keys)}{suggest(str(loc[-1]), keys)}"
     if kind == "value_error":
         # Sentences of our own name their key; those of a field's validator lack the key's path.
         if not key:
             return reason
         if re.match(r"[\w.]+( = .*)?: ", reason):
-            return reason if loc == [loc[0]] and model is Recipe else f"{key}.{reason}"
-        return f"{key} = {error['input']!r}: {reason}"
+            return f"{key}.{reason}"
+        return f"{key} = {shown(error['input'])}: {reason}"
     if kind == "string_pattern_mismatch":
-        reason = "must start with a letter or digit and hold only letters, digits, '.', '_' and '-'"
-    reason = reason.replace("Input should be", "must be").replace("List should have", "must have")
-    reason = reason.replace("Dictionary should have", "must have").replace("String should have", "must have")
-    return f"{key} = {error['input']!r}: {reason}"
+        reason = _NAMES
+    elif kind in ("model_type", "model_attributes_type", "dict_type"):
+        reason = _TABLES.get(str(loc[0]), "must be a table") if len(loc) == 2 else "must be a table"
+    return f"{key} = {shown(error['input'])}: {requirement(reason)}"
+
+
+_NAMES = "must start with a letter or digit and hold only letters, digits, '.', '_' and '-'"
+_TABLES = {
+    "arms": "must be a list of stabilizers, or a table with stabilizers and recipe",
+    "encoders": 'must be a text, or a table such as { name = "roberta-base", revision = "main" }',
+    "tasks": 'must be a text, or a table such as { name = "glue/rte", n = 500 }',
+}
 
 
 def _model_at(loc: list[Any]) -> type[BaseModel]:

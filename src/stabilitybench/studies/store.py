@@ -139,7 +139,6 @@ class Store:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
 
-
     def _make_room(self, run_id: str) -> None:
         """Clear what stands in the way of a new result: a damaged record, or the trace of a crash."""
         old = self.read(run_id)

@@ -99,7 +99,19 @@ class Study:
                 for i, seeds in enumerate(points):
                     spec = self._spec(encoder, task, n, arm, seeds, chosen)
                     planned.append(PlannedRun(encoder_label, task_label, arm, i, spec))
+        if not tuned:  # two arms may well be tuned to the same settings
+            self._refuse_twins(planned)
         return planned
+
+    def _refuse_twins(self, planned: list[PlannedRun]) -> None:
+        """Refuse runs that are the same training: they would count as two observations."""
+        seen: dict[str, PlannedRun] = {}
+        for run in planned:
+            twin = seen.setdefault(run.spec.id, run)
+            if twin is not run:
+                first, second = (f"{r.encoder}, {r.task}, arms.{r.arm}, seed {r.seed}" for r in (twin, run))
+                hint = "; crossing subset needs n = ... of the task" if twin.arm == run.arm and first != second else ""
+                raise UserError(f"{self.source}: two runs are the same training: ({first}) and ({second}){hint}")
 
     def run(
         self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
