@@ -378,6 +378,26 @@ def test_a_crash_of_one_run_is_told_and_can_be_done_again(cli, study_file, monke
     assert "complete: all 4 runs have finished" in out
 
 
+def test_damaged_predictions_are_one_sentence(cli, study_file, tmp_path):
+    cli("run", study_file, "--jobs", "1", "--no-report")
+    path = next((tmp_path / "store/runs").glob("*/predictions.parquet"))
+    path.write_bytes(path.read_bytes()[:100])
+    code, _, err = cli("show", path.parent.name)
+    assert code == 2
+    assert err.startswith(f'error: run "{path.parent.name}": its predictions cannot be read; remove ')
+    assert err.count("\n") == 1
+
+
+def test_a_console_that_lacks_characters_gets_question_marks(cli, monkeypatch):
+    import io
+
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    assert cli("list", "tasks")[0] == 0
+    sys.stdout.flush()
+    assert b"pocket/acceptability" in raw.getvalue()
+
+
 def commands():
     from typer.main import get_command
 
@@ -425,3 +445,14 @@ def test_version(cli):
     from importlib.metadata import version
 
     assert cli("--version") == (0, f"stabilitybench {version('stabilitybench')}\n", "")
+
+
+def test_a_study_whose_every_run_crashed_still_says_so(cli, study_file, monkeypatch):
+    def breaks(*args, **kwargs):
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(execution, "finetune", breaks)
+    code, out, err = cli("run", study_file, "--jobs", "1")
+    assert (code, err) == (0, "")
+    assert out.count("RuntimeError: no luck") == 4
+    assert "report: results/tiny/report.html" in out

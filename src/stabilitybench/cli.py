@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,6 +82,9 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Do the runs only.")
 
 def main() -> None:
     """Run the command line; bad input exits with 2, a failing machine with 1, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a console that lacks a character gets "?", not a traceback
+            stream.reconfigure(errors="replace")
     try:
         code = app(prog_name="stabilitybench", standalone_mode=False)
         sys.stdout.flush()

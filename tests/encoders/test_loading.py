@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,18 @@ def test_a_missing_pooler_is_drawn_like_a_head(folder: Path) -> None:
     skeleton = load_encoder(str(folder)).skeleton(2)
     assert {"bert.pooler.dense.weight", "bert.pooler.dense.bias"} < set(skeleton.fresh)
     use(folder)
+
+
+@pytest.mark.parametrize(
+    "switch", [{"return_dict": False}, {"chunk_size_feed_forward": 3}, {"gradient_checkpointing": True},
+               {"output_attentions": True, "output_hidden_states": True}, {"torchscript": True}, {"is_decoder": True}]
+)  # fmt: skip
+def test_switches_of_a_configuration_that_are_not_about_numbers_change_none(
+    folders: dict[str, Path], folder: Path, switch: dict[str, Any]
+) -> None:
+    edit_config(folder, **switch)
+    mine, plain = (finetune(load_encoder(str(f)), make_task(), ONE_STEP) for f in (folder, folders["bert"]))
+    assert mine.weights == plain.weights
 
 
 # --- fingerprints
@@ -235,7 +248,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no tensors": (weights(lambda t: t.clear()), "its weights lack 37 tensors of the encoder, such as"),
     "a tensor is missing": (weights(lambda t: t.pop(DENSE)), f'lack 1 tensors of the encoder, such as "bert.{DENSE}"'),
     "a tensor has another shape": (
-        weights(lambda t: t.update({DENSE: torch.zeros(3, 3)})), f'lack 1 tensors of the encoder, such as "bert.{DENSE}"',
+        weights(lambda t: t.update({DENSE: torch.zeros(3, 3)})),
+        f'lack 1 tensors of the encoder, such as "bert.{DENSE}"',
     ),
     "NaN": (weights(lambda t: t[DENSE][0].fill_(torch.nan)), f'tensor "bert.{DENSE}" holds values that are not finite'),
     "infinity": (weights(lambda t: t[DENSE][0].fill_(torch.inf)), f'tensor "bert.{DENSE}" holds values that are not'),
@@ -273,6 +287,16 @@ def test_a_vocabulary_larger_than_the_weights_is_refused(folder: Path) -> None:
     edit_weights(folder, lambda t: t.update({"embeddings.word_embeddings.weight": torch.zeros(10, 16)}))
     with pytest.raises(UserError, match=r"its tokenizer writes token \d+, its weights know 10 tokens$"):
         use(folder)
+
+
+def test_a_text_without_any_token_is_refused(folder: Path) -> None:
+    """A tokenizer that adds no special tokens turns an empty text into nothing."""
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "post_processor": None}))
+    task = make_task()
+    empty = replace(task, test=replace(task.test, first=("", *task.test.first[1:])))
+    with pytest.raises(UserError, match=r'its tokenizer finds no token in row "test-0"$'):
+        finetune(load_encoder(str(folder)), empty, ONE_STEP)
 
 
 @pytest.mark.parametrize(

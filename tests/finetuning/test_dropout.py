@@ -10,15 +10,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stabilitybench.finetuning.dropout import KeyedDropout, attention, install, keep_mask
+from stabilitybench.finetuning.dropout import Addresses, KeyedDropout, attention, install, keep_mask
+from stabilitybench.finetuning.packing import Packing
 from stabilitybench.seeds import Seeds
 
 SHAPE = torch.Size((64, 32, 128))
 
 
+def addresses(key: int, rows: int, length: int, first_row: int = 0) -> Addresses:
+    """Addresses of a batch without padding."""
+    return Addresses.of(key, Packing.of(torch.ones(rows, length)), first_row)
+
+
 def mask(key: int = 12345, row: int = 0, shape: tuple[int, ...] = SHAPE, rate: float = 0.1, place: int = 7) -> Tensor:
-    numbers = torch.tensor(key, dtype=torch.int32), torch.tensor(row, dtype=torch.int32)
-    return keep_mask(*numbers, torch.Size(shape), rate, place)
+    """Mask of (rows, positions, channels), or of attention weights (rows, heads, queries, keys)."""
+    at = addresses(key, shape[0], shape[1], row)
+    if len(shape) == 4:
+        return keep_mask(at.rows, torch.Size(shape), rate, place)
+    tokens = torch.Size((shape[0] * shape[1], 1, shape[2]))
+    return keep_mask(at.tokens[:, None], tokens, rate, place).view(shape)
 
 
 def correlation(a: Tensor, b: Tensor) -> float:
@@ -90,6 +100,26 @@ def test_a_micro_batch_reads_its_rows_of_the_whole_mask(first: int) -> None:
     assert torch.equal(mask(row=first, shape=(1, 32, 128)), mask()[first : first + 1])
 
 
+def test_packed_tokens_read_the_mask_of_their_row_and_position() -> None:
+    """Padding left out: element (token, 0, channel) is element (row, position, channel) of the padded tensor."""
+    text = torch.zeros(64, 32)
+    lengths = (torch.arange(64) * 7) % 32 + 1
+    for row, length in enumerate(lengths.tolist()):
+        text[row, :length] = 1
+    at = Addresses.of(12345, Packing.of(text))
+    packed = keep_mask(at.tokens[:, None], torch.Size((int(lengths.sum()), 1, 128)), 0.1, 7)
+    assert torch.equal(packed[:, 0], mask()[text.bool()])
+
+
+def test_pooled_tokens_are_addressed_by_their_row() -> None:
+    """After pooling every token of a row stands for the row."""
+    at = addresses(12345, 64, 32)
+    pooled = keep_mask(at.token_rows, torch.Size((64 * 32, 128)), 0.1, 7).view(64, 32, 128)
+    assert (pooled == pooled[:, :1]).all()
+    assert abs(correlation(pooled[:-1, 0], pooled[1:, 0])) < 4.5 / math.sqrt(63 * 128)
+    assert abs(1 - pooled[:, 0].double().mean().item() - 0.1) < 4.5 * math.sqrt(0.09 / (64 * 128))
+
+
 def test_attention_masks_are_addressed_by_row_head_query_and_key() -> None:
     whole = mask(shape=(4, 4, 12, 12), rate=0.5)
     assert torch.equal(mask(shape=(4, 4, 9, 9), rate=0.5), whole[:, :, :9, :9])
@@ -103,7 +133,9 @@ class Lonely(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        setattr(self, name, KeyedDropout(0.5, "somewhere"))
+        part = KeyedDropout(0.5, "somewhere")
+        part.addresses = addresses(5, 3, 6)
+        setattr(self, name, part)
 
 
 @pytest.mark.parametrize("name", ["dropout", "attention_dropout"])
@@ -134,15 +166,21 @@ def test_module_is_the_identity_without_training_and_at_rate_zero() -> None:
 
 
 def test_module_keeps_the_expectation_and_every_use_has_its_own_mask() -> None:
-    x = torch.ones(64, 32, 128)
-    module = KeyedDropout(0.25, "a").train()
+    x = torch.ones(64 * 32, 1, 128)
+
+    def made(place: str) -> KeyedDropout:
+        module = KeyedDropout(0.25, place).train()
+        module.addresses = addresses(0, 64, 32)
+        return module
+
+    module = made("a")
     first, second = module(x), module(x)
     assert first.mean().item() == pytest.approx(1, abs=0.01)
     assert first.unique().tolist() == pytest.approx([0, 4 / 3])
     assert abs(correlation(first, second)) < 0.01
     module.calls = 0
     assert torch.equal(module(x), first), "the module itself holds no random state"
-    assert not torch.equal(KeyedDropout(0.25, "b").train()(x), first), "another place has another mask"
+    assert not torch.equal(made("b")(x), first), "another place has another mask"
 
 
 def test_install_replaces_every_dropout_under_its_name_and_rate() -> None:

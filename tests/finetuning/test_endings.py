@@ -102,6 +102,21 @@ def test_best_and_last_are_scored_with_their_own_weights(bert: Encoder, collapse
     np.testing.assert_allclose(logits(collapsed, "best"), theirs, atol=1e-5)
 
 
+def test_the_best_checkpoint_is_no_alias_of_the_live_weights(bert: Encoder) -> None:
+    """On turned validation labels learning looks bad: the best weights are early ones, and training went on."""
+    task = make_task(train=64, test=40)
+    turned = relabel(task, "validation", 1 - np.asarray(task.validation.labels))
+    best, last = (finetune(bert, turned, LEARNS, keep_weights=c) for c in ("best", "last"))  # type: ignore[arg-type]
+    assert best.best_step < 48
+    inputs = bert.tokenizer()(list(task.validation.first), padding=True, return_tensors="pt")
+    for outcome, checkpoint in ((best, "best"), (last, "last")):
+        assert outcome.final_weights is not None
+        with torch.no_grad():
+            theirs = stock_model(bert.folder, 2, outcome.final_weights)(**inputs).logits.numpy()
+        np.testing.assert_allclose(logits(outcome, checkpoint, "validation"), theirs, atol=1e-4)
+    assert np.abs(logits(best, "best") - logits(best, "last")).max() > 0.1
+
+
 def test_a_run_with_fewer_looks_finds_its_best_among_them(bert: Encoder, collapsed: Outcome) -> None:
     outcome = finetune(bert, make_task(train=64, test=40), LEARNS.but(evaluations=1), (HeadBecomes(at=41),))
     assert outcome.best_step == 48
@@ -125,12 +140,13 @@ def test_the_best_checkpoint_is_never_one_without_numbers(bert: Encoder) -> None
     """No skill may exceed an honest early score; a diverged model is still not the best."""
     task = make_task(train=64, test=40)
     worse = relabel(task, "validation", 1 - np.asarray(task.validation.labels))  # learning looks bad here
-    outcome = finetune(bert, worse, LEARNS, (HeadBecomes(at=41, value=np.nan),))
+    outcome = finetune(bert, worse, LEARNS.but(evaluations=2), (HeadBecomes(at=25, value=np.nan),))
     assert outcome.diverged
-    early = [e.validation["accuracy"] for e in outcome.evaluations[:-1]]
-    assert max(early[2:]) < outcome.no_skill["validation"]
+    assert [e.step for e in outcome.evaluations] == [24, 48]
+    assert outcome.evaluations[0].validation["accuracy"] < outcome.no_skill["validation"]
+    assert outcome.best_step == 24
     assert np.isfinite(logits(outcome, "best")).all()
-    assert outcome.best_step == outcome.evaluations[int(np.argmax(early))].step
+    assert outcome.scores["last"]["validation"]["accuracy"] == outcome.no_skill["validation"]
 
 
 @pytest.mark.parametrize("rate", [1.0, 100.0])

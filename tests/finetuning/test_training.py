@@ -242,6 +242,14 @@ def test_without_dropout_the_dropout_stream_changes_nothing(bert: Encoder) -> No
     assert outcomes[0].weights == outcomes[1].weights
 
 
+def test_every_step_has_masks_of_its_own(bert: Encoder) -> None:
+    """One row, weights that stand still: only the masks can change the loss from step to step."""
+    still = Recipe(learning_rate=1e-30, steps=6, evaluations=6, weight_decay=0)
+    noisy, silent = (finetune(bert, make_task(train=1), still.but(dropout=d)) for d in (0.3, 0.0))
+    assert len({e.train_loss for e in noisy.evaluations}) == 6
+    assert len({e.train_loss for e in silent.evaluations}) == 1
+
+
 def test_without_dropout_it_equals_an_encoder_that_has_none(quiet_bert: Path) -> None:
     encoder = load_encoder(str(quiet_bert))
     assert (

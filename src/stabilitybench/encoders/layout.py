@@ -64,6 +64,7 @@ class Layout:
     architecture: str
     depth: int
     initializer_range: float = 0.02
+    first_position: int = 0  # what the position table calls the first token
 
     def __post_init__(self) -> None:
         if self.architecture not in ARCHITECTURES:

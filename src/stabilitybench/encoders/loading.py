@@ -188,9 +188,8 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
     card = json.loads(card_path.read_text("utf-8")) if folder.parent == POCKET and card_path.exists() else {}
     try:
         depth = int(config.get(parts.depth_key, config.get("num_hidden_layers", 12)))
-        positions = int(config.get("max_position_embeddings", 512))
-        if parts.positions_after_padding:
-            positions -= int(config.get("pad_token_id", 1)) + 1
+        first = int(config.get("pad_token_id", 1)) + 1 if parts.positions_after_padding else 0
+        positions = int(config.get("max_position_embeddings", 512)) - first
         spread = float(config.get("initializer_range", 0.02))
     except (TypeError, ValueError, OverflowError):
         raise UserError(f'encoder "{name}": its config.json has a size that is not a number') from None
@@ -199,7 +198,7 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
     return Encoder(
         name=name,
         folder=folder,
-        layout=Layout(architecture, depth, spread),
+        layout=Layout(architecture, depth, spread, first),
         max_length=positions,
         learning_rate=float(card.get("learning_rate", PUBLISHED_RATE)),
         revision=commit,
@@ -228,7 +227,12 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
             )
         except Exception as error:
             raise UserError(f'encoder "{encoder.name}": its weights cannot be read: {_reason(error)}') from None
+    # Ways to compute that a configuration may ask for and that change no number.
+    module.config.return_dict = True
     for name, part in module.named_modules():
+        for switch in ("gradient_checkpointing", "chunk_size_feed_forward"):
+            if getattr(part, switch, None):
+                setattr(part, switch, 0)
         if isinstance(part, torch.nn.Dropout) and part.p >= 1:
             raise UserError(f'encoder "{encoder.name}": its config.json sets dropout "{name}" to 1; must be below 1')
     layout = encoder.layout

@@ -99,7 +99,7 @@ SPECS: dict[str, PretrainingSpec] = {
             "bert-deep", "bert", 12, 64, 4, 5000, learning_rate=8e-4, finetuning_rate=3e-4, warmup=0.1
         ),
         PretrainingSpec(
-            "bert-wide", "bert", 3, 256, 4, 3000, learning_rate=7e-4, finetuning_rate=2e-4, batch=48
+            "bert-wide", "bert", 3, 256, 4, 1600, learning_rate=7e-4, finetuning_rate=2e-4, batch=48
         ),
     )
 }

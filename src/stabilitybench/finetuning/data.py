@@ -125,6 +125,7 @@ def tokenise(encoder: Encoder, task: Task, length: int) -> TokenTask:
         tokenizer = encoder.tokenizer()
         if tokenizer.pad_token is None:
             raise UserError(f'encoder "{encoder.name}": its tokenizer has no padding token')
+        tokenizer.padding_side = "right"  # packing counts positions from the left
         splits = (task.train, task.validation, task.test)
         return TokenTask(*(_tokenise(encoder, tokenizer, split, length, task.kind) for split in splits))
 
@@ -151,6 +152,9 @@ def _tokenise(
         raise UserError(
             f'encoder "{encoder.name}": its tokenizer writes token {highest}, its weights know {known} tokens'
         )
+    for row, filled in zip(split.ids, cut["attention_mask"].any(1).tolist(), strict=True):
+        if not filled:  # a tokenizer without special tokens, and an empty text
+            raise UserError(f'encoder "{encoder.name}": its tokenizer finds no token in row "{row}"')
     dtype = torch.int64 if kind == "classification" else torch.float32
     return TokenSplit(
         tokens=cut["input_ids"],

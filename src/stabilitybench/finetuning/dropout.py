@@ -2,80 +2,121 @@
 
 A mask element is addressed by the module, the row in the whole batch, the position and the channel (for attention:
 head, query and key), never by an index into a padded tensor.  So a run draws the same masks alone or beside
-others, on any device, however its batches are padded or cut into micro-batches.
+others, on any device, however its batches are packed, padded or cut into micro-batches.
 """
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from stabilitybench.finetuning.packing import Packing
+
 ATTENTION = "stabilitybench_keyed"
 
 
-def _mix(x: Tensor) -> Tensor:
-    """Scramble int32 values bit by bit (the finaliser of Murmur hashing; products wrap around).
+def _word(value: int) -> Tensor:
+    # A ready tensor: a Python number would be turned into one at every use, which costs as much as the operation.
+    return torch.tensor(value, dtype=torch.int32)
 
-    In place on its own copies: this is the largest part of the price of a mask.
+
+_GOLDEN = _word(-1640531535)  # spreads neighbouring indices over all 32 bits (Knuth's multiplicative hashing)
+_ROUNDS = (
+    (_word(16), _word(0xFFFF), _word(-2048144789)),
+    (_word(13), _word(0x7FFFF), _word(-1028477387)),
+)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Scramble int32 values (the finaliser of Murmur hashing without its last shift; products wrap around).
+
+    The high bits, which alone decide a mask, are as good as with it.
     """
-    # Murmur shifts unsigned numbers.  torch's shift copies the sign bit, which has to be masked away: without that
-    # every result is positive, and nothing is ever dropped at rates up to one half.
-    y = x >> 16
-    y &= 0xFFFF
-    y ^= x
-    y *= -2048144789
-    y ^= (y >> 13).bitwise_and_(0x7FFFF)
-    y *= -1028477387
-    y ^= (y >> 16).bitwise_and_(0xFFFF)
+    y = x
+    for shift, positive, factor in _ROUNDS:
+        # Murmur shifts unsigned numbers.  torch's shift copies the sign bit, which has to be masked away: without
+        # that every result is positive, and nothing is ever dropped at rates up to one half.
+        y = ((y >> shift).bitwise_and_(positive).bitwise_xor_(y)).mul_(factor)
     return y
 
 
-def keep_mask(key: Tensor, row: Tensor, shape: torch.Size, rate: float, place: int = 0) -> Tensor:
+def _enter(state: Tensor, coordinate: Tensor) -> Tensor:
+    """Add a coordinate, counted from 0, to the address that `state` stands for."""
+    return _mix(state + (coordinate + 1) * _GOLDEN)
+
+
+def _index(size: int, like: Tensor) -> Tensor:
+    return torch.arange(size, dtype=torch.int32, device=like.device)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the elements of one forward pass stand: hashed once, read by every dropout.
+
+    rows : (rows,) of each row of the batch.  tokens : (tokens,) of each packed token, by row and position.
+    token_rows : (tokens,) of the row of each packed token.
+    """
+
+    rows: Tensor
+    tokens: Tensor
+    token_rows: Tensor
+
+    @classmethod
+    def of(cls, key: int, packing: Packing, first_row: int = 0) -> Addresses:
+        """Hash the addresses of a packed batch whose first row has number `first_row`; `key` has 31 bits."""
+        start = _mix(_word(key).to(packing.index.device))
+        rows = _enter(start, _index(packing.rows, start) + first_row)
+        token_rows = rows.index_select(0, packing.row)
+        return cls(rows, _enter(token_rows, packing.position.to(torch.int32)), token_rows)
+
+
+def keep_mask(state: Tensor, shape: torch.Size, rate: float, place: int = 0) -> Tensor:
     """Return a boolean mask of `shape` that is True with probability 1 - rate.
 
-    key : scalar int32.  row : scalar int32, number of the first row in its batch.  shape : (rows, ...).
-    place : a constant of the module and its use.  Each element depends on its own coordinates alone.
+    state : int32, hashed addresses of the leading axes of `shape`.  place : a constant of the module and its use.
+    The trailing axes are entered by their index, so each element depends on its own coordinates alone.
     """
-    state = _mix(key ^ place)
-    for axis, size in enumerate(shape):
-        index = torch.arange(size, dtype=torch.int32, device=key.device)
-        if axis == 0:
-            index = index + row
-        state = _mix(state[..., None] + (index + 1) * -1640531535)
-    threshold = -(2**31) + round(rate * 2**32)
-    return state >= threshold
+    state = state ^ place
+    for size in shape[state.ndim :]:
+        state = _enter(state[..., None], _index(size, state))
+    return state >= -(2**31) + round(rate * 2**32)
 
 
 class KeyedDropout(nn.Module):
-    """Dropout whose mask is computed from a key given as a buffer, so that the module keeps no random state.
+    """Dropout whose mask is computed from a key and the addresses of its elements; it keeps no random state.
 
-    calls : uses of the module in this forward pass, set to 0 before each pass.  Some classifiers use one module
-    twice (RoBERTa's head, ALBERT's shared layers); every use has a mask of its own.
+    addresses : set before each pass.  calls : uses of the module in this pass, set to 0 before it.  Some classifiers
+    use one module twice (RoBERTa's head, ALBERT's shared layers); every use has a mask of its own.
     """
-
-    key: Tensor
-    row: Tensor
 
     def __init__(self, rate: float, place: str) -> None:
         super().__init__()
         self.p = rate  # the name that transformers' attention reads
         self.place = place
+        self.addresses: Addresses | None = None
         self.calls = 0
-        self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
-        self.register_buffer("row", torch.zeros((), dtype=torch.int32), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop elements of `x` (rows first) while training."""
+        """Drop elements of `x` while training.
+
+        x : packed tokens (tokens, 1, channels), their pooled form (tokens, channels), or attention weights (rows,
+        heads, queries, keys).
+        """
         if not self.training or self.p == 0:
             return x
+        assert self.addresses is not None
         place = zlib.crc32(f"{self.place} {self.calls}".encode()) >> 1
         self.calls += 1
-        keep = keep_mask(self.key, self.row, x.shape, self.p, place)
-        return x * keep.to(x.dtype) * (1 / (1 - self.p))
+        if x.ndim == 4:  # attention is never packed
+            state = self.addresses.rows
+        else:
+            state = self.addresses.tokens[:, None] if x.ndim == 3 else self.addresses.token_rows
+        return x * keep_mask(state, x.shape, self.p, place).to(x.dtype).mul_(1 / (1 - self.p))
 
 
 def attention(
@@ -85,19 +126,24 @@ def attention(
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
+    packing: Packing | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention with keyed dropout, in the form `transformers` calls.
 
-    query, key, value : (rows, heads, tokens, width of a head).  attention_mask : (rows, 1, 1, tokens), additive.
+    query, key, value : (rows, heads, tokens, width of a head), or with `packing` (packed tokens, heads, 1, width).
+    attention_mask : (rows, 1, 1, tokens), additive.
     """
+    if packing is not None:
+        query, key, value = packing.unpack(torch.cat([query, key, value], dim=-1)[:, :, 0]).transpose(1, 2).chunk(3, -1)
     scores = torch.matmul(query, key.transpose(2, 3)) * (query.size(-1) ** -0.5 if scaling is None else scaling)
     if attention_mask is not None:
         scores = scores + attention_mask
     weights = torch.softmax(scores, dim=-1).to(value.dtype)
     dropout = module.get_submodule("attention_dropout" if hasattr(module, "attention_dropout") else "dropout")
     weights = dropout(weights)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
+    out = torch.matmul(weights, value).transpose(1, 2)
+    return (out.contiguous() if packing is None else packing.pack(out)[:, None]), weights
 
 
 AttentionInterface.register(ATTENTION, attention)

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from stabilitybench.encoders import Layout
 from stabilitybench.encoders.loading import Skeleton
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.finetuning.dropout import ATTENTION, install
+from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
+from stabilitybench.finetuning.packing import Packing
 from stabilitybench.recipe import Recipe
 
 
@@ -46,6 +46,7 @@ class EncoderNetwork:
     def __init__(self, skeleton: Skeleton, layout: Layout, recipe: Recipe, device: torch.device) -> None:
         self._module = copy.deepcopy(skeleton.module)
         self._segments = layout.parts.segments
+        self._first_position = layout.first_position
         self._dropouts = install(self._module)
         for name, part in self._dropouts.items():
             if recipe.dropout is not None:
@@ -53,7 +54,13 @@ class EncoderNetwork:
             if layout.place(name) in recipe.dropout_off:
                 part.p = 0.0
         self._module.set_attn_implementation(ATTENTION)  # type: ignore[operator]
-        self._buffers = {name: b.to(device) for name, b in skeleton.buffers.items()}
+        for name, buffer in skeleton.buffers.items():
+            owner, _, leaf = name.rpartition(".")
+            self._module.get_submodule(owner)._buffers[leaf] = buffer.to(device)
+        self._slots: list[tuple[dict[str, Any], str, str]] = []
+        for name, _ in self._module.named_parameters():
+            owner, _, leaf = name.rpartition(".")
+            self._slots.append((self._module.get_submodule(owner)._parameters, leaf, name))
         self._precision = recipe.precision
         self._device = device
 
@@ -62,25 +69,32 @@ class EncoderNetwork:
     ) -> Pass:
         """Run the encoder on `batch`; `key` (31 bits) switches dropout on and decides every mask."""
         self._module.train(key is not None)
-        tensors: dict[str, Tensor] = {**params, **self._buffers}
+        # What torch.func.functional_call does, without looking every name up again at each call; nothing has to be put
+        # back, since nobody else sees this module.
+        for slots, leaf, name in self._slots:
+            slots[leaf] = params[name]
+        packing = Packing.of(batch.mask)
         if key is not None:
-            fixed = torch.tensor(key, dtype=torch.int32, device=self._device)
-            row = torch.tensor(batch.first_row, dtype=torch.int32, device=self._device)
-            for name, part in self._dropouts.items():
-                tensors[f"{name}.key"], tensors[f"{name}.row"] = fixed, row
-                part.calls = 0
+            addresses = Addresses.of(key, packing, batch.first_row)
+            for part in self._dropouts.values():
+                part.addresses, part.calls = addresses, 0
         # A ready additive mask passes through transformers unchanged.
         lowest = torch.finfo(torch.float32).min
         inputs: dict[str, Any] = {
-            "input_ids": batch.tokens,
+            "input_ids": packing.pack(batch.tokens)[:, None],
+            "position_ids": packing.position[:, None] + self._first_position,
             "attention_mask": ((1.0 - batch.mask.to(torch.float32)) * lowest)[:, None, None, :],
+            "packing": packing,
         }
         if self._segments:
-            inputs["token_type_ids"] = batch.segments
+            assert batch.segments is not None
+            inputs["token_type_ids"] = packing.pack(batch.segments)[:, None]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
-            out = functional_call(self._module, tensors, kwargs={**inputs, "output_hidden_states": hidden})
-        logits = out.logits.float() if out.logits.dtype == torch.bfloat16 else out.logits
-        return Pass(logits, out.hidden_states)
+            out = self._module(**inputs, output_hidden_states=hidden)
+        # Every token went through the head as if it were the first of a row; those that are count.
+        logits = out.logits.index_select(0, packing.first)
+        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+        return Pass(logits, tuple(packing.unpack(h[:, 0]) for h in out.hidden_states) if hidden else None)
 
 
 class HeadNetwork:

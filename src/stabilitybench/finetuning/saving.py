@@ -8,13 +8,14 @@ from torch import Tensor
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.loading import quiet
+from stabilitybench.errors import UserError
 from stabilitybench.tasks.base import Task
 
 
 def save_model(encoder: Encoder, task: Task, weights: dict[str, Tensor], folder: Path) -> None:
     """Write classifier and tokenizer to `folder`, to be read by ``from_pretrained``.
 
-    weights : every tensor of the classifier, by Hugging Face name.
+    weights : every tensor of the classifier, by Hugging Face name.  Raises UserError where they are not that.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -27,6 +28,13 @@ def save_model(encoder: Encoder, task: Task, weights: dict[str, Tensor], folder:
         config.label2id = {name: i for i, name in enumerate(names)}
         config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
         model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
-        model.load_state_dict(weights, strict=False)
+        other = sorted(set(weights) ^ {name for name, _ in model.named_parameters()})
+        if other:
+            # Written all the same, the rest of the model would be random.
+            raise UserError(
+                f'the weights cannot be kept: they are no plain "{encoder.layout.architecture}" classifier, '
+                f'"{other[0]}" is missing or too many'
+            )
+        model.load_state_dict(weights, strict=False)  # buffers are constants
         model.save_pretrained(folder)
         encoder.tokenizer().save_pretrained(folder)

@@ -43,7 +43,8 @@ from stabilitybench.tasks.metrics import METRICS
 Params = dict[str, Tensor]
 Logits = npt.NDArray[np.float32]
 Observer = Callable[[Evaluation], None]
-EVALUATION_ROWS = 64
+#: Cells of a padded batch in evaluation: 64 rows of 128 tokens.
+EVALUATION_CELLS = 8192
 
 
 def finetune(
@@ -281,11 +282,8 @@ class _Loop:
     @torch.no_grad()
     def logits(self, members: list[Params], split: TrainableSplit) -> Logits:
         """Return mean logits of `members` on `split`, without training noise; (rows, outputs) float32."""
-        # Rows of like length go together: padding is what costs on a CPU.
-        by_length = np.argsort(split.mask.sum(1).numpy(), kind="stable")
         out = np.empty((len(split), self.task.outputs), dtype=np.float32)
-        for first in range(0, len(by_length), EVALUATION_ROWS):
-            rows = by_length[first : first + EVALUATION_ROWS]
+        for rows in _evaluation_batches(split.mask.sum(1).numpy()):
             batch = split.batch(rows).to(self.device)
             mean = torch.stack([self.problem.network(m, batch).logits for m in members]).mean(0)
             out[rows] = mean.float().cpu().numpy()
@@ -352,6 +350,16 @@ class _Loop:
             warnings=self.problem.warnings,
             final_weights={n: t.cpu() for n, t in kept.items()} if kept else None,
         )
+
+
+def _evaluation_batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield rows of like length together, as many as fit; each row once."""
+    order = np.argsort(lengths, kind="stable")
+    first = 0
+    for after in range(1, len(order) + 1):
+        if after == len(order) or (after + 1 - first) * lengths[order[after]] > EVALUATION_CELLS:
+            yield order[first:after]
+            first = after
 
 
 def _pairs(validation: Logits, test: Logits) -> list[tuple[Literal["validation", "test"], Logits]]:

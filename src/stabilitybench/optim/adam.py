@@ -18,6 +18,10 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
+
+#: A step at which no trace of bias correction is left in double precision.
+FAR = 1e12
 
 
 @dataclass
@@ -58,28 +62,32 @@ def adam_step(
     BERT do; "after" shrinks the updated one, as the AdamW of transformers 2.x did.
     """
     state.step += 1
-    b1, b2 = betas
-    first_correction = 1 - b1**state.step if bias_correction else 1.0
-    second_correction = 1 - b2**state.step if bias_correction else 1.0
     groups: dict[tuple[float, float], list[str]] = {}
     for name in params:
         groups.setdefault((rates[name], decays[name]), []).append(name)
         if name not in state.first:
             state.first[name] = torch.zeros_like(params[name])
             state.second[name] = torch.zeros_like(params[name])
+    # The fused kernel of torch reads the step from a tensor for each weight.  Both corrections, 1 - b^t, are exactly 1
+    # at a step so large: that is Adam without them.
+    count = float(state.step - 1) if bias_correction else FAR
     for (rate, decay), names in groups.items():
         weights = [params[name] for name in names]
-        gradients = [grads[name] for name in names]
-        first = [state.first[name] for name in names]
-        second = [state.second[name] for name in names]
-        if decay and decay_order == "before":
-            torch._foreach_mul_(weights, 1 - rate * decay)
-        torch._foreach_lerp_(first, gradients, 1 - b1)
-        torch._foreach_mul_(second, b2)
-        torch._foreach_addcmul_(second, gradients, gradients, 1 - b2)
-        scale = torch._foreach_sqrt(second)
-        torch._foreach_div_(scale, math.sqrt(second_correction))
-        torch._foreach_add_(scale, epsilon)
-        torch._foreach_addcdiv_(weights, first, scale, -rate / first_correction)
+        adamw(
+            weights,
+            [grads[name] for name in names],
+            [state.first[name] for name in names],
+            [state.second[name] for name in names],
+            [],
+            list(torch.full((len(names),), count, device=weights[0].device).unbind()),
+            fused=True,
+            amsgrad=False,
+            beta1=betas[0],
+            beta2=betas[1],
+            lr=rate,
+            weight_decay=decay if decay_order == "before" else 0.0,
+            eps=epsilon,
+            maximize=False,
+        )
         if decay and decay_order == "after":
             torch._foreach_mul_(weights, 1 - rate * decay)

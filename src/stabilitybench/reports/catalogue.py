@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stabilitybench.encoders import pocket_encoders
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.stabilizers import catalogue
 from stabilitybench.tasks import task_catalogue
 
@@ -27,8 +27,8 @@ def catalogue_tables(kind: str) -> list[Table]:
 def _stabilizers() -> Table:
     table = _table("Stabilizers", "name", "what it does, its parameters and their defaults, its paper")
     for name, cls in catalogue().items():
-        given = ", ".join(f"{f.name} = {_plain(f.default)}" for f in fields(cls))  # type: ignore[arg-type]
-        said = Text(cls.summary().replace("`", ""))
+        given = ", ".join(f"{f.name} = {'unset' if f.default is None else shown(f.default)}" for f in fields(cls))  # type: ignore[arg-type]
+        said = Text(cls.summary())
         said.append("".join(f"\n{line}" for line in (given, cls.paper) if line), style="dim")
         table.add_row(Text(name), said)
     return table
@@ -69,10 +69,3 @@ def _table(title: str, *columns: str) -> Table:
 def _add(table: Table, *cells: str) -> None:
     # Files of users may register stabilizers: their words are text, never markup.
     table.add_row(*map(Text, cells))
-
-
-def _plain(value: object) -> str:
-    """Write a default as a study file would."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "unset" if value is None else str(value)

@@ -103,14 +103,12 @@ def _folder(what: str, folder: Path) -> Finding:
 
 
 def _hub() -> Finding:
-    from huggingface_hub import constants
+    from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
         return Finding("hub", "note", "switched off by HF_HUB_OFFLINE; only what is cached or embedded can be used")
-    import httpx2
-
     try:
-        httpx2.head(constants.ENDPOINT, timeout=HUB_SECONDS, follow_redirects=True)
+        get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
     except Exception:
         return Finding("hub", "note", f"{constants.ENDPOINT} cannot be reached; what is cached or embedded can be used")
     return Finding("hub", "ok", f"{constants.ENDPOINT} answers")

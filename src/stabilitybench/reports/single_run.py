@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from stabilitybench.errors import shown
 from stabilitybench.recipe import Recipe
 from stabilitybench.reports.diagnosis import Record, diagnose, headline
 from stabilitybench.reports.formats import ABSENT, points
@@ -75,7 +76,7 @@ def _scores(record: Record) -> Table:
     table = _table("checkpoint", *(f"{split} {metric}" for split in ("validation", "test") for metric in metrics))
     for checkpoint, words in (
         ("last", f"last (step {record['evaluations'][-1]['step']})"),
-        ("best", f"best on validation (step {record['best_step']})"),
+        ("best", f"best (step {record['best_step']})"),
     ):
         scores = record["scores"][checkpoint]
         table.add_row(words, *(points(scores[split][m]) for split in ("validation", "test") for m in metrics))
@@ -138,7 +139,7 @@ def _origin(record: Record) -> list[Text]:
     changed = {key: value for key, value in labels["recipe"].items() if value != plain.get(key)}
     rows = {
         "seeds": ", ".join(f"{stream} {seed}" for stream, seed in labels["seeds"].items()),
-        "recipe": ", ".join(f"{key} = {value}" for key, value in changed.items()) + "; the rest is default",
+        "recipe": ", ".join(f"{key} = {shown(value)}" for key, value in changed.items()) + "; the rest is default",
         "encoder": labels["encoder"] + (f" at {labels['revision']}" if labels["revision"] else ""),
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
         "machine": record["machine"],

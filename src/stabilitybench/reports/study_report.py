@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stabilitybench.errors import shown
 from stabilitybench.finetuning import resolved
 from stabilitybench.recipe import Recipe
 from stabilitybench.reports.comparison import Comparison, compare
@@ -65,17 +66,17 @@ def _arm(results: Results, arm: str) -> list[str]:
     lines = []
     for stabilizer in study.stabilizers(arm):
         lines.append(_called(stabilizer) + (f" after {stabilizer.paper}" if stabilizer.paper else ""))
-    lines += [f"{key} = {_plain(value)}" for key, value in study.arms[arm].recipe.items()]
+    lines += [f"{key} = {shown(value)}" for key, value in study.arms[arm].recipe.items()]
     spec = next(run.spec for run in results.runs if run.arm == arm)
     own = study.arm_recipe(arm).model_dump()
     trained = resolved(spec.encoder, spec.task, study.arm_recipe(arm), spec.stabilizers).model_dump()
     changed = {k: v for k, v in trained.items() if v != own[k] and own[k] is not None}
     if changed:
-        lines.append("which sets " + ", ".join(f"{key} = {_plain(value)}" for key, value in changed.items()))
+        lines.append("which sets " + ", ".join(f"{key} = {shown(value)}" for key, value in changed.items()))
     for (encoder, task, tuned_arm), choice in results.tuned.items():
         if tuned_arm == arm:
             where = f"{task}, {encoder}" if len(study.encoders) > 1 else task
-            chosen = ", ".join(f"{key} = {_plain(value)}" for key, value in choice.items())
+            chosen = ", ".join(f"{key} = {shown(value)}" for key, value in choice.items())
             lines.append(f"tuned on {where}: {chosen}")
     return lines
 
@@ -83,7 +84,7 @@ def _arm(results: Results, arm: str) -> list[str]:
 def _called(stabilizer: Stabilizer) -> str:
     """Name a stabilizer with all its settings, the default ones too."""
     given = {f.name: getattr(stabilizer, f.name) for f in fields(stabilizer)}  # type: ignore[arg-type]
-    said = ", ".join(f"{key} = {_plain(value)}" for key, value in given.items() if value is not None)
+    said = ", ".join(f"{key} = {shown(value)}" for key, value in given.items() if value is not None)
     return f"{stabilizer.name} with {said}" if said else stabilizer.name
 
 
@@ -103,7 +104,7 @@ def _recipe(results: Results) -> dict[str, Any]:
         said["clip"] = "off"
     out = {"mode": recipe.mode, "optimizer": "AdamW" if recipe.bias_correction else "Adam without bias correction"}
     if study.tune is not None:
-        grid = "; ".join(f"{key} from {_plain(values)}" for key, values in study.tune.grid.items())
+        grid = "; ".join(f"{key} from {shown(values)}" for key, values in study.tune.grid.items())
         whom = "for each arm" if study.tune.scope == "arm" else f'with the arm "{study.baseline}" for all arms'
         out["tuned"] = (
             f"by mean validation score over {study.tune.seeds} seeds of their own ({TUNING_OFFSET} and up, apart from "
@@ -143,13 +144,6 @@ def _several(counts: Counter[str]) -> str:
     if len(counts) <= 1:
         return next(iter(counts), "")
     return ", ".join(f"{value} ({n} runs)" for value, n in counts.most_common())
-
-
-def _plain(value: Any) -> str:
-    """Write a value as a study file would."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _without_none(value: Any) -> Any:

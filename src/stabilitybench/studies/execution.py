@@ -113,6 +113,10 @@ def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: 
 
     Raises EnvironmentFailure where the machine fails (disk full, workers killed); finished runs are kept.
     """
+    if options.save and any(spec.recipe.mode == "head" for spec in specs):
+        raise UserError(
+            f'--save {options.save}: a head on frozen features is no Hugging Face classifier; save only mode = "full"'
+        )
     places = devices(options.device)
     count = max(1, min(workers(options), len(specs)))
     jobs = [_Job.of(spec, store, places[i % len(places)], options) for i, spec in enumerate(specs)]

@@ -103,7 +103,12 @@ class Store:
 
     def predictions(self, run_id: str) -> pd.DataFrame:
         """Return one row per split, checkpoint and text: row id, label, and the logits ``logit_0``, ``logit_1``, ..."""
-        return pd.read_parquet(self.path(run_id) / "predictions.parquet")
+        try:
+            return pd.read_parquet(self.path(run_id) / "predictions.parquet")
+        except (OSError, ValueError):
+            raise UserError(
+                f'run "{run_id}": its predictions cannot be read; remove {self.path(run_id)} and start its study again'
+            ) from None
 
     def write(self, spec: RunSpec, outcome: Outcome, save_model: SaveModel | None = None) -> None:
         """Store a finished run; a run that is already there stays.
