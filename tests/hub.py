@@ -104,9 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
                 kind = parts.pop(0) if parts[0] == "datasets" else "models"
                 self._file(hub.folder / kind, parts)
         except _Missing as missing:
-            self._send(
-                404, b'{"error": "not found"}', {"X-Error-Code": str(missing), "X-Error-Message": "not found"}
-            )
+            self._send(404, b'{"error": "not found"}', {"X-Error-Code": str(missing), "X-Error-Message": "not found"})
 
     def _api(self, kind: Path, parts: list[str], body: bytes) -> None:
         name, rest = _repository(kind, parts)

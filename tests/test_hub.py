@@ -52,9 +52,7 @@ for kind, name, revision in json.loads(sys.argv[1]):
     print(json.dumps(answer), flush=True)
 """
 
-NETWORK = (
-    "is not in the local cache and the hub cannot be reached. Download it where there is a network, or give a"
-)
+NETWORK = "is not in the local cache and the hub cannot be reached. Download it where there is a network, or give a"
 
 
 def rows(tag: str, n: int, **more: list[Any]) -> dict[str, list[Any]]:
@@ -80,9 +78,7 @@ class Visit:
 
 
 def visit(calls: list[tuple[str, str, str | None]], environment: dict[str, str]) -> Visit:
-    keep = {
-        name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))
-    }
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     done = subprocess.run(
         [sys.executable, "-c", CHILD, json.dumps(calls)],
         env={**keep, **environment, "OMP_NUM_THREADS": "1"},
@@ -119,9 +115,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     }
     for revision, tag in (("v1", "old"), ("v2", "raw")):
         content = {"rte": entailment(tag)}
-        commits[f"rte {revision}"] = add_dataset(
-            folder, "nyu-mll/glue", content, classes=names, revision=revision
-        )
+        commits[f"rte {revision}"] = add_dataset(folder, "nyu-mll/glue", content, classes=names, revision=revision)
     wic = {"train": rows("a", 4, word=["bank"] * 4), "validation": rows("a", 4, word=["bank"] * 4)}
     add_dataset(folder, "aps/super_glue", {"wic": wic})
     (folder / "datasets" / "aps" / "super_glue" / "code").mkdir()
@@ -192,9 +186,7 @@ def test_tasks_are_downloaded_by_name_and_by_revision(world: World) -> None:
 
 
 def test_each_file_is_downloaded_once_and_code_and_pickles_never(world: World) -> None:
-    bodies = [
-        request for request in world.online.requests if request.startswith("GET") and "/resolve/" in request
-    ]
+    bodies = [request for request in world.online.requests if request.startswith("GET") and "/resolve/" in request]
     assert len(bodies) == len(set(bodies))
     assert sum("model.safetensors" in body for body in bodies) == 3
     assert sum("train-00000" in body and "/rte/" in body for body in bodies) == 3

@@ -58,9 +58,7 @@ def test_the_folder_is_a_plain_transformers_model(tiny, tmp_path):
         assert torch.equal(tensor, stored[f"{tiny.architecture}.{name}"])
     classifier = AutoModelForSequenceClassification.from_pretrained(tmp_path / "e", num_labels=3)
     assert classifier.config.hidden_dropout_prob == 0.1
-    tokens = AutoTokenizer.from_pretrained(tmp_path / "e")(
-        "the dog is kind", "a cat is kind", return_tensors="pt"
-    )
+    tokens = AutoTokenizer.from_pretrained(tmp_path / "e")("the dog is kind", "a cat is kind", return_tensors="pt")
     assert classifier(**tokens).logits.shape == (1, 3)
     card = json.loads((tmp_path / "e/card.json").read_text())
     assert card["learning_rate"] == tiny.finetuning_rate

@@ -177,6 +177,14 @@ def test_frames_that_break_the_contract_are_named(change: object, message: str) 
         compare(change(scores), "bert-adam")  # type: ignore[operator]
 
 
+def test_two_arms_may_share_a_run_as_tuning_can_make_them_the_same() -> None:
+    scores, _ = quickstart(5)
+    twin = scores[scores["arm"] == "bert-adam"].assign(arm="twin")
+    shared = compare(pd.concat([scores, twin], ignore_index=True), "bert-adam")
+    ours, theirs = (next(c for c in shared.cells if c.arm == arm) for arm in ("twin", "bert-adam"))
+    assert (ours.mean, ours.sd, ours.failure) == (theirs.mean, theirs.sd, theirs.failure)
+
+
 def test_an_unknown_baseline_is_named_with_the_arms() -> None:
     scores, _ = quickstart()
     with pytest.raises(UserError, match=r'baseline "bert-adm": must be one of .*did you mean "bert-adam"'):

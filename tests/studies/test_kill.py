@@ -1,5 +1,6 @@
 """``kill -9`` at random moments of a study: started again, it ends as if nothing had happened."""
 
+import contextlib
 import json
 import os
 import signal
@@ -53,10 +54,8 @@ def kill_often(folder, kills, rng, at_once):
             process.kill()
             process.wait()
             check_no_partial_file(folder)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
         check_no_partial_file(folder)
 

@@ -1,5 +1,6 @@
 """A study from its file to its results: it does what is missing, and only that."""
 
+import itertools
 import json
 import shutil
 
@@ -81,7 +82,7 @@ def test_a_stored_run_equals_the_same_run_alone(write_study, open_study):
 
 
 def test_arms_differ_only_by_what_they_say(write_study, open_study):
-    study = open_study(write_study(extra='longer = { recipe = { steps = 5 } }\n'))
+    study = open_study(write_study(extra="longer = { recipe = { steps = 5 } }\n"))
     recipes = {run.arm: run.spec.identity()["recipe"] for run in study.plan()}
     assert recipes["longer"] == {**recipes["debiased"], "steps": 5}
     assert recipes["bert-adam"] == {**recipes["debiased"], "bias_correction": False, "decay_order": "after"}
@@ -89,7 +90,9 @@ def test_arms_differ_only_by_what_they_say(write_study, open_study):
 
 def test_crossed_seeds_vary_one_stream_at_a_time(write_study, open_study):
     study = open_study(write_study(seeds="{ init = 2, order = 2 }"))
-    points = [(r.spec.seeds.init, r.spec.seeds.order, r.spec.seeds.dropout) for r in study.plan() if r.arm == "debiased"]
+    points = [
+        (r.spec.seeds.init, r.spec.seeds.order, r.spec.seeds.dropout) for r in study.plan() if r.arm == "debiased"
+    ]
     assert points == [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0)]
 
 
@@ -129,7 +132,9 @@ def test_an_edited_task_gives_new_runs_and_not_stale_ones(write_study, open_stud
     execute([r.spec for r in half], study.store, Options(jobs=1, device="cpu"), Silent())
     train = next(task.glob("train.*"))
     lines = train.read_text().splitlines()
-    train.write_text("\n".join([*lines[:-1], lines[-1].replace(lines[-1].split("\t")[0], "quite another text", 1)]) + "\n")
+    train.write_text(
+        "\n".join([*lines[:-1], lines[-1].replace(lines[-1].split("\t")[0], "quite another text", 1)]) + "\n"
+    )
     results, counter = run(open_study(path))
     assert len(counter.done) == 6
     assert not {r.spec.id for r in half} & {r.spec.id for r in results.runs}
@@ -184,7 +189,7 @@ def test_a_crashed_run_is_listed_kept_and_redone_on_request(write_study, open_st
 def test_shards_part_the_runs_and_together_do_all(write_study, open_study):
     path = write_study()
     done = [run(open_study(path), shard=f"{k}/3")[1].done for k in (1, 2, 3)]
-    assert sorted(sum(done, [])) == sorted(r.spec.id for r in open_study(path).plan())
+    assert sorted(itertools.chain.from_iterable(done)) == sorted(r.spec.id for r in open_study(path).plan())
     assert open_study(path).results().complete
 
 
@@ -223,7 +228,9 @@ def test_tuning_chooses_on_validation_scores_of_its_own_seeds(write_study, open_
         for other, candidate, spec in tuning:
             if other == cell:
                 record = study.store.read(spec.id)
-                means.setdefault(candidate["learning_rate"], []).append(record["scores"]["last"]["validation"]["accuracy"])
+                means.setdefault(candidate["learning_rate"], []).append(
+                    record["scores"]["last"]["validation"]["accuracy"]
+                )
         best = max(means, key=lambda rate: sum(means[rate]) / len(means[rate]))
         assert point == {"learning_rate": best}
         reported = next(r for r in results.runs if r.arm == cell[2])
@@ -249,7 +256,9 @@ def test_weights_are_kept_on_request_and_load_as_a_hugging_face_model(write_stud
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     with torch.no_grad():
-        row = tokenizer(spec.task.test.first[0], spec.task.test.second and spec.task.test.second[0], return_tensors="pt")
+        row = tokenizer(
+            spec.task.test.first[0], spec.task.test.second and spec.task.test.second[0], return_tensors="pt"
+        )
         logits = model(**row).logits[0]
     stored = study.store.predictions(spec.id)
     stored = stored[(stored.split == "test") & (stored.checkpoint == "last")].iloc[0]

@@ -104,9 +104,7 @@ def test_tsv_quotes_are_literal_and_windows_line_ends_are_not(tmp_path):
 
 def test_line_separators_inside_a_sentence_do_not_end_the_row(tmp_path):
     text = "sentence\tlabel\none\u2028two\x85three\tno\nfour\tyes\n"
-    assert (
-        load_folder(write(tmp_path, train_tsv=text, dev_tsv=GOOD)).train.first[0] == "one\u2028two\x85three"
-    )
+    assert load_folder(write(tmp_path, train_tsv=text, dev_tsv=GOOD)).train.first[0] == "one\u2028two\x85three"
 
 
 def test_csv_with_quoted_commas_and_line_breaks(tmp_path):
@@ -406,14 +404,8 @@ def test_a_pickle_is_not_opened(tmp_path):
 
 
 def test_files_that_are_missing_or_ambiguous(tmp_path):
-    assert (
-        refused(tmp_path / "none")
-        == "file:DIR: no such folder; file:DIR needs a folder with train and dev files"
-    )
-    assert (
-        refused(tmp_path)
-        == "DIR: no train file; needs train with .tsv, .csv, .jsonl, .parquet; found nothing"
-    )
+    assert refused(tmp_path / "none") == "file:DIR: no such folder; file:DIR needs a folder with train and dev files"
+    assert refused(tmp_path) == "DIR: no train file; needs train with .tsv, .csv, .jsonl, .parquet; found nothing"
     write(tmp_path, train_tsv=GOOD, notes_txt="hello")
     assert refused(tmp_path / "train.tsv").startswith("DIR: not a folder")
     assert refused(tmp_path) == (

@@ -65,9 +65,7 @@ def rows(labels, **columns):
 
 
 def test_rows_become_a_split():
-    split = _split(
-        "superglue/wic", HUB_TASKS["superglue/wic"], "train", rows([1, 0], word=["x", "y"]), ("F", "T")
-    )
+    split = _split("superglue/wic", HUB_TASKS["superglue/wic"], "train", rows([1, 0], word=["x", "y"]), ("F", "T"))
     assert split.ids == ("train-0", "train-1")
     assert split.first == ("x: a0", "y: a1")
     assert split.second == ("b0", "b1")
@@ -83,9 +81,7 @@ def test_scores_stay_real_numbers():
 
 @pytest.mark.parametrize("label", [-1, 2, None])
 def test_unlabelled_rows_are_refused(label):
-    with pytest.raises(
-        UserError, match=f'task "glue/rte": validation row 1: label {label} .* class in \\[0, 1\\]'
-    ):
+    with pytest.raises(UserError, match=f'task "glue/rte": validation row 1: label {label} .* class in \\[0, 1\\]'):
         _split("glue/rte", HUB_TASKS["glue/rte"], "validation", rows([0, label, 1]), ("yes", "no"))
 
 
@@ -95,9 +91,7 @@ def test_scores_that_are_no_numbers_are_refused():
 
 
 def test_a_dataset_without_the_columns_is_refused():
-    with pytest.raises(
-        UserError, match='task "glue/cola": the train set of nyu-mll/glue has no column sentence'
-    ):
+    with pytest.raises(UserError, match='task "glue/cola": the train set of nyu-mll/glue has no column sentence'):
         _split("glue/cola", HUB_TASKS["glue/cola"], "train", rows([0, 1]), ("no", "yes"))
 
 

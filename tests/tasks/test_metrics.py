@@ -41,12 +41,8 @@ def scored(draw):
 @given(classified())
 def test_two_class_metrics_agree_with_sklearn(pair):
     labels, predictions = pair
-    assert METRICS["accuracy"].score(labels, predictions) == pytest.approx(
-        sk.accuracy_score(labels, predictions)
-    )
-    assert METRICS["f1"].score(labels, predictions) == pytest.approx(
-        sk.f1_score(labels, predictions, zero_division=0)
-    )
+    assert METRICS["accuracy"].score(labels, predictions) == pytest.approx(sk.accuracy_score(labels, predictions))
+    assert METRICS["f1"].score(labels, predictions) == pytest.approx(sk.f1_score(labels, predictions, zero_division=0))
 
 
 @exact
@@ -106,9 +102,7 @@ def test_renaming_the_classes_changes_nothing(name, pair):
     labels, predictions = pair
     rename = np.array([2, 0, 1])
     metric = METRICS[name]
-    assert metric.score(rename[labels], rename[predictions]) == pytest.approx(
-        metric.score(labels, predictions)
-    )
+    assert metric.score(rename[labels], rename[predictions]) == pytest.approx(metric.score(labels, predictions))
 
 
 @pytest.mark.parametrize("name", REGRESSION)

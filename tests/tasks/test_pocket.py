@@ -92,7 +92,5 @@ def test_scores_of_similarity_are_what_an_independent_reader_says_and_spread():
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(
-        UserError, match=r'task "pocket/sentimant": not a pocket task; did you mean "pocket/sentiment"'
-    ):
+    with pytest.raises(UserError, match=r'task "pocket/sentimant": not a pocket task; did you mean "pocket/sentiment"'):
         load_pocket("pocket/sentimant")

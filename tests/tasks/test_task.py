@@ -75,15 +75,11 @@ def test_a_subsample_of_everything_is_the_task():
 
 
 def test_regression_is_subsampled_too():
-    kept = (
-        task([k / 10 for k in range(30)], kind="regression").subsample(7, Seeds().generator("subset")).train
-    )
+    kept = task([k / 10 for k in range(30)], kind="regression").subsample(7, Seeds().generator("subset")).train
     assert len(set(kept.ids)) == 7
 
 
-@pytest.mark.parametrize(
-    ("n", "says"), [(0, r"n = 0: must lie in \[1, 6\]"), (7, r"n = 7: must lie in \[1, 6\]")]
-)
+@pytest.mark.parametrize(("n", "says"), [(0, r"n = 0: must lie in \[1, 6\]"), (7, r"n = 7: must lie in \[1, 6\]")])
 def test_impossible_sizes_are_refused(n, says):
     with pytest.raises(UserError, match=f'task "t": {says}'):
         task([0, 1] * 3).subsample(n, Seeds().generator("subset"))

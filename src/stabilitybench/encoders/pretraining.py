@@ -91,16 +91,10 @@ class PretrainingReport:
 SPECS: dict[str, PretrainingSpec] = {
     spec.name: spec
     for spec in (
-        PretrainingSpec("bert-small", "bert", 4, 128, 4, 8000, learning_rate=1e-3, finetuning_rate=6e-4),
-        PretrainingSpec(
-            "roberta-small", "roberta", 4, 128, 4, 6000, learning_rate=1e-3, finetuning_rate=3e-4
-        ),
-        PretrainingSpec(
-            "bert-deep", "bert", 12, 64, 4, 5000, learning_rate=8e-4, finetuning_rate=3e-4, warmup=0.1
-        ),
-        PretrainingSpec(
-            "bert-wide", "bert", 3, 256, 4, 1600, learning_rate=7e-4, finetuning_rate=2e-4, batch=48
-        ),
+        PretrainingSpec("bert-small", "bert", 4, 128, 4, 8000, learning_rate=1e-3, finetuning_rate=8e-4),
+        PretrainingSpec("roberta-small", "roberta", 4, 128, 4, 6000, learning_rate=1e-3, finetuning_rate=3e-4),
+        PretrainingSpec("bert-deep", "bert", 12, 64, 4, 5000, learning_rate=8e-4, finetuning_rate=3e-4, warmup=0.1),
+        PretrainingSpec("bert-wide", "bert", 3, 256, 4, 1600, learning_rate=7e-4, finetuning_rate=2e-4, batch=48),
     )
 }
 
@@ -170,9 +164,7 @@ def build_model(spec: PretrainingSpec) -> PreTrainedModel:
                 "bos_token_id": special_id("roberta", "cls"),
                 "eos_token_id": special_id("roberta", "sep"),
             }
-            config = RobertaConfig(
-                max_position_embeddings=MAX_LENGTH + 2, type_vocab_size=1, **ends, **common
-            )
+            config = RobertaConfig(max_position_embeddings=MAX_LENGTH + 2, type_vocab_size=1, **ends, **common)
             model = RobertaForMaskedLM(config)
     generator = torch.Generator().manual_seed(spec.seed)
     with torch.no_grad():

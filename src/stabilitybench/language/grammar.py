@@ -33,9 +33,7 @@ from stabilitybench.language.lexicon import (
     VERBS,
 )
 
-Role = Literal[
-    "determiner", "adjective", "noun", "verb", "auxiliary", "not", "adverb", "by", "preposition", "joint"
-]
+Role = Literal["determiner", "adjective", "noun", "verb", "auxiliary", "not", "adverb", "by", "preposition", "joint"]
 Voice = Literal["active", "passive"]
 
 
@@ -149,9 +147,7 @@ def _active(clause: Clause, dice: Dice, out: list[Token]) -> None:
         out.append(Token("not", "not"))
     _adverb(clause, dice, out)
     bare = clause.negated or plural
-    out.append(
-        Token(dice.pick(verb.base if bare else verb.third), "verb", None if clause.negated else plural)
-    )
+    out.append(Token(dice.pick(verb.base if bare else verb.third), "verb", None if clause.negated else plural))
     _phrase(clause.patient, dice, out)
 
 

@@ -34,10 +34,7 @@ def weaken(meaning: Meaning, dice: Dice) -> Meaning | None:
     dropped and a noun replaced by the name of its kind; under "not" none of this would follow.
     """
     steps = [
-        (i, weaker)
-        for i, clause in enumerate(meaning.clauses)
-        if not clause.negated
-        for weaker in _weaker(clause)
+        (i, weaker) for i, clause in enumerate(meaning.clauses) if not clause.negated for weaker in _weaker(clause)
     ]
     if len(meaning.clauses) == 2 and (not steps or dice.chance(0.4)):
         return Meaning((dice.pick(meaning.clauses),))
@@ -234,16 +231,10 @@ def _changed(clause: Clause, dice: Dice) -> Clause | None:
     if slot == 1:
         kinds = NOUNS[clause.agent.noun].kind, NOUNS[clause.patient.noun].kind
         verb = dice.pick(_ALL_VERBS)
-        fits = (
-            kinds[0] in verb.agents
-            and kinds[1] in verb.patients
-            and verb.polarity == VERBS[clause.verb].polarity
-        )
+        fits = kinds[0] in verb.agents and kinds[1] in verb.patients and verb.polarity == VERBS[clause.verb].polarity
         return replace(clause, verb=verb.name) if fits else None
     other = sample_noun(dice, NOUNS[clause.patient.noun].kind)
-    return (
-        None if other == clause.agent.noun else replace(clause, patient=replace(clause.patient, noun=other))
-    )
+    return None if other == clause.agent.noun else replace(clause, patient=replace(clause.patient, noun=other))
 
 
 _ALL_VERBS = tuple(VERBS.values())

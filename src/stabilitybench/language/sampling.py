@@ -11,9 +11,7 @@ TWO_CLAUSES, EVENT, NEGATED, PLURAL, DEFINITE = 0.2, 0.65, 0.25, 0.4, 0.6
 MODIFIED, PLACED, WITH_ADVERB, GENERAL = 0.35, 0.25, 0.2, 0.08
 
 _VERBS_BY_POLARITY = {p: tuple(v for v in VERBS.values() if v.polarity == p) for p in (-1, 0, 1)}
-_NOUNS_BY_KIND = {
-    kind: tuple(n.name for n in NOUNS.values() if n.kind == kind and not n.general) for kind in KINDS
-}
+_NOUNS_BY_KIND = {kind: tuple(n.name for n in NOUNS.values() if n.kind == kind and not n.general) for kind in KINDS}
 _QUALITIES_BY = {
     (kind, p): tuple(q.name for q in QUALITIES.values() if kind in q.kinds and q.polarity == p)
     for kind in KINDS

@@ -66,11 +66,7 @@ def build_tokenizer(style: Style) -> PreTrainedTokenizerFast:
         pair=pair.format(**role),
         special_tokens=[(role[name], ids[role[name]]) for name in ("cls", "sep")],
     )
-    names = (
-        ["input_ids", "token_type_ids", "attention_mask"]
-        if style == "bert"
-        else ["input_ids", "attention_mask"]
-    )
+    names = ["input_ids", "token_type_ids", "attention_mask"] if style == "bert" else ["input_ids", "attention_mask"]
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         model_max_length=MAX_LENGTH,

@@ -84,9 +84,7 @@ def omission(tokens: list[Token], dice: Dice) -> list[Token] | None:
     places = [
         i
         for i, t in enumerate(tokens)
-        if t.role in _NEEDED
-        or t.word in _COPULA
-        or (t.role == "determiner" and _noun(tokens, i).plural is False)
+        if t.role in _NEEDED or t.word in _COPULA or (t.role == "determiner" and _noun(tokens, i).plural is False)
     ]
     i = dice.pick(places)
     return [*tokens[:i], *tokens[i + 1 :]]

@@ -47,7 +47,7 @@ def finished(scores: pd.DataFrame) -> pd.DataFrame:
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `scores` in a fresh frame with plain column types.
 
-    Raises UserError for a missing column, an empty table, an unknown status, a run id that occurs twice, a
+    Raises UserError for a missing column, an empty table, an unknown status, a run id that occurs twice in an arm, a
     finished run without a score, or two metrics or no-skill scores of one task.
     """
     _need(scores, SCORE_COLUMNS, "scores")
@@ -56,9 +56,10 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
     unknown = sorted(set(scores["status"]) - {*FINISHED, *UNFINISHED})
     if unknown:
         raise UserError(f"scores: status {unknown[0]!r}: must be one of {', '.join((*FINISHED, *UNFINISHED))}")
-    twice = scores.loc[scores["run_id"].duplicated(), "run_id"]
+    # tuning may lead two arms to the same training: one run, which each of them may count once
+    twice = scores.loc[scores.duplicated(["run_id", "arm"]), "run_id"]
     if len(twice):
-        raise UserError(f"scores: run {twice.iloc[0]!r} occurs more than once; every run is one row")
+        raise UserError(f"scores: run {twice.iloc[0]!r} occurs more than once in an arm; every run is one row")
     result = scores.reset_index(drop=True).copy()
     for column in ("failed", "near_baseline", "constant"):
         # unfinished runs may carry NaN here, which would turn the column into objects

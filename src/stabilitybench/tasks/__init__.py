@@ -20,9 +20,7 @@ def load_task(name: str, *, metric: str | None = None, revision: str | None = No
 
     family = name.split("/")[0]
     if revision is not None and family not in ("glue", "superglue"):
-        raise UserError(
-            f'task "{name}": revision = "{revision}": only glue/ and superglue/ tasks have revisions'
-        )
+        raise UserError(f'task "{name}": revision = "{revision}": only glue/ and superglue/ tasks have revisions')
     if name.startswith("file:"):
         from stabilitybench.tasks.files import load_folder
 

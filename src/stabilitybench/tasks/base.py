@@ -91,15 +91,11 @@ class Task:
         """
         total = len(self.train)
         if not 1 <= n <= total:
-            raise UserError(
-                f'task "{self.name}": n = {n}: must lie in [1, {total}], its number of training rows'
-            )
+            raise UserError(f'task "{self.name}": n = {n}: must lie in [1, {total}], its number of training rows')
         if self.kind == "regression":
             return replace(self, train=self.train.take(np.sort(rng.permutation(total)[:n])))
         if n < len(self.classes):
-            raise UserError(
-                f'task "{self.name}": n = {n}: must be at least {len(self.classes)}, its number of classes'
-            )
+            raise UserError(f'task "{self.name}": n = {n}: must be at least {len(self.classes)}, its number of classes')
         labels = np.asarray(self.train.labels)
         counts = np.bincount(labels, minlength=len(self.classes))
         exact = counts * (n / total)

@@ -122,18 +122,14 @@ def _find(folder: Path, part: Part) -> Path | None:
     if not found:
         return None
     if len(found) > 1:
-        raise UserError(
-            f"{folder}: {found[0].name} and {found[1].name} could both be the {part} file; keep one"
-        )
+        raise UserError(f"{folder}: {found[0].name} and {found[1].name} could both be the {part} file; keep one")
     file = found[0]
     try:
         inside = file.resolve(strict=True).is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a link to nowhere, or in circles
         inside = False
     if not inside:
-        raise UserError(
-            f"{file}: not a file inside its folder, or a broken link; copy the file into the folder"
-        )
+        raise UserError(f"{file}: not a file inside its folder, or a broken link; copy the file into the folder")
     if not file.is_file():
         raise UserError(f"{file}: not a file; must be a table of labelled rows")
     return file
@@ -161,9 +157,7 @@ class _Columns:
         else:
             return self
         if not all(good):
-            notes.append(
-                f"{table.path}: {good.count(False)} rows without a text or an agreed label were left out"
-            )
+            notes.append(f"{table.path}: {good.count(False)} rows without a text or an agreed label were left out")
         rows = [row for row, ok in zip(table.rows, good, strict=True) if ok]
         lines = [line for line, ok in zip(table.lines, good, strict=True) if ok]
         return _Columns(Table(table.path, table.header, rows, lines, table.unit), self.texts, self.label)
@@ -257,9 +251,7 @@ def _texts(columns: _Columns, name: str) -> list[str]:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise UserError(
-                f"{where}: {name} holds half of a character pair; must be valid Unicode"
-            ) from error
+            raise UserError(f"{where}: {name} holds half of a character pair; must be valid Unicode") from error
     return values
 
 
@@ -318,9 +310,7 @@ def _scores(columns: _Columns) -> npt.NDArray[np.float64]:
 def _check_halves(path: str, validation: Split, kind: Kind) -> None:
     if len(np.unique(validation.labels)) < 2:
         needs = "four different scores" if kind == "regression" else "two rows in each of two classes"
-        raise UserError(
-            f"{path}: too few rows to split in halves; needs {needs}, or a labelled test file beside it"
-        )
+        raise UserError(f"{path}: too few rows to split in halves; needs {needs}, or a labelled test file beside it")
 
 
 def _metrics(train: _Columns, kind: Kind) -> tuple[str, ...]:

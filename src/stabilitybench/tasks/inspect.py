@@ -79,8 +79,7 @@ def inspect_task(task: Task, *, count_tokens: Callable[[str, str | None], int] |
     texts = {name: _texts(split) for name, split in named.items()}
     pairs = [("train", "train"), ("train", "validation"), ("train", "test"), ("validation", "test")]
     duplicates = [
-        _duplicates(a, b, texts[a], texts[b], named[a].labels.tolist(), named[b].labels.tolist())
-        for a, b in pairs
+        _duplicates(a, b, texts[a], texts[b], named[a].labels.tolist(), named[b].labels.tolist()) for a, b in pairs
     ]
     return TaskReport(
         name=task.name,

@@ -57,9 +57,7 @@ def with_headline(task: Task, name: str) -> Task:
 
     Raises UserError if the metric is unknown or does not fit the task (f1 needs exactly two classes).
     """
-    fits = [
-        m.name for m in METRICS.values() if m.kind == task.kind and (m.name != "f1" or len(task.classes) == 2)
-    ]
+    fits = [m.name for m in METRICS.values() if m.kind == task.kind and (m.name != "f1" or len(task.classes) == 2)]
     if name not in fits:
         near = suggest(name, fits)
         raise UserError(f'task "{task.name}": metric "{name}": must be one of {", ".join(fits)}{near}')

@@ -60,9 +60,7 @@ def load_pocket(name: str) -> Task:
     """
     if name != _SIMILARITY and name not in _RECIPES:
         known = sorted(POCKET_TASKS)
-        raise UserError(
-            f'task "{name}": not a pocket task{suggest(name, known)}; there are {", ".join(known)}'
-        )
+        raise UserError(f'task "{name}": not a pocket task{suggest(name, known)}; there are {", ".join(known)}')
     return _load(name)
 
 

@@ -127,9 +127,7 @@ def _rectangular(file: Path, header: tuple[str, ...], cells: list[tuple[int, lis
     for line, row in cells:
         if len(row) == len(header):
             rows.append(row)
-        elif (
-            header == QQP_HEADER
-        ):  # the released file has a few broken rows: blanked here, left out by `files`
+        elif header == QQP_HEADER:  # the released file has a few broken rows: blanked here, left out by `files`
             rows.append([""] * len(header))
         else:
             raise UserError(f"{file}: line {line}: {len(row)} cells; every row needs {len(header)}")
@@ -154,9 +152,7 @@ def _jsonl(file: Path) -> Table:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error).partition(":")[0]
             raise UserError(f"{file}: line {number}: not valid JSON ({reason})") from error
         if not isinstance(record, dict):
-            raise UserError(
-                f'{file}: line {number}: not a JSON object; a row is {{"sentence": ..., "label": ...}}'
-            )
+            raise UserError(f'{file}: line {number}: not a JSON object; a row is {{"sentence": ..., "label": ...}}')
         records.append(dict(zip(_header(file, list(record)), record.values(), strict=True)))
         numbers.append(number)
     header = tuple(dict.fromkeys(name for record in records for name in record))
@@ -181,9 +177,7 @@ def _parquet(file: Path) -> Table:
         header = _header(file, table.column_names)
         columns = [column.to_pylist() for column in table.columns]
     except (pa.ArrowException, ValueError, OSError) as error:
-        raise UserError(
-            f"{file}: not readable as Parquet; the file is damaged or of another format"
-        ) from error
+        raise UserError(f"{file}: not readable as Parquet; the file is damaged or of another format") from error
     rows = [list(row) for row in zip(*columns, strict=True)]
     return Table(str(file), header, rows, list(range(1, len(rows) + 1)), unit="row")
 
