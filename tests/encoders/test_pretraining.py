@@ -136,4 +136,4 @@ def test_shipped_encoders_learned_their_language_and_are_small(name):
     assert card["curve"][-1][0] == SPECS[name].steps
     assert card["held_out_loss"] < 2.6  # an untrained one: 6.0, one that knows the frequencies: 4.9
     if config.model_type == "bert":
-        assert card["next_sentence_accuracy"] > 0.65  # guessing: 0.5
+        assert card["next_sentence_accuracy"] > 0.6  # guessing: 0.5

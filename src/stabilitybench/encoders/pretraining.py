@@ -91,10 +91,10 @@ class PretrainingReport:
 SPECS: dict[str, PretrainingSpec] = {
     spec.name: spec
     for spec in (
-        PretrainingSpec("bert-small", "bert", 4, 128, 4, 8000, learning_rate=1e-3, finetuning_rate=8e-4),
-        PretrainingSpec("roberta-small", "roberta", 4, 128, 4, 6000, learning_rate=1e-3, finetuning_rate=3e-4),
-        PretrainingSpec("bert-deep", "bert", 12, 64, 4, 5000, learning_rate=8e-4, finetuning_rate=3e-4, warmup=0.1),
-        PretrainingSpec("bert-wide", "bert", 3, 256, 4, 1600, learning_rate=7e-4, finetuning_rate=2e-4, batch=48),
+        PretrainingSpec("bert-small", "bert", 4, 128, 4, 8000, learning_rate=1e-3, finetuning_rate=1e-3),
+        PretrainingSpec("roberta-small", "roberta", 4, 128, 4, 6000, learning_rate=1e-3, finetuning_rate=8e-4),
+        PretrainingSpec("bert-deep", "bert", 12, 64, 4, 5000, learning_rate=8e-4, finetuning_rate=6e-4, warmup=0.1),
+        PretrainingSpec("bert-wide", "bert", 3, 256, 4, 1600, learning_rate=7e-4, finetuning_rate=4e-4, batch=48),
     )
 }
 
