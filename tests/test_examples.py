@@ -54,5 +54,5 @@ def test_the_quick_start_is_four_arms_on_two_tasks_with_twenty_seeds():
     study = read(EXAMPLES / "quickstart.toml")
     assert study.name == "quickstart"
     assert (len(study.arms), len(study.tasks), study.seeds) == (4, 2, 20)
-    assert study.baseline == "bert-adam"
+    assert study.baseline == "debiased"
     assert study.arms["debiased"].stabilizers == []

@@ -17,6 +17,7 @@ class Packing:
 
     index : (tokens,) int64, cells in row order.
 
+    >>> import torch
     >>> packing = Packing.of(torch.tensor([[1, 1, 0], [1, 0, 0]]))
     >>> packing.index.tolist(), packing.first.tolist()
     ([0, 1, 3], [0, 2])
