@@ -384,7 +384,7 @@ def test_damaged_predictions_are_one_sentence(cli, study_file, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     code, _, err = cli("show", path.parent.name)
     assert code == 2
-    assert err.startswith(f'error: run "{path.parent.name}": its predictions cannot be read; remove ')
+    assert err == f'error: run "{path.parent.name}": its record is damaged; start its study again to redo it\n'
     assert err.count("\n") == 1
 
 

@@ -171,6 +171,7 @@ def run(
     console = _console()
     it = _study(study, overrides, files, store, results)
     if dry_run:
+        it.check(jobs=jobs, device=device, timeout=timeout, save=save, retry=retry, shard=shard)
         _print_plan(it, console)
         return
     watcher = Bar(console, it)
@@ -211,6 +212,7 @@ def report(
     stabilitybench report rte.toml --results shared/results
     """
     it = _study(study, overrides, files, store, results)
+    it.claim_name()  # another study's report is not overwritten
     _report(it, it.results(), _console())
 
 

@@ -285,3 +285,69 @@ def test_a_timeout_gives_a_run_up(write_study, open_study):
     results, _ = run(open_study(write_study(seeds="1")), timeout=1e-9)
     assert set(results.to_frame().status) == {"timeout"}
     assert not results.complete
+
+
+def test_a_dry_check_raises_what_a_run_would_and_writes_nothing(write_study, open_study, tmp_path):
+    study = open_study(write_study())
+    study.check()
+    for bad in ({"shard": "9/3"}, {"jobs": 0}, {"device": "tpu"}, {"timeout": -1.0}, {"save": "all"}):
+        with pytest.raises(UserError):
+            study.check(**bad)
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_name_is_taken_before_the_first_run(write_study, open_study):
+    path = write_study(seeds="1")
+
+    class Interrupt(Counter):
+        def finished(self, run_id, status):
+            raise KeyboardInterrupt
+
+    study = open_study(path)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(jobs=1, device="cpu", progress=Interrupt())
+    with pytest.raises(UserError, match="a different study named"):
+        open_study(path, "recipe.steps=4").check()
+    assert any("raised from 1 to 2" in note for note in open_study(path, "seeds=2").claim_name())
+
+
+def test_emptied_predictions_and_missing_keys_count_as_damage(write_study, open_study):
+    path = write_study(seeds="2")
+    results, _ = run(open_study(path))
+    study = open_study(path)
+    first, second = (r.spec.id for r in results.runs[:2])
+    (study.store.path(first) / "predictions.parquet").write_bytes(b"")
+    record = json.loads((study.store.path(second) / "run.json").read_text())
+    del record["scores"]
+    (study.store.path(second) / "run.json").write_text(json.dumps(record))
+    _, counter = run(study)
+    assert sorted(counter.done) == sorted((first, second))
+
+
+METHOD = """
+from dataclasses import dataclass
+from stabilitybench.stabilizers import Stabilizer, register
+
+@register("edited-while-running")
+@dataclass(frozen=True)
+class Edited(Stabilizer):
+    '''A method whose file changes after it was loaded.'''
+"""
+
+
+def test_a_method_edited_after_loading_keeps_the_identity_of_what_was_loaded(write_study, open_study, tmp_path):
+    from stabilitybench.stabilizers import load_file
+
+    method = tmp_path / "edited.py"
+    method.write_text(METHOD)
+    load_file(method)
+    path = write_study(seeds="1", extra='edited = ["edited-while-running"]\n')
+    study = open_study(path)
+    before = study.plan()[-1].spec.id
+    method.write_text(METHOD + "# another version\n")
+    results, _ = run(study)
+    assert results.runs[-1].spec.id == before
+    assert study.store.read(before)["id"] == before
+    load_file(method)
+    assert open_study(path).plan()[-1].spec.id != before

@@ -37,7 +37,7 @@ tasks = ["pocket/acceptability"]
 # tasks = ["glue/rte", "file:data/my_task"]
 # tasks = [{ name = "glue/cola", n = 1000, metric = "accuracy", revision = "main" }]   # 1000 rows, another headline
 
-# Seeds: a number varies initialisation, batch order and dropout together.  A table crosses them, which tells how
+# Seeds: a number varies init, order, dropout and prepare together.  A table crosses them, which tells how
 # much each contributes: here 3 x 3 x 2 = 18 runs of each arm and task.
 seeds = 10
 # seeds = { init = 3, order = 3, dropout = 2 }      # also: subset (which n rows), prepare

@@ -189,6 +189,8 @@ class _Timeout(Exception):
 
 def _run(job: _Job) -> tuple[str, str]:
     store, spec, options = Store(job.store), job.unpack(), job.options
+    if spec.id != job.run_id:
+        raise UserError("a file given with --with was changed while its study was running; start the study again")
     deadline = time.monotonic() + options.timeout if options.timeout else None
 
     def watch(_: Evaluation) -> None:
@@ -205,8 +207,8 @@ def _run(job: _Job) -> tuple[str, str]:
         )  # fmt: skip
         store.write(spec, outcome, save_model if options.save else None)
         return job.run_id, outcome.status
-    except (EnvironmentFailure, KeyboardInterrupt):
-        raise
+    except (UserError, EnvironmentFailure, KeyboardInterrupt):
+        raise  # the next seed would end the same way
     except _Timeout:
         store.write_missing(spec, "timeout", f"gave up after {options.timeout} seconds")
         return job.run_id, "timeout"

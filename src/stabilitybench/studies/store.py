@@ -32,6 +32,8 @@ from stabilitybench.tasks import Task
 FINISHED = ("ok", "failed", "diverged")
 MISSING = ("crashed", "timeout")
 SaveModel = Callable[[Encoder, Task, dict[str, Any], Path], None]
+#: What the record of a finished run must hold to be used.
+KEYS = {"scores", "no_skill", "failed", "constant", "near_baseline", "evaluations", "weights", "seconds", "device"}
 PACKAGES = ("stabilitybench", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
 
@@ -72,8 +74,12 @@ class Store:
             record = json.loads((self.path(run_id) / "run.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        complete = isinstance(record, dict) and record.get("id") == run_id and record.get("complete") is True
-        return record if complete else None
+        if not isinstance(record, dict) or record.get("id") != run_id or record.get("complete") is not True:
+            return None
+        if record.get("status") in FINISHED:
+            whole = record.keys() >= KEYS and _is_parquet(self.path(run_id) / "predictions.parquet")
+            return record if whole else None
+        return record if record.get("status") in MISSING and "reason" in record else None
 
     def damaged(self, run_id: str) -> bool:
         """Tell whether a folder of this run exists whose record cannot be read."""
@@ -210,6 +216,17 @@ def _owner_lives(name: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _is_parquet(path: Path) -> bool:
+    """Tell whether a file begins and ends as Parquet does: a cheap look that finds a cut or emptied one."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(4)
+            stream.seek(-4, os.SEEK_END)
+            return head == stream.read(4) == b"PAR1"
+    except OSError:
+        return False
 
 
 def _flush(path: Path) -> None:

@@ -15,7 +15,7 @@ from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
 from stabilitybench.studies import file as study_file
-from stabilitybench.studies.execution import Options, Progress, Silent, execute, workers
+from stabilitybench.studies.execution import Options, Progress, Silent, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.results import PlannedRun, Results
 from stabilitybench.studies.spec import RunSpec
@@ -126,7 +126,8 @@ class Study:
         tuning = self._tuning_runs() if self.file.tune else []
         planned = self.plan()  # every check comes before the first training
         self._prepare_folders()
-        notes = self._claim_name()
+        notes = self.claim_name()
+        self._record(None, notes)  # at once, so that a name stands for one study even if this one is interrupted
         if part and tuning:
             unfinished = [r for _, _, r in tuning if not self._finished(r.id, retry)]
             if unfinished:
@@ -137,6 +138,19 @@ class Study:
         notes += self._do([run.spec for run in planned], options, watcher, part)
         self._record(planned, notes)
         return self.results()
+
+    def check(
+        self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
+        retry: bool = False, shard: str | None = None,
+    ) -> None:  # fmt: skip
+        """Raise what `run` would raise with these options before its first training; nothing is written."""
+        devices(Options(jobs, device, timeout, save, retry).device)
+        if shard:
+            Shard.parse(shard)
+        if self.file.tune:
+            self._tuning_runs()
+        self.plan()
+        self.claim_name()
 
     def _finished(self, run_id: str, retry: bool) -> bool:
         record = self.store.read(run_id)
@@ -258,8 +272,11 @@ class Study:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def _claim_name(self) -> list[str]:
-        """Refuse another study under the same name; more seeds of the same study are welcome and noted."""
+    def claim_name(self) -> list[str]:
+        """Refuse another study under the same name; more seeds of the same study are welcome.
+
+        Returns the notes a report must carry: those known, and that seeds were raised after results were seen.
+        """
         known, spec = self._known(), self.file.plain()
         notes: list[str] = list(known.get("notes", []))
         old = known.get("spec")
@@ -276,9 +293,9 @@ class Study:
             "Give this one another name (name = ..., or --set name=...); runs they share are not done twice."
         )
 
-    def _record(self, planned: list[PlannedRun], notes: list[str]) -> None:
-        runs = [run.spec.id for run in planned]
+    def _record(self, planned: list[PlannedRun] | None, notes: list[str]) -> None:
         before = self._known().get("runs", [])
+        runs = before if planned is None else [run.spec.id for run in planned]
         gone = len(set(before) - set(runs))
         if gone:
             notes = [*notes, f"{gone} earlier runs no longer belong to this study: its task, encoder or tuning changed"]
