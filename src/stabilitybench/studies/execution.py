@@ -1,7 +1,7 @@
 """Doing the missing runs: in this process, or in a pool of single-threaded workers through joblib.
 
-A worker writes its run to the store itself, so a pool may die without loss; the same call runs on a Dask or Ray
-cluster inside ``joblib.parallel_config``.
+A worker writes its run to the store itself, so a pool may die without loss; the same call is what
+``joblib.parallel_config`` hands to a Dask or Ray cluster.
 """
 
 from __future__ import annotations
