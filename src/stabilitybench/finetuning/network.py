@@ -68,7 +68,8 @@ class EncoderNetwork:
         self, params: Mapping[str, Tensor], batch: TokenBatch, key: int | None = None, *, hidden: bool = False
     ) -> Pass:
         """Run the encoder on `batch`; `key` (31 bits) switches dropout on and decides every mask."""
-        self._module.train(key is not None)
+        if self._module.training != (key is not None):  # walking through all modules costs a millisecond
+            self._module.train(key is not None)
         # What torch.func.functional_call does, without looking every name up again at each call; nothing has to be put
         # back, since nobody else sees this module.
         for slots, leaf, name in self._slots:

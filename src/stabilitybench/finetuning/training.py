@@ -43,8 +43,8 @@ from stabilitybench.tasks.metrics import METRICS
 Params = dict[str, Tensor]
 Logits = npt.NDArray[np.float32]
 Observer = Callable[[Evaluation], None]
-#: Cells of a padded batch in evaluation: 64 rows of 128 tokens.
-EVALUATION_CELLS = 8192
+#: Cells of a padded batch in evaluation: an accelerator needs many at once, a CPU keeps few in its cache.
+EVALUATION_CELLS = {"cpu": 512, "cuda": 16384}
 
 
 def finetune(
@@ -283,7 +283,7 @@ class _Loop:
     def logits(self, members: list[Params], split: TrainableSplit) -> Logits:
         """Return mean logits of `members` on `split`, without training noise; (rows, outputs) float32."""
         out = np.empty((len(split), self.task.outputs), dtype=np.float32)
-        for rows in _evaluation_batches(split.mask.sum(1).numpy()):
+        for rows in _evaluation_batches(split.mask.sum(1).numpy(), EVALUATION_CELLS[self.device.type]):
             batch = split.batch(rows).to(self.device)
             mean = torch.stack([self.problem.network(m, batch).logits for m in members]).mean(0)
             out[rows] = mean.float().cpu().numpy()
@@ -352,12 +352,12 @@ class _Loop:
         )
 
 
-def _evaluation_batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.intp]]:
-    """Yield rows of like length together, as many as fit; each row once."""
+def _evaluation_batches(lengths: npt.NDArray[np.int64], cells: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield rows of like length together, as many as fit into `cells`; each row once."""
     order = np.argsort(lengths, kind="stable")
     first = 0
     for after in range(1, len(order) + 1):
-        if after == len(order) or (after + 1 - first) * lengths[order[after]] > EVALUATION_CELLS:
+        if after == len(order) or (after + 1 - first) * lengths[order[after]] > cells:
             yield order[first:after]
             first = after
 

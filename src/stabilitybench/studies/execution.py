@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -129,9 +131,10 @@ def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: 
     while remaining:
         before = len(remaining)
         try:
-            for run_id, status in _pool(list(remaining.values()), count):
-                remaining.pop(run_id, None)
-                progress.finished(run_id, status)
+            with _recycling_workers():
+                for run_id, status in _pool(list(remaining.values()), count):
+                    remaining.pop(run_id, None)
+                    progress.finished(run_id, status)
         except _worker_death() as error:
             # The pool is gone, the store is not: what it holds by now is done.
             for run_id in [r for r in remaining if (record := store.read(r)) and record["status"] != "crashed"]:
@@ -144,6 +147,14 @@ def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: 
                     f"worker processes are killed again and again (out of memory?); {len(remaining)} runs are missing. "
                     "Finished runs are kept; try fewer --jobs and start the same command again."
                 ) from error
+
+
+@contextmanager
+def _recycling_workers() -> Iterator[None]:
+    """Keep quiet about a worker that is replaced: loky does so once its memory has grown, and no run is lost."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
+        yield
 
 
 def _worker_death() -> type[BaseException]:

@@ -34,7 +34,7 @@ from stabilitybench.tasks.base import Split, Task
 
 #: Seed of all pocket data; changing it would change every number recorded with them.
 DATA_SEED = 20_210_401
-SIZES = {"train": 400, "validation": 250, "test": 250}
+SIZES = {"train": 320, "validation": 250, "test": 250}
 
 Row = tuple[str, str | None]
 
@@ -50,11 +50,11 @@ class _Recipe:
 
 
 def load_pocket(name: str) -> Task:
-    """Return a pocket task: 400 training, 250 validation and 250 test rows, no row twice, classes of equal size.
+    """Return a pocket task: 320 training, 250 validation and 250 test rows, no row twice, classes of equal size.
 
     >>> task = load_pocket("pocket/sentiment")
     >>> len(task.train), task.classes, task.metrics
-    (400, ('negative', 'positive'), ('accuracy',))
+    (320, ('negative', 'positive'), ('accuracy',))
 
     Raises UserError for an unknown name.
     """
