@@ -54,6 +54,7 @@ class EncoderNetwork:
             if layout.place(name) in recipe.dropout_off:
                 part.p = 0.0
         self._module.set_attn_implementation(ATTENTION)  # type: ignore[operator]
+        self._module.eval()
         for name, buffer in skeleton.buffers.items():
             owner, _, leaf = name.rpartition(".")
             self._module.get_submodule(owner)._buffers[leaf] = buffer.to(device)

@@ -161,17 +161,18 @@ class _Loop:
         device: torch.device,
     ) -> None:  # fmt: skip
         self.problem, self.task, self.recipe, self.device = problem, task, recipe, device
-        self.stabilizers, self.ctx, self.layout = stabilizers, ctx, ctx.layout
+        self.stabilizers, self.layout = stabilizers, ctx.layout
         self.start = start = {**problem.pretrained, **draw_fresh(problem.fresh, ctx, device)}
         for stabilizer in stabilizers:
             start = stabilizer.initialize(start, ctx)
         self.drawn = tuple(name for name in start if start[name] is not self.start.get(name))
         self.start = start
+        self.ctx = replace(ctx, start=start)
         self.fixed = {n: t for n, t in start.items() if any(s.frozen(n, self.layout) for s in stabilizers)}
         # The optimizer works in place, so it owns copies; the pretrained tensors serve other runs too.
         self.params = {n: t.detach().clone() for n, t in start.items() if n not in self.fixed}
         self.decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in self.params}
-        self.states = [s.setup(dict(start), ctx) for s in stabilizers]
+        self.states = [s.setup(dict(start), self.ctx) for s in stabilizers]
         self.adam = AdamState()
         self.loss_sum = torch.zeros((), device=device)
         self.loss_count = 0
@@ -228,7 +229,7 @@ class _Loop:
             self.params, grads, self.adam, rates=rates, decays=self.decays, betas=recipe.betas,
             epsilon=recipe.epsilon, bias_correction=recipe.bias_correction, decay_order=recipe.decay_order,
         )  # fmt: skip
-        after = replace(ctx, step=ctx.step + 1)
+        after = replace(ctx, step=ctx.step + 1, rates=rates)
         for i in followers:
             moved, self.states[i] = self.stabilizers[i].after_step(self.params, previous, self.states[i], after)
             self.params = {n: t.detach().clone() for n, t in moved.items()}

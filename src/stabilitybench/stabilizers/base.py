@@ -9,7 +9,7 @@ after_step.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -44,7 +44,8 @@ class Context:
     """What a hook may read.
 
     reference : the pretrained tensors, by name, before any change.  step : optimizer steps taken so far.
-    total_steps : steps of the whole run.
+    total_steps : steps of the whole run.  start : all tensors at step 0, as the composed methods initialised them (empty
+    while they do).  rates : the learning rate of each trained tensor in the step just taken (`after_step` alone).
     """
 
     recipe: Recipe
@@ -54,6 +55,8 @@ class Context:
     seeds: Seeds
     total_steps: int
     step: int = 0
+    start: Mapping[str, Tensor] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def progress(self) -> float:
@@ -70,6 +73,13 @@ class Context:
 
         values = self.generator("init", purpose, name).standard_normal(tuple(like.shape), dtype=np.float32)
         return (torch.from_numpy(values) * spread).to(like)
+
+    def bernoulli(self, probability: float, shape: tuple[int, ...], name: str) -> Tensor:
+        """Draw booleans that are True with `probability` from the `dropout` stream, anew at each step."""
+        import torch
+
+        draws = self.generator("dropout", name, f"step {self.step}").random(shape, dtype=np.float32)
+        return torch.from_numpy(draws < probability)
 
 
 class Batch(Protocol):

@@ -22,7 +22,10 @@ from stabilitybench.errors import UserError, requirement, shown, suggest
 from stabilitybench.stabilizers.base import Stabilizer
 
 ENTRY_POINTS = "stabilitybench.stabilizers"
-SHIPPED = ("bert_adam", "debiased_adam", "freeze", "reinit")
+SHIPPED = (
+    "averaging", "bert_adam", "bitfit", "child_tuning", "debiased_adam", "freeze", "gradual_unfreezing", "l2_sp", "llrd",
+    "longer", "mixout", "pretrained_decay", "reinit", "sam",
+)  # fmt: skip
 _REGISTRY: dict[str, type[Stabilizer]] = {}
 _FILES: dict[str, None] = {}
 #: SHA-256 of what was executed for each module of a user's file, which may have been edited since.

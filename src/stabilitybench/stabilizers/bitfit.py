@@ -1,0 +1,37 @@
+"""BitFit: only biases are trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stabilitybench.encoders.layout import is_bias
+from stabilitybench.errors import UserError
+from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
+from stabilitybench.stabilizers.registry import register
+
+if TYPE_CHECKING:
+    from stabilitybench.encoders import Layout
+    from stabilitybench.recipe import Recipe
+
+
+@register("bitfit")
+@dataclass(frozen=True)
+class BitFit(Stabilizer):
+    """Train the biases and the head alone; every other tensor keeps its pretrained value.
+
+    Touches: nothing; frozen tensors get no gradient and end bit for bit where they started.  It wants a far higher rate than
+    full fine-tuning (the authors: 1e-3 against 1e-5): give the arm a recipe of its own.
+    """
+
+    paper = "Ben Zaken, Goldberg & Ravfogel 2022, arXiv:2106.10199"
+    order = 20
+
+    def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
+        """Refuse head tuning."""
+        if recipe.mode == "head":
+            raise UserError("bitfit has nothing to do under head tuning: the whole encoder is frozen already")
+
+    def frozen(self, name: str, layout: Layout) -> bool:
+        """Tell whether `name` is neither a bias nor in the head."""
+        return not is_bias(name) and layout.place(name) != "head"

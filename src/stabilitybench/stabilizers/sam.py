@@ -1,0 +1,47 @@
+"""Sharpness-aware minimisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stabilitybench.optim.clipping import norm
+from stabilitybench.stabilizers.base import Context, Stabilizer
+from stabilitybench.stabilizers.registry import register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stabilitybench.stabilizers.base import GradientAt, Params, State
+
+
+@register("sam")
+@dataclass(frozen=True)
+class Sam(Stabilizer):
+    """Step along the gradient taken where the loss is nearly largest in a small ball.
+
+    ``g(w + radius * g(w) / ||g(w)||)`` in place of ``g(w)``; both passes see the same dropout masks.
+
+    Touches: the gradient, before clipping.  Two passes a step.  Default: 0.05, the authors'.
+    """
+
+    paper = "Foret et al. 2021, arXiv:2010.01412; for language models: Bahri et al. 2022, arXiv:2110.08529"
+    order = 55
+    radius: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.radius < float("inf"):
+            raise ValueError(f"radius = {self.radius}: must be at least 0")
+
+    def gradient(self, grad_at: GradientAt, params: Params, state: State, ctx: Context) -> tuple[Tensor, Params]:
+        """Climb, then take the gradient there; the loss reported is that of the weights themselves."""
+        loss, grads = grad_at(params)
+        size = norm(grads)
+        if self.radius == 0 or not size > 0:
+            return loss, grads
+        climbed = {name: weight + self.radius / size * grads[name] for name, weight in params.items()}
+        return loss, grad_at(climbed)[1]
+
+    def neutral(self) -> Sam:
+        """Climb nowhere."""
+        return Sam(radius=0.0)
