@@ -44,8 +44,9 @@ class Context:
     """What a hook may read.
 
     reference : the pretrained tensors, by name, before any change.  step : optimizer steps taken so far.
-    total_steps : steps of the whole run.  start : all tensors at step 0, as the composed methods initialised them (empty
-    while they do).  rates : the learning rate of each trained tensor in the step just taken (`after_step` alone).
+    total_steps : steps of the whole run.  start : all tensors at step 0, as the composed methods initialised them
+    (empty while they do).  rates : the learning rate of each trained tensor in the step just taken (`after_step`
+    alone).
     """
 
     recipe: Recipe

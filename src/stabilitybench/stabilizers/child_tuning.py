@@ -22,8 +22,8 @@ class ChildTuningF(Stabilizer):
 
     ``g <- g * M / keep`` with M ~ Bernoulli(keep), drawn anew for each element and step.
 
-    Touches: the clipped gradient of the layers, before Adam's moments; embeddings, pooler and head train as ever, as in the
-    authors' code.  Weight decay still shrinks every weight.  Default: 0.3, the authors' sample command.
+    Touches: the clipped gradient of the layers, before Adam's moments; embeddings, pooler and head train as ever, as
+    in the authors' code.  Weight decay still shrinks every weight.  Default: 0.3, the authors' sample command.
     """
 
     paper = "Xu et al. 2021, arXiv:2109.05687"

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 class PretrainedDecay(Stabilizer):
     """Let weights decay towards where they started instead of towards zero.
 
-    ``w <- w - lr * strength * (w - u)`` beside each optimizer step (decoupled), for weights but not for biases and norms.
+    ``w <- w - lr * strength * (w - u)`` beside each optimizer step (decoupled), for weights but not for biases and
+    norms.
 
-    Touches: the weights after each step, and the recipe's own weight decay, which it replaces.  u is the weight at step 0,
-    so that layers another method draws anew are drawn to their new values, as in the authors' code.
+    Touches: the weights after each step, and the recipe's own weight decay, which it replaces.  u is the weight at
+    step 0, so that layers another method draws anew are drawn to their new values, as in the authors' code.
     variant="paper": the new head decays towards 0; variant="reference": towards its own random start, which is what
     the released code did by mistake.  Default: 0.01; the authors' sample command has 0.001.
     """

@@ -23,8 +23,8 @@ from stabilitybench.stabilizers.base import Stabilizer
 
 ENTRY_POINTS = "stabilitybench.stabilizers"
 SHIPPED = (
-    "averaging", "bert_adam", "bitfit", "child_tuning", "debiased_adam", "freeze", "gradual_unfreezing", "l2_sp", "llrd",
-    "longer", "mixout", "pretrained_decay", "reinit", "sam",
+    "averaging", "bert_adam", "bitfit", "child_tuning", "debiased_adam", "freeze", "gradual_unfreezing", "l2_sp",
+    "llrd", "longer", "mixout", "pretrained_decay", "reinit", "sam",
 )  # fmt: skip
 _REGISTRY: dict[str, type[Stabilizer]] = {}
 _FILES: dict[str, None] = {}
