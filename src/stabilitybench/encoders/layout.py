@@ -21,6 +21,7 @@ class Architecture:
     layers: str
     pooler: str | None
     head: tuple[str, ...]
+    output: str = "classifier"  # the last linear layer
     depth_key: str = "num_hidden_layers"
     shared_layers: bool = False
     segments: bool = False  # reads token_type_ids
@@ -32,11 +33,12 @@ ARCHITECTURES: dict[str, Architecture] = {
         ("bert.embeddings.",), "bert.encoder.layer.", "bert.pooler.", ("classifier.", "dropout."), segments=True
     ),
     "roberta": Architecture(
-        ("roberta.embeddings.",), "roberta.encoder.layer.", None, ("classifier.",), positions_after_padding=True
+        ("roberta.embeddings.",), "roberta.encoder.layer.", None, ("classifier.",), output="classifier.out_proj",
+        positions_after_padding=True,
     ),
     "electra": Architecture(
         ("electra.embeddings.", "electra.embeddings_project."), "electra.encoder.layer.", None, ("classifier.",),
-        segments=True,
+        output="classifier.out_proj", segments=True,
     ),
     "distilbert": Architecture(
         ("distilbert.embeddings.",), "distilbert.transformer.layer.", None,
@@ -76,6 +78,10 @@ class Layout:
     def parts(self) -> Architecture:
         """Names of the parts of this family."""
         return ARCHITECTURES[self.architecture]
+
+    def output(self, names: Iterable[str]) -> str:
+        """Return the last linear layer among tensor names: the whole head under head tuning has a name of its own."""
+        return self.parts.output if f"{self.parts.output}.weight" in names else "classifier"
 
     @property
     def layers(self) -> tuple[str, ...]:

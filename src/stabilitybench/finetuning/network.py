@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,10 +21,28 @@ from stabilitybench.recipe import Recipe
 
 @dataclass(frozen=True)
 class Pass:
-    """The outcome of a forward pass: logits (rows, outputs) and, on request, the hidden states of every level."""
+    """The outcome of a forward pass.
+
+    logits : (rows, outputs).  features : (rows, width), what the last linear layer read, dropout included.
+    weights : the tensors that were read.  On request, for penalties: hidden, the states (rows, tokens, width) of every
+    level; embeddings, those of the words (rows, tokens, width) before positions are added; and `again`, which see.
+    """
 
     logits: Tensor
+    features: Tensor
+    weights: Mapping[str, Tensor]
     hidden: tuple[Tensor, ...] | None = None
+    embeddings: Tensor | None = None
+    repeat: Callable[[Mapping[str, Tensor], str], Pass] | None = None
+
+    def again(self, noise: Mapping[str, Tensor], masks: str = "") -> Pass:
+        """Run the same rows again with `noise` (rows, tokens, width) added to the output of places.
+
+        noise : by place: "embeddings" (the words' vectors) or "layer.k".  masks : a name for other dropout masks; empty
+        for the very same ones.
+        """
+        assert self.repeat is not None
+        return self.repeat(noise, masks)
 
 
 class Network(Protocol):
@@ -32,7 +51,7 @@ class Network(Protocol):
     def __call__(
         self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
     ) -> Pass:
-        """Run the classifier; a key switches training noise on."""
+        """Run the classifier; a key switches training noise on; `hidden` asks for what penalties may read."""
         ...
 
 
@@ -58,6 +77,9 @@ class EncoderNetwork:
         for name, buffer in skeleton.buffers.items():
             owner, _, leaf = name.rpartition(".")
             self._module.get_submodule(owner)._buffers[leaf] = buffer.to(device)
+        self._noise: Mapping[str, Tensor] = {}  # by place, packed, in the pass under way
+        self._seen: dict[str, Tensor] = {}
+        self._watch(layout)
         self._slots: list[tuple[dict[str, Any], str, str]] = []
         for name, _ in self._module.named_parameters():
             owner, _, leaf = name.rpartition(".")
@@ -65,8 +87,38 @@ class EncoderNetwork:
         self._precision = recipe.precision
         self._device = device
 
+    def _watch(self, layout: Layout) -> None:
+        """Note what the last linear layer reads and what the words look like, and let noise in at every place."""
+
+        def features(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            self._seen["features"] = inputs[0]
+
+        def entrance(place: str) -> Callable[[nn.Module, Any, Any], Any]:
+            def add(_: nn.Module, __: Any, out: Any) -> Any:
+                states = out[0] if isinstance(out, tuple) else out
+                if place == "embeddings":
+                    self._seen[place] = states
+                if place not in self._noise:
+                    return out
+                states = states + self._noise[place].to(states.dtype)
+                return (states, *out[1:]) if isinstance(out, tuple) else states
+
+            return add
+
+        self._module.get_submodule(layout.parts.output).register_forward_pre_hook(features)
+        self._module.get_input_embeddings().register_forward_hook(entrance("embeddings"))  # type: ignore[operator]
+        if not layout.parts.shared_layers:
+            for k in range(layout.depth):
+                self._module.get_submodule(f"{layout.parts.layers}{k}").register_forward_hook(entrance(f"layer.{k}"))
+
     def __call__(
-        self, params: Mapping[str, Tensor], batch: TokenBatch, key: int | None = None, *, hidden: bool = False
+        self,
+        params: Mapping[str, Tensor],
+        batch: TokenBatch,
+        key: int | None = None,
+        *,
+        hidden: bool = False,
+        noise: Mapping[str, Tensor] | None = None,
     ) -> Pass:
         """Run the encoder on `batch`; `key` (31 bits) switches dropout on and decides every mask."""
         if self._module.training != (key is not None):  # walking through all modules costs a millisecond
@@ -91,12 +143,23 @@ class EncoderNetwork:
         if self._segments:
             assert batch.segments is not None
             inputs["token_type_ids"] = packing.pack(batch.segments)[:, None]
+        self._noise = {place: packing.pack(added)[:, None] for place, added in (noise or {}).items()}
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             out = self._module(**inputs, output_hidden_states=hidden)
         # Every token went through the head as if it were the first of a row; those that are count.
+        seen, self._seen = self._seen, {}
+        features = seen["features"].flatten(0, -2).index_select(0, packing.first).float()
         logits = out.logits.index_select(0, packing.first)
         logits = logits.float() if logits.dtype == torch.bfloat16 else logits
-        return Pass(logits, tuple(packing.unpack(h[:, 0]) for h in out.hidden_states) if hidden else None)
+        if not hidden:
+            return Pass(logits, features, params)
+
+        def repeat(noise: Mapping[str, Tensor], masks: str) -> Pass:
+            other = key if key is None or not masks else key ^ (zlib.crc32(masks.encode()) >> 1)
+            return self(params, batch, other, hidden=True, noise=noise)
+
+        states = tuple(packing.unpack(h[:, 0]) for h in out.hidden_states)
+        return Pass(logits, features, params, states, packing.unpack(seen["embeddings"][:, 0]), repeat)
 
 
 class HeadNetwork:
@@ -106,4 +169,5 @@ class HeadNetwork:
         self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
     ) -> Pass:
         """Return logits ``features @ weight.T + bias``."""
-        return Pass(nn.functional.linear(batch.tokens, params["classifier.weight"], params["classifier.bias"]))
+        logits = nn.functional.linear(batch.tokens, params["classifier.weight"], params["classifier.bias"])
+        return Pass(logits, batch.tokens, params)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stabilitybench.encoders import Encoder, Layout
 from stabilitybench.encoders.layout import is_bias, is_norm
@@ -172,7 +172,8 @@ class _Loop:
         # The optimizer works in place, so it owns copies; the pretrained tensors serve other runs too.
         self.params = {n: t.detach().clone() for n, t in start.items() if n not in self.fixed}
         self.decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in self.params}
-        self.states = [s.setup(dict(start), self.ctx) for s in stabilizers]
+        ready = replace(self.ctx, epoch_gradients=self.epoch_gradients)
+        self.states = [s.setup(dict(start), ready) for s in stabilizers]
         self.adam = AdamState()
         self.loss_sum = torch.zeros((), device=device)
         self.loss_count = 0
@@ -235,6 +236,13 @@ class _Loop:
             self.params = {n: t.detach().clone() for n, t in moved.items()}
         return rate, raw
 
+    def epoch_gradients(self) -> Iterator[Params]:
+        """Yield the gradient of each batch of the first epoch at the weights as they are."""
+        n, size = len(self.task.train), self.recipe.batch_size
+        for step, rows in enumerate(data.order(n, size, -(-n // size), self.ctx.seeds)):
+            self.ctx = replace(self.ctx, step=step)
+            yield self.plain_grad(self.params, self.problem.splits.train.batch(rows).to(self.device))[1]
+
     def grad(self, params: Params, batch: data.TokenBatch, depth: int) -> tuple[Tensor, Params]:
         """Return loss and gradient at `params`, through the `gradient` hooks of the first `depth` stabilizers."""
         for i in range(depth - 1, -1, -1):
@@ -263,15 +271,10 @@ class _Loop:
             weights = stabilizer.forward_weights(weights, self.ctx)
         punishing = [s for s in self.stabilizers if s.overrides("penalty")]
         forward = self.problem.network(weights, part, key, hidden=bool(punishing))
-        loss = self.criterion(forward.logits, part.labels)
+        loss = self.ctx.task.loss(forward.logits, part.labels)
         for stabilizer in punishing:
             loss = loss + stabilizer.penalty(forward, part, self.ctx)
         return loss
-
-    def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if self.task.kind == "regression":
-            return nn.functional.mse_loss(logits[:, 0], labels.to(logits.dtype))
-        return nn.functional.cross_entropy(logits, labels)
 
     def members(self) -> list[Params]:
         """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise."""
@@ -302,7 +305,7 @@ class _Loop:
             progress=step / self.ctx.total_steps,
             learning_rate=rate,
             train_loss=train_loss,
-            validation_loss=float(self.criterion(torch.from_numpy(logits), labels)),
+            validation_loss=float(self.ctx.task.loss(torch.from_numpy(logits), labels)),
             validation=score_all(self.task, self.task.validation, logits),
             gradient_norm=by_place(grads, self.layout),
             distance=by_place(moved, self.layout),

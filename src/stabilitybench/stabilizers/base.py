@@ -8,9 +8,9 @@ after_step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     GradientAt = Callable[[Params], tuple[Tensor, Params]]
 
 
+def _no_gradients() -> Iterator[Params]:
+    return iter(())
+
+
 @dataclass(frozen=True)
 class TaskFacts:
     """What a stabilizer may know of the task: never its rows.
@@ -37,6 +41,14 @@ class TaskFacts:
     kind: str
     outputs: int
     n_train: int
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return cross-entropy, or the squared error under regression, averaged over rows; logits (rows, outputs)."""
+        from torch.nn import functional
+
+        if self.kind == "regression":
+            return functional.mse_loss(logits[:, 0], labels.to(logits.dtype))
+        return functional.cross_entropy(logits, labels)
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,7 @@ class Context:
     step: int = 0
     start: Mapping[str, Tensor] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
+    epoch_gradients: Callable[[], Iterator[Params]] = field(default=_no_gradients, repr=False)
 
     @property
     def progress(self) -> float:
@@ -74,6 +87,20 @@ class Context:
 
         values = self.generator("init", purpose, name).standard_normal(tuple(like.shape), dtype=np.float32)
         return (torch.from_numpy(values) * spread).to(like)
+
+    def row_noise(self, batch: Batch, width: int, name: str, law: Literal["normal", "uniform"] = "normal") -> Tensor:
+        """Draw N(0, 1) or U(-1, 1) for each token, (rows, tokens, width), 0 beyond the text; anew at each step.
+
+        Every row has a generator of its own, so that micro-batches and padding change nothing.
+        """
+        import torch
+
+        noise = np.zeros((*batch.mask.shape, width), dtype=np.float32)
+        for row, length in enumerate(batch.mask.sum(1).tolist()):
+            rng = self.generator("dropout", name, f"step {self.step}", f"row {batch.first_row + row}")
+            size = (length, width)
+            noise[row, :length] = rng.standard_normal(size) if law == "normal" else rng.uniform(-1, 1, size)
+        return torch.from_numpy(noise).to(batch.mask.device)
 
     def bernoulli(self, probability: float, shape: tuple[int, ...], name: str) -> Tensor:
         """Draw booleans that are True with `probability` from the `dropout` stream, anew at each step."""
@@ -101,9 +128,14 @@ class Batch(Protocol):
         """(rows,) class indices, or scores under regression."""
         ...
 
+    @property
+    def first_row(self) -> int:
+        """Number of the first row in the whole batch, of which this may be a part."""
+        ...
+
 
 class Forward(Protocol):
-    """The outcome of a forward pass."""
+    """The outcome of a training forward pass."""
 
     @property
     def logits(self) -> Tensor:
@@ -111,8 +143,31 @@ class Forward(Protocol):
         ...
 
     @property
+    def features(self) -> Tensor:
+        """(rows, width): what the last linear layer read, dropout included."""
+        ...
+
+    @property
+    def weights(self) -> Mapping[str, Tensor]:
+        """The tensors the pass read; gradients flow to those that are trained."""
+        ...
+
+    @property
     def hidden(self) -> tuple[Tensor, ...] | None:
         """(rows, tokens, width) after the embeddings and after each layer; None under head tuning."""
+        ...
+
+    @property
+    def embeddings(self) -> Tensor | None:
+        """(rows, tokens, width) of the words, before positions are added; None under head tuning."""
+        ...
+
+    def again(self, noise: Mapping[str, Tensor], masks: str = "") -> Forward:
+        """Run the same rows again with noise (rows, tokens, width) added to the output of places.
+
+        noise : by place: "embeddings" (the words' vectors) or "layer.k".  masks : a name for other dropout masks; empty
+        for the very same ones.
+        """
         ...
 
 

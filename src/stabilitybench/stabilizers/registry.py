@@ -24,7 +24,7 @@ from stabilitybench.stabilizers.base import Stabilizer
 ENTRY_POINTS = "stabilitybench.stabilizers"
 SHIPPED = (
     "averaging", "bert_adam", "bitfit", "child_tuning", "debiased_adam", "freeze", "gradual_unfreezing", "l2_sp",
-    "llrd", "longer", "mixout", "pretrained_decay", "reinit", "sam",
+    "llrd", "lnsr", "longer", "mh_loss", "mixout", "mmr", "pretrained_decay", "r3f", "reinit", "sam", "smart",
 )  # fmt: skip
 _REGISTRY: dict[str, type[Stabilizer]] = {}
 _FILES: dict[str, None] = {}

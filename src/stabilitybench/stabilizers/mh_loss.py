@@ -1,0 +1,108 @@
+"""MHLoss: several heads at once; and the head that starts at zero, their limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer
+from stabilitybench.stabilizers.registry import register
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stabilitybench.stabilizers.base import Params, State
+
+
+@register("mh-loss")
+@dataclass(frozen=True)
+class MhLoss(Stabilizer):
+    """Train several linear heads on the same features and predict with their mean.
+
+    Loss: the mean (or sum) of the heads' losses.  Prediction: the mean of their logits, that is one head with the mean
+    weight.
+
+    Touches: adds heads - 1 output layers, each drawn like the first; the loss; what is evaluated.  Under the mean each
+    head's gradient is divided by the number of heads; Adam does not notice, plain gradient descent does.  The authors'
+    number of heads is not known to us: 5 is ours.
+    """
+
+    paper = "Fu, So & Collier 2023, arXiv:2301.09820"
+    order = 15
+    heads: int = 5
+    loss: Literal["mean", "sum"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.heads < 1:
+            raise ValueError(f"heads = {self.heads}: must be at least 1")
+
+    def initialize(self, params: Params, ctx: Context) -> Params:
+        """Add the other heads."""
+        output = ctx.layout.output(params)
+        added = {}
+        for name in self._others(output):
+            weight, bias = params[f"{output}.weight"], params[f"{output}.bias"]
+            added[f"{name}.weight"] = ctx.normal(name, weight, spread=ctx.layout.initializer_range, purpose="mh-loss")
+            added[f"{name}.bias"] = bias.new_zeros(bias.shape)
+        return {**params, **added}
+
+    def penalty(self, forward: Forward, batch: Batch, ctx: Context) -> Tensor | float:
+        """Return what the other heads add to the loss of the first."""
+        from torch.nn.functional import linear
+
+        if self.heads == 1:
+            return 0.0
+        weights = forward.weights
+        rest = forward.logits.new_zeros(())
+        for name in self._others(ctx.layout.output(weights)):
+            logits = linear(forward.features, weights[f"{name}.weight"], weights[f"{name}.bias"])
+            rest = rest + ctx.task.loss(logits, batch.labels)
+        if self.loss == "sum":
+            return rest
+        return rest / self.heads - (1 - 1 / self.heads) * ctx.task.loss(forward.logits, batch.labels)
+
+    def evaluation(self, params: Params, state: State) -> list[Params]:
+        """Replace the heads by their mean."""
+        if self.heads == 1:
+            return [params]
+        output = next(n for n in params if n.endswith(".heads.1.weight")).removesuffix(".heads.1.weight")
+        others = self._others(output)
+        mean = {
+            f"{output}.{leaf}": sum((params[f"{name}.{leaf}"] for name in others), params[f"{output}.{leaf}"])
+            / self.heads
+            for leaf in ("weight", "bias")
+        }
+        extra = {f"{name}.{leaf}" for name in others for leaf in ("weight", "bias")}
+        return [{**{n: t for n, t in params.items() if n not in extra}, **mean}]
+
+    def _others(self, output: str) -> list[str]:
+        return [f"{output}.heads.{k}" for k in range(1, self.heads)]
+
+    def neutral(self) -> MhLoss:
+        """Train one head."""
+        return MhLoss(heads=1)
+
+
+@register("zero-head")
+@dataclass(frozen=True)
+class ZeroHead(Stabilizer):
+    """Start the output layer at zero instead of at random weights.
+
+    Touches: the output layer at step 0.  The mean of many random heads is nearly zero, so this is what mh-loss tends to
+    with a growing number of heads, at no cost: a control for it.
+    """
+
+    paper = "control for Fu, So & Collier 2023, arXiv:2301.09820"
+    order = 14
+
+    def conflict(self, other: Stabilizer, layout: object = None) -> str | None:
+        """Refuse heads that would start at random beside it."""
+        if other.name == "mh-loss":
+            return "one starts the head at zero, the other several heads at random weights; keep one"
+        return None
+
+    def initialize(self, params: Params, ctx: Context) -> Params:
+        """Set the output layer to zero."""
+        output = ctx.layout.output(params)
+        names = (f"{output}.weight", f"{output}.bias")
+        return {**params, **{name: params[name].new_zeros(params[name].shape) for name in names}}
