@@ -13,6 +13,7 @@ class SmoothLogits(sb.Stabilizer):
     Touches: the loss, by ``weight * mean(logits^2)``.
     """
 
+    paper = "none: an example of this project"
     weight: float = 0.01
 
     def penalty(self, forward, batch, ctx):

@@ -1,4 +1,4 @@
-"""A tiny random encoder of each of the five families, and tasks small enough to train in milliseconds."""
+"""The tiny encoders and tasks of `stabilitybench.testing`, and transformers' own models beside them."""
 
 from __future__ import annotations
 
@@ -9,60 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from stabilitybench.tasks.base import Split, Task
+from stabilitybench.tasks.base import Task
+from stabilitybench.testing.small import FAMILIES, LAYERS, WIDTH, config_of
+from stabilitybench.testing.small import small_encoder as save_family
+from stabilitybench.testing.small import small_task as make_task
 
-FAMILIES = ("bert", "roberta", "electra", "distilbert", "albert")
-WIDTH, LAYERS, HEADS = 16, 2, 2
-SUBJECTS = ("dog", "cat", "teacher", "bird", "doctor")
-
-
-def config_of(family: str, **changes: Any) -> Any:
-    """Return a small configuration; dropout rates are BERT's usual .1 unless changed."""
-    import transformers as hf
-
-    from stabilitybench.language.tokenizer import special_id, vocabulary
-
-    style = "roberta" if family == "roberta" else "bert"
-    common: dict[str, Any] = {"vocab_size": len(vocabulary(style)), "pad_token_id": special_id(style, "pad")}
-    deep: dict[str, Any] = {
-        "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 32,
-        "max_position_embeddings": 64, "type_vocab_size": 2,
-    }  # fmt: skip
-    made = {
-        "bert": lambda: hf.BertConfig(**{**common, **deep, **changes}),
-        "roberta": lambda: hf.RobertaConfig(
-            **{**common, **deep, "max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0,
-               "eos_token_id": 2, **changes}
-        ),
-        "electra": lambda: hf.ElectraConfig(**{**common, **deep, "embedding_size": 8, **changes}),
-        "distilbert": lambda: hf.DistilBertConfig(
-            **{**common, "dim": WIDTH, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 32,
-               "max_position_embeddings": 64, **changes}
-        ),
-        "albert": lambda: hf.AlbertConfig(
-            **{**common, **deep, "embedding_size": 8, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
-               **changes}
-        ),
-    }  # fmt: skip
-    return made[family]()
-
-
-def save_family(folder: Path, family: str, *, seed: int = 7, spread: float = 0.2, **changes: Any) -> Path:
-    """Write a base encoder of `family` with random weights (every tensor, norms and biases too) and a tokenizer."""
-    from transformers import AutoModel
-
-    from stabilitybench.language.tokenizer import build_tokenizer
-
-    with torch.random.fork_rng(devices=[]):
-        model = AutoModel.from_config(config_of(family, **changes))
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in model.named_parameters():
-            centre = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
-            tensor.normal_(centre, spread, generator=generator)
-    model.save_pretrained(folder)
-    build_tokenizer("roberta" if family == "roberta" else "bert").save_pretrained(folder)
-    return folder
+__all__ = ["FAMILIES", "LAYERS", "WIDTH", "config_of", "make_task", "relabel", "save_family", "stock_model"]
 
 
 def stock_model(folder: Path, outputs: int, params: dict[str, torch.Tensor], **changes: Any) -> Any:
@@ -79,42 +31,6 @@ def stock_model(folder: Path, outputs: int, params: dict[str, torch.Tensor], **c
         for name, tensor in own.items():
             tensor.copy_(params[name])
     return model.eval()
-
-
-def make_task(
-    *,
-    train: int = 24,
-    validation: int = 12,
-    test: int = 12,
-    classes: int = 2,
-    pair: bool = False,
-    kind: str = "classification",
-    metrics: tuple[str, ...] = ("accuracy",),
-    seed: int = 3,
-) -> Task:
-    """Return a learnable task of unequal text lengths: the class (or score) shows in the last word."""
-    rng = np.random.default_rng(seed)
-    words = ("kind", "rude", "old", "young", "small")[: classes if kind == "classification" else 5]
-
-    def split(name: str, rows: int) -> Split:
-        labels = np.arange(rows) % len(words)
-        fill = [" ".join(["the", *rng.choice(SUBJECTS, size=rng.integers(1, 6)), "is"]) for _ in range(rows)]
-        ends = [words[label] for label in labels]
-        first = tuple(fill) if pair else tuple(f"{a} {b}" for a, b in zip(fill, ends, strict=True))
-        second = tuple(f"the {rng.choice(SUBJECTS)} is {b}" for b in ends) if pair else None
-        # Scores that float32 holds exactly.
-        values = labels if kind == "classification" else labels + rng.integers(-2, 3, rows) / 16
-        return Split(tuple(f"{name}-{i}" for i in range(rows)), first, second, values)
-
-    return Task(
-        name="small",
-        kind=kind,  # type: ignore[arg-type]
-        classes=tuple(words) if kind == "classification" else (),
-        metrics=metrics if kind == "classification" else ("spearman",),
-        train=split("train", train),
-        validation=split("validation", validation),
-        test=split("test", test),
-    )
 
 
 def relabel(task: Task, split: str, labels: Any) -> Task:

@@ -148,9 +148,8 @@ class EncoderNetwork:
             out = self._module(**inputs, output_hidden_states=hidden)
         # Every token went through the head as if it were the first of a row; those that are count.
         seen, self._seen = self._seen, {}
-        features = seen["features"].flatten(0, -2).index_select(0, packing.first).float()
-        logits = out.logits.index_select(0, packing.first)
-        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+        features = _full_precision(seen["features"].flatten(0, -2).index_select(0, packing.first))
+        logits = _full_precision(out.logits.index_select(0, packing.first))
         if not hidden:
             return Pass(logits, features, params)
 
@@ -160,6 +159,10 @@ class EncoderNetwork:
 
         states = tuple(packing.unpack(h[:, 0]) for h in out.hidden_states)
         return Pass(logits, features, params, states, packing.unpack(seen["embeddings"][:, 0]), repeat)
+
+
+def _full_precision(values: Tensor) -> Tensor:
+    return values.float() if values.dtype == torch.bfloat16 else values
 
 
 class HeadNetwork:

@@ -72,22 +72,47 @@ def finetune(
     2
     """
     started = time.perf_counter()
-    seeds = seeds or Seeds()
+    place = torch.device(device)
+    with one_thread(place):
+        loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), place)
+        return loop.run(started, observer, keep_weights)
+
+
+def prepared(
+    encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]
+) -> tuple[Callable[[Params], Tensor], Params]:
+    """Return the training loss of the first batch as a function of the trained tensors, and these, in double precision.
+
+    The function is what the loop differentiates at its first step: forward weights, penalties and training noise included.
+    """
+    place = torch.device("cpu")
+    loop = _loop(encoder, task, recipe, stabilizers, Seeds(), place, torch.float64)
+    size, total = loop.recipe.batch_size, loop.ctx.total_steps
+    batch = loop.problem.splits.train.batch(next(iter(data.order(len(task.train), size, total, loop.ctx.seeds))))
+    if loop.recipe.mode == "head":
+        batch = replace(batch, tokens=batch.tokens.double())
+    key = loop.ctx.seeds.key("dropout", "step 0")
+    return lambda params: loop.loss(params, batch, key), loop.params
+
+
+def _loop(
+    encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], seeds: Seeds,
+    place: torch.device, dtype: torch.dtype = torch.float32,
+) -> _Loop:  # fmt: skip
     layout = encoder.layout
     facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
     stabilizers = compose(stabilizers, layout)
     recipe = apply_recipe(stabilizers, recipe, layout, facts)
     if recipe.learning_rate is None:
         recipe = recipe.but(learning_rate=encoder.learning_rate)
-    place = torch.device(device)
-    with one_thread(place):
-        problem = (
-            head_problem(encoder, task, recipe, place) if recipe.mode == "head" else _full(encoder, task, recipe, place)
-        )
-        total = recipe.total_steps(len(task.train))
-        ctx = Context(recipe, layout, facts, problem.pretrained, seeds, total)
-        loop = _Loop(problem, task, recipe, stabilizers, ctx, place)
-        return loop.run(started, observer, keep_weights)
+    problem = (
+        head_problem(encoder, task, recipe, place) if recipe.mode == "head" else _full(encoder, task, recipe, place)
+    )
+    if dtype != torch.float32:
+        problem = replace(problem, pretrained={n: t.to(dtype) for n, t in problem.pretrained.items()})
+    total = recipe.total_steps(len(task.train))
+    ctx = Context(recipe, layout, facts, problem.pretrained, seeds, total)
+    return _Loop(problem, task, recipe, stabilizers, ctx, place, dtype)
 
 
 def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
@@ -127,11 +152,13 @@ def _full(encoder: Encoder, task: Task, recipe: Recipe, device: torch.device) ->
     )
 
 
-def draw_fresh(fresh: Mapping[str, tuple[int, ...]], ctx: Context, device: torch.device) -> Params:
+def draw_fresh(
+    fresh: Mapping[str, tuple[int, ...]], ctx: Context, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Params:
     """Draw the tensors that a checkpoint lacks: weights N(0, initializer_range^2), biases 0, norms 1."""
     drawn: Params = {}
     for name, shape in fresh.items():
-        empty = torch.zeros(shape, device=device)
+        empty = torch.zeros(shape, device=device, dtype=dtype)
         if is_norm(name) and not is_bias(name):
             drawn[name] = torch.ones_like(empty)
         elif is_bias(name):
@@ -158,11 +185,11 @@ class _Loop:
 
     def __init__(
         self, problem: Problem, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], ctx: Context,
-        device: torch.device,
+        device: torch.device, dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self.problem, self.task, self.recipe, self.device = problem, task, recipe, device
         self.stabilizers, self.layout = stabilizers, ctx.layout
-        self.start = start = {**problem.pretrained, **draw_fresh(problem.fresh, ctx, device)}
+        self.start = start = {**problem.pretrained, **draw_fresh(problem.fresh, ctx, device, dtype)}
         for stabilizer in stabilizers:
             start = stabilizer.initialize(start, ctx)
         self.drawn = tuple(name for name in start if start[name] is not self.start.get(name))

@@ -182,6 +182,11 @@ class Stabilizer:
     paper: ClassVar[str] = ""
     order: ClassVar[int] = 50
 
+    @property
+    def exact_gradient(self) -> bool:
+        """False where the method means its gradient not to be that of its loss (a detached part)."""
+        return True
+
     def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
         """Raise UserError, in one sentence, where the method cannot work."""
 

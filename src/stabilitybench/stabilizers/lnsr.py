@@ -38,6 +38,11 @@ class Lnsr(Stabilizer):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name} = {value}: must be at least 0")
 
+    @property
+    def exact_gradient(self) -> bool:
+        """The length of the noise is taken as given."""
+        return False
+
     def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
         """Refuse encoders without layers of their own, a layer with none above it, and head tuning."""
         if layout.parts.shared_layers:

@@ -43,6 +43,11 @@ class Mixout(Stabilizer):
         if not 0 <= self.p <= 1:
             raise ValueError(f"p = {self.p}: must lie in [0, 1]")
 
+    @property
+    def exact_gradient(self) -> bool:
+        """The reference leaves a part of the gradient out."""
+        return self.variant == "paper"
+
     def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
         """Refuse head tuning, where no pretrained weight is trained."""
         if recipe.mode == "head":
@@ -57,13 +62,14 @@ class Mixout(Stabilizer):
         if self.p == 0:
             return params
         return {
-            name: self._mix(name, weight, ctx) if self._mixes(name, weight, ctx.layout) else weight
+            name: self._mix(name, weight, ctx) if self._mixes(name, weight, ctx) else weight
             for name, weight in params.items()
         }
 
     @staticmethod
-    def _mixes(name: str, weight: Tensor, layout: Layout) -> bool:
-        return weight.requires_grad and weight.ndim == 2 and not is_norm(name) and layout.place(name) != "embeddings"
+    def _mixes(name: str, weight: Tensor, ctx: Context) -> bool:
+        frozen = weight is ctx.start.get(name)
+        return not frozen and weight.ndim == 2 and not is_norm(name) and ctx.layout.place(name) != "embeddings"
 
     def _mix(self, name: str, weight: Tensor, ctx: Context) -> Tensor:
         start = ctx.start[name]

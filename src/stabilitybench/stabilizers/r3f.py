@@ -33,6 +33,11 @@ class _Noised(Stabilizer):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name} = {value}: must be at least 0")
 
+    @property
+    def exact_gradient(self) -> bool:
+        """The reference leaves a part of the gradient out."""
+        return self.variant == "paper"
+
     def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
         """Refuse regression, which the authors leave alone, and head tuning, where no embedding is trained."""
         if task.kind != "classification":

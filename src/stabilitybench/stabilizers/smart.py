@@ -45,6 +45,11 @@ class Smart(Stabilizer):
             if not 0 <= value < float("inf"):
                 raise ValueError(f"{name} = {value}: must be at least 0")
 
+    @property
+    def exact_gradient(self) -> bool:
+        """The noise is found without a gradient through the search."""
+        return False
+
     def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
         """Refuse head tuning, where no embedding is trained."""
         if recipe.mode == "head":

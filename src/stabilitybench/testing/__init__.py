@@ -1,0 +1,11 @@
+"""For authors of stabilizers: a battery that tells whether a method keeps the contract.
+
+>>> from stabilitybench.stabilizers import build
+>>> check_stabilizer(build("longer")).ok
+True
+"""
+
+from stabilitybench.testing.conformance import Conformance, Finding, check_stabilizer
+from stabilitybench.testing.small import FAMILIES, small_encoder, small_task
+
+__all__ = ["FAMILIES", "Conformance", "Finding", "check_stabilizer", "small_encoder", "small_task"]

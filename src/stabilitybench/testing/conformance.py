@@ -1,0 +1,364 @@
+"""The battery: what every stabilizer must keep, shipped or a third party's."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stabilitybench.encoders import Encoder, load_encoder
+from stabilitybench.errors import UserError
+from stabilitybench.finetuning import Outcome, finetune
+from stabilitybench.finetuning.training import prepared
+from stabilitybench.recipe import Recipe
+from stabilitybench.seeds import Seeds
+from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts
+from stabilitybench.testing.small import FAMILIES, small_encoder, small_task
+
+#: Short, with noise, decay and several evaluations: whatever a method may disturb is there.
+TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2, weight_decay=0.1)
+HOOKS = (
+    "initialize", "setup", "forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "evaluation",
+)  # fmt: skip
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: its name, whether it passed, and what was seen, with what to do where it did not."""
+
+    check: str
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """What the battery found of one stabilizer.
+
+    time_ratio : CPU time of a step over that of the plain recipe, evaluations included, medians of interleaved rounds.
+    memory_ratio : bytes of weights, gradients, moments and the method's own state over the plain recipe's.  Both are
+    None where the method works nowhere.
+    """
+
+    name: str
+    findings: tuple[Finding, ...]
+    time_ratio: float | None
+    memory_ratio: float | None
+
+    @property
+    def ok(self) -> bool:
+        """True when every check passed."""
+        return all(f.ok for f in self.findings)
+
+
+class _Refused(Exception):
+    """A check failed; the message says how and what to do."""
+
+
+def check_stabilizer(stabilizer: Stabilizer) -> Conformance:
+    """Put a stabilizer through the battery, on tiny encoders of five families made on the spot.
+
+    It trains for a few steps on classification and regression, under full and head tuning, and is watched: it must
+    repeat itself, change nothing it was given, draw from its own seeds, leave frozen tensors alone, have an effect,
+    equal the plain recipe where `neutral` says so, and refuse in one sentence what it cannot do.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        battery = _Battery(stabilizer, Path(folder))
+        findings = [battery.find(name, check) for name, check in battery.checks().items()]
+        cost = battery.cost() if battery.home is not None else (None, None)
+    return Conformance(stabilizer.name, tuple(findings), *cost)
+
+
+class _Battery:
+    def __init__(self, stabilizer: Stabilizer, folder: Path) -> None:
+        self.method = stabilizer
+        self.encoders = {f: load_encoder(str(small_encoder(folder / f, f))) for f in FAMILIES}
+        self.home: tuple[Encoder, str, str] | None = None  # where the method works first: encoder, kind, mode
+        self.refusals: list[str] = []
+
+    def checks(self) -> dict[str, Callable[[], str]]:
+        return {
+            "says what it is": self.documented,
+            "works or refuses in one sentence": self.supported,
+            "repeats itself": self.repeats,
+            "changes nothing it is given": self.pure,
+            "draws by its seeds": self.seeded,
+            "leaves frozen tensors alone": self.freezes,
+            "is neutral where it says so": self.neutral,
+            "has an effect": self.effective,
+            "has the gradient of its loss": self.differentiates,
+            "evaluates a plain classifier": self.plain_names,
+        }
+
+    def find(self, name: str, check: Callable[[], str]) -> Finding:
+        if self.home is None and name not in ("says what it is", "works or refuses in one sentence"):
+            return Finding(name, False, "not checked: the method works nowhere")
+        try:
+            return Finding(name, True, check())
+        except _Refused as refusal:
+            return Finding(name, False, str(refusal))
+        except Exception as error:
+            return Finding(name, False, f"stops with {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+    # -- the checks: each returns what it saw, or raises _Refused
+
+    def documented(self) -> str:
+        cls = type(self.method)
+        if not cls.summary().endswith("."):
+            raise _Refused("begin the docstring with one sentence that ends with a full stop; `list` prints it")
+        if "Touches:" not in (cls.__doc__ or ""):
+            raise _Refused('say in the docstring what the method changes, after "Touches:"')
+        if not cls.paper:
+            raise _Refused("set the class attribute `paper` to a citation; reports print it")
+        lacking = [f.name for f in fields(cls) if getattr(cls, f.name, None) is None and f.default is not None]  # type: ignore[arg-type]
+        if lacking:
+            raise _Refused(f"give every parameter a default: {', '.join(lacking)}")
+        return cls.summary()
+
+    def supported(self) -> str:
+        works = []
+        for family, encoder in self.encoders.items():
+            for kind in ("classification", "regression"):
+                for mode in ("full", "head"):
+                    try:
+                        self.run(encoder, kind=kind, mode=mode)
+                    except UserError as refusal:
+                        if "\n" in str(refusal) or not str(refusal):
+                            raise _Refused(f"refuses {family} {kind} in several lines: {refusal!r}") from None
+                        self.refusals.append(str(refusal))
+                        continue
+                    except Exception as error:
+                        said = " ".join(str(error).split())[:160]
+                        raise _Refused(
+                            f"stops on {family}, {kind}, {mode} tuning with {type(error).__name__}: {said}; "
+                            "let `supports` raise UserError there, in one sentence"
+                        ) from error
+                    works.append(f"{family} {kind} {mode}")
+                    self.home = self.home or (encoder, kind, mode)
+        if not works:
+            raise _Refused(f"works nowhere: {self.refusals[0]}")
+        return f"works in {len(works)} of {4 * len(FAMILIES)} places, refuses the others"
+
+    def repeats(self) -> str:
+        with _global_generators() as touched:
+            first = self.run()
+            self.run(method=None, seeds=Seeds(1, 1, 1, 0, 1))  # another run between, with other seeds
+            again = self.run()
+        if first.weights != again.weights or first.scores != again.scores:
+            raise _Refused(
+                "the same run twice gives other weights: keep no state on the class or module, and draw random "
+                "numbers from ctx.generator, ctx.normal, ctx.bernoulli or ctx.row_noise"
+            )
+        if touched():
+            raise _Refused(f"reads or sets the global generator of {touched()}: draw from ctx.generator instead")
+        return "two runs, with another between them, end with the same weights"
+
+    def pure(self) -> str:
+        log: list[str] = []
+        self.run(method=_watched(self.method, log))
+        if log:
+            raise _Refused(f"{log[0]}: return a new tensor instead")
+        return f"hooks: {', '.join(h for h in HOOKS if type(self.method).overrides(h)) or 'recipe only'}"
+
+    def seeded(self) -> str:
+        if not type(self.method).overrides("initialize"):
+            return "draws no initial tensors"
+        starts = [self.start(seeds) for seeds in (Seeds(0), Seeds(1))]
+        shifted = self.start(Seeds(0), shift=0.5)
+        plain = self.start(Seeds(0), method=None)
+        for name, tensor in starts[0].items():
+            drawn = tensor is not plain.get(name) and len(tensor.unique()) > 2  # type: ignore[no-untyped-call]
+            of_params = name in shifted and not torch.equal(tensor, shifted[name])
+            if drawn and not of_params and torch.equal(tensor, starts[1][name]):
+                raise _Refused(f"{name} gets the same random numbers under every seed: draw them with ctx.normal")
+        return "initial tensors follow the seeds"
+
+    def freezes(self) -> str:
+        outcome, plain = self.run(), self.start(Seeds())
+        moved = [
+            n for n in outcome.frozen if outcome.final_weights and not torch.equal(outcome.final_weights[n], plain[n])
+        ]
+        if moved:
+            raise _Refused(
+                f"{moved[0]} is declared frozen and ends changed: leave it alone in after_step and evaluation"
+            )
+        return f"{len(outcome.frozen)} tensors frozen"
+
+    def neutral(self) -> str:
+        neutral = self.method.neutral()
+        if neutral is None:
+            return "has no neutral strength"
+        plain, same = self.run(method=None), self.run(method=neutral)
+        if same.weights != plain.weights or same.evaluations != plain.evaluations:
+            raise _Refused(
+                "its neutral() differs from the plain recipe: at that strength return everything as it was given"
+            )
+        return "equals the plain recipe bit for bit"
+
+    def effective(self) -> str:
+        if self.method.neutral() == self.method:
+            return "says that it is the plain recipe by name"
+        plain, other = self.run(method=None), self.run()
+        if (plain.weights, plain.evaluations) == (other.weights, other.evaluations):
+            raise _Refused(
+                "trains exactly like the plain recipe: check that its hooks are spelled as in the contract and that "
+                "they return something new"
+            )
+        return "trains or evaluates otherwise than the plain recipe"
+
+    def differentiates(self) -> str:
+        if not (type(self.method).overrides("penalty") or type(self.method).overrides("forward_weights")):
+            return "adds nothing to the loss"
+        if not self.method.exact_gradient:
+            return "says that its gradient is not that of its loss"
+        encoder, kind, mode = self._home()
+        recipe = TRAIN.but(mode=mode)
+        loss_at, params = prepared(encoder, small_task(kind=kind), recipe, (self.method,))  # type: ignore[arg-type]
+        generator = torch.Generator().manual_seed(0)
+        way = {n: torch.randn(t.shape, generator=generator, dtype=t.dtype) for n, t in params.items()}
+        leaves = {n: t.clone().requires_grad_() for n, t in params.items()}
+        grads = torch.autograd.grad(loss_at(leaves), list(leaves.values()), materialize_grads=True)
+        slope = sum(float((g * way[n]).sum()) for n, g in zip(leaves, grads, strict=True))
+        step = 1e-6
+        up, down = (float(loss_at({n: t + s * way[n] for n, t in params.items()})) for s in (step, -step))
+        numeric = (up - down) / (2 * step)
+        if not abs(slope - numeric) <= 1e-4 * max(1.0, abs(numeric)):
+            raise _Refused(
+                f"along a random direction its loss changes by {numeric:.6g}, its gradient says {slope:.6g}: "
+                "something is detached; if that is meant, set exact_gradient = False"
+            )
+        return "equals a central difference in double precision"
+
+    def plain_names(self) -> str:
+        plain, own = self.run(method=None).final_weights, self.run().final_weights
+        assert plain is not None
+        assert own is not None
+        other = sorted(set(plain) ^ set(own))
+        if other:
+            raise _Refused(
+                f"{other[0]} is missing or too many when the model is evaluated: let `evaluation` give a classifier"
+            )
+        return "what is evaluated can be saved as a normal classifier"
+
+    def cost(self) -> tuple[float, float]:
+        """Return the time and memory ratios to the plain recipe."""
+        ours: list[float] = []
+        theirs: list[float] = []
+        # as many steps as the plain recipe, or a method that trains longer would look slow
+        for _ in range(ROUNDS):
+            for times, method in ((theirs, None), (ours, self.method)):
+                started = time.process_time()
+                steps = self.run(method=method).total_steps
+                times.append((time.process_time() - started) / steps)
+        return statistics.median(ours) / statistics.median(theirs), self._memory(self.method) / self._memory(None)
+
+    def _memory(self, method: Stabilizer | None) -> float:
+        log: dict[str, Any] = {}
+        kept = method if method is None else _watched(method, [], log)
+        outcome = self.run(method=kept)
+        assert outcome.final_weights is not None
+        trained = sum(t.numel() for n, t in outcome.final_weights.items() if n not in outcome.frozen)
+        frozen = sum(t.numel() for n, t in outcome.final_weights.items() if n in outcome.frozen)
+        return float(4 * trained + frozen + _numbers(log.get("setup")))
+
+    # -- small things
+
+    def _home(self) -> tuple[Encoder, str, str]:
+        assert self.home is not None
+        return self.home
+
+    def run(
+        self, encoder: Encoder | None = None, *, kind: str | None = None, mode: str | None = None,
+        method: Stabilizer | str | None = "", seeds: Seeds | None = None,
+    ) -> Outcome:  # fmt: skip
+        if encoder is None:
+            encoder, kind, mode = self._home()
+        method = self.method if isinstance(method, str) else method
+        recipe, task = TRAIN.but(mode=mode), small_task(kind=kind)  # type: ignore[arg-type]
+        return finetune(encoder, task, recipe, () if method is None else (method,), seeds, keep_weights="last")
+
+    def start(self, seeds: Seeds, *, shift: float = 0.0, method: Stabilizer | str | None = "") -> dict[str, Tensor]:
+        """Return the tensors at step 0, from pretrained ones moved by `shift`."""
+        encoder, kind, _ = self._home()
+        task = small_task(kind=kind)  # type: ignore[arg-type]
+        skeleton = encoder.skeleton(task.outputs)
+        params = {n: t + shift if shift else t for n, t in skeleton.pretrained.items()}
+        params |= {n: torch.full(s, 0.01 + shift) for n, s in skeleton.fresh.items()}
+        method = self.method if isinstance(method, str) else method
+        facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
+        ctx = Context(TRAIN, encoder.layout, facts, skeleton.pretrained, seeds, 6)
+        return params if method is None else method.initialize(params, ctx)
+
+
+def _watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | None = None) -> Stabilizer:
+    """Return a copy of `stabilizer` that notes what its hooks change in place, and what they return."""
+    cls = type(stabilizer)
+
+    def watch(hook: str) -> Callable[..., Any]:
+        def call(self: Stabilizer, *given: Any) -> Any:
+            before = [(name, t, t.detach().clone()) for name, t in _tensors(given)]
+            out = getattr(cls, hook)(self, *given)
+            log.extend(f"{hook} changes {name} in place" for name, t, copy in before if not _same(t.detach(), copy))
+            if returned is not None:
+                returned[hook] = out
+            return out
+
+        return call
+
+    watched = type(cls.__name__, (cls,), {hook: watch(hook) for hook in HOOKS if cls.overrides(hook)})
+    return watched(**{f.name: getattr(stabilizer, f.name) for f in fields(stabilizer)})  # type: ignore[no-any-return, arg-type]
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b) or bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
+
+
+def _tensors(value: Any, name: str = "a tensor") -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor inside what a hook is given, with its name."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _tensors(item, str(key))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item, name)
+    elif isinstance(value, Context):
+        yield from _tensors({**value.reference, **value.start})
+
+
+def _numbers(state: Any) -> int:
+    return sum(t.numel() for _, t in _tensors(state))
+
+
+@contextmanager
+def _global_generators() -> Iterator[Callable[[], str]]:
+    """Give a function that names the global generators whose state has changed; put the states back afterwards."""
+    before = (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002 - to see that nobody uses it
+
+    def touched() -> str:
+        numpy_now = np.random.get_state()  # noqa: NPY002
+        changed = {
+            "torch": not torch.equal(before[0], torch.get_rng_state()),
+            "numpy": not all(np.array_equal(a, b) for a, b in zip(before[1], numpy_now, strict=True)),
+            "random": before[2] != random.getstate(),
+        }
+        return " and ".join(name for name, yes in changed.items() if yes)
+
+    try:
+        yield touched
+    finally:
+        torch.set_rng_state(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        random.setstate(before[2])
