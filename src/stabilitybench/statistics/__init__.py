@@ -1,25 +1,131 @@
 """Inference on spread and on failure across seeds: pure functions, arrays in, frozen results out."""
 
-from stabilitybench.statistics.failure import Rate, fisher, wilson
-from stabilitybench.statistics.multiplicity import holm
-from stabilitybench.statistics.samples import Test
+from stabilitybench.statistics.across import MetaAnalysis, cluster_bootstrap, meta_analysis, ranks, stratified_bootstrap
+from stabilitybench.statistics.components import variance_components
+from stabilitybench.statistics.disagreement import (
+    churn,
+    consistency,
+    correct_consistency,
+    disagreement_matrix,
+    fleiss_kappa,
+    jensen_shannon,
+    jensen_shannon_matrix,
+    pairwise_disagreement,
+)
+from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
+from stabilitybench.statistics.level import (
+    Dominance,
+    Equivalence,
+    equivalence,
+    expected_best,
+    iqm,
+    levels,
+    probability_of_improvement,
+    stochastic_dominance,
+)
+from stabilitybench.statistics.measures import bootstrap_measures, instability_measures, measure_agreement
+from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
+from stabilitybench.statistics.paired import (
+    PairedSpread,
+    paired_permutation,
+    paired_sd_ratio,
+    paired_spread,
+    pitman_morgan,
+)
+from stabilitybench.statistics.power import (
+    DetectableRate,
+    DetectableRatio,
+    brown_forsythe_power,
+    fisher_power,
+    minimal_detectable_rate,
+    minimal_detectable_ratio,
+    sd_precision,
+    seeds_for_rates,
+    seeds_for_ratio,
+)
+from stabilitybench.statistics.representation import (
+    cka_distance,
+    procrustes_distance,
+    representation_distances,
+    svcca_distance,
+)
+from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
+from stabilitybench.statistics.samples import Estimate, Test
+from stabilitybench.statistics.sd_ratios import SdRatio, sd, sd_ratio, sd_ratios
 from stabilitybench.statistics.spread import (
-    SdRatio,
+    bonett,
     brown_forsythe,
     median_centred_permutation,
-    sd,
-    sd_ratio,
+    median_centred_permutations,
 )
+from stabilitybench.statistics.two_part import Mixture, TwoPart, mixture, two_part
 
 __all__ = [
+    "DetectableRate",
+    "DetectableRatio",
+    "Dominance",
+    "Equivalence",
+    "Estimate",
+    "MetaAnalysis",
+    "Mixture",
+    "PairedSpread",
     "Rate",
     "SdRatio",
     "Test",
+    "TwoPart",
+    "adjust",
+    "benjamini_hochberg",
+    "bonett",
+    "bootstrap_measures",
     "brown_forsythe",
+    "brown_forsythe_power",
+    "churn",
+    "cka_distance",
+    "cluster_bootstrap",
+    "consistency",
+    "correct_consistency",
+    "disagreement_matrix",
+    "distance_ratio",
+    "equivalence",
+    "expected_best",
     "fisher",
+    "fisher_power",
+    "fleiss_kappa",
     "holm",
+    "instability_measures",
+    "iqm",
+    "iqr_ratio",
+    "jensen_shannon",
+    "jensen_shannon_matrix",
+    "levels",
+    "mad_ratio",
+    "measure_agreement",
     "median_centred_permutation",
+    "median_centred_permutations",
+    "meta_analysis",
+    "minimal_detectable_rate",
+    "minimal_detectable_ratio",
+    "mixture",
+    "paired_permutation",
+    "paired_sd_ratio",
+    "paired_spread",
+    "pairwise_disagreement",
+    "pitman_morgan",
+    "probability_of_improvement",
+    "procrustes_distance",
+    "ranks",
+    "representation_distances",
+    "risk_difference",
     "sd",
+    "sd_precision",
     "sd_ratio",
+    "sd_ratios",
+    "seeds_for_rates",
+    "seeds_for_ratio",
+    "stochastic_dominance",
+    "stratified_bootstrap",
+    "svcca_distance",
+    "two_part",
+    "variance_components",
     "wilson",
 ]

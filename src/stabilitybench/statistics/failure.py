@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Test, check_level
+from stabilitybench.statistics.samples import Estimate, Test, check_level
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,30 @@ def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> Test:
     if outcome.statistic != outcome.statistic:
         return Test(None, 1.0, True, "")
     return Test.of(outcome.statistic, outcome.pvalue)
+
+
+def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: float = 0.95) -> Estimate:
+    """Return failure rate a minus failure rate b with Newcombe's interval, in [-1, 1].
+
+    The interval combines the two Wilson intervals (Newcombe 1998, Statist. Med. 17:873-890, method 10).  Undefined,
+    with a note, when an arm has no runs.  Raises UserError unless 0 <= failed <= n and 0 < level < 1.
+
+    >>> found = risk_difference(0, 20, 16, 20)
+    >>> f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
+    '-0.80 [-0.92, -0.53]'
+    """
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    _check(failed_a, n_a)
+    _check(failed_b, n_b)
+    check_level(level)
+    method = "Newcombe, from Wilson intervals"
+    if n_a == 0 or n_b == 0:
+        return Estimate(None, None, None, method, "no difference: an arm has no finished run")
+    low, high = confint_proportions_2indep(
+        failed_a, n_a, failed_b, n_b, method="newcomb", compare="diff", alpha=1 - level
+    )
+    return Estimate(failed_a / n_a - failed_b / n_b, max(float(low), -1.0), min(float(high), 1.0), method, "")
 
 
 def _check(failed: int, n: int) -> None:

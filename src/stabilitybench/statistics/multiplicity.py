@@ -1,11 +1,14 @@
-"""Many tests at once: Holm's adjustment, with undefined tests outside the family."""
+"""Many tests at once: adjusted p-values, with undefined tests visibly outside the family."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
+import pandas as pd
+
 from stabilitybench.errors import UserError
+from stabilitybench.statistics.samples import Test
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -20,13 +23,72 @@ def holm(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
     >>> holm({"a": 0.01, "b": 0.04, "c": None, "d": 0.03})
     {'a': 0.03, 'b': 0.06, 'c': None, 'd': 0.06}
     """
-    for key, p in p_values.items():
-        if p is not None and not 0 <= p <= 1:
-            raise UserError(f"holm: p-value of {key!r} is {p}: must lie in [0, 1], or be None for an undefined test")
+    defined = _defined(p_values, "holm")
     adjusted: dict[Key, float | None] = dict.fromkeys(p_values)
-    defined = sorted((p, index, key) for index, (key, p) in enumerate(p_values.items()) if p is not None)
     running = 0.0
-    for rank, (p, _, key) in enumerate(defined):
+    for rank, (p, key) in enumerate(defined):
         running = max(running, min(1.0, (len(defined) - rank) * p))
         adjusted[key] = running
     return adjusted
+
+
+def benjamini_hochberg(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
+    """Return Benjamini-Hochberg adjusted p-values (1995, JRSS B 57:289-300) in the order given.
+
+    They bound the expected share of false discoveries, where Holm's bound the chance of any.  None marks an
+    undefined test: it stays None and does not count in the family.  Ordered p(1) <= ... <= p(m), the k-th adjusted
+    value is the smallest of m p(j) / j over j >= k.  Raises UserError for a p-value outside [0, 1], NaN included.
+
+    >>> benjamini_hochberg({"a": 0.01, "b": 0.04, "c": None, "d": 0.03})
+    {'a': 0.03, 'b': 0.04, 'c': None, 'd': 0.04}
+    """
+    defined = _defined(p_values, "benjamini_hochberg")
+    adjusted: dict[Key, float | None] = dict.fromkeys(p_values)
+    running = 1.0
+    for rank, (p, key) in reversed(list(enumerate(defined, start=1))):
+        running = min(running, len(defined) * p / rank)
+        adjusted[key] = running
+    return adjusted
+
+
+METHODS = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
+
+
+def adjust(tests: Mapping[Key, Test], method: str = "holm") -> pd.DataFrame:
+    """Return one row per test, in the order given, with its adjusted p-value or the reason why it has none.
+
+    method : "holm" or "benjamini-hochberg".  The columns are p, adjusted, family (the number of defined tests, 0 for
+    a test outside the family) and reason; p and adjusted are NaN where `reason` says why.  Raises UserError for
+    another method.
+
+    >>> tests = {"reinit": Test.of(2.0, 0.02), "mixout": Test.of(1.0, 0.3), "freeze": Test.undefined("no spread")}
+    >>> adjust(tests)[["p", "adjusted", "family"]]
+               p  adjusted  family
+    reinit  0.02      0.04       2
+    mixout  0.30      0.30       2
+    freeze   NaN       NaN       0
+    """
+    if method not in METHODS:
+        raise UserError(f'method = "{method}": must be one of {", ".join(METHODS)}')
+    p_values = {key: test.p for key, test in tests.items()}
+    adjusted = METHODS[method](p_values)
+    family = sum(p is not None for p in p_values.values())
+    return pd.DataFrame(
+        {
+            "p": pd.Series(p_values, dtype=float),
+            "adjusted": pd.Series(adjusted, dtype=float),
+            "family": pd.Series({key: family if test.defined else 0 for key, test in tests.items()}, dtype=int),
+            "reason": pd.Series({key: test.reason for key, test in tests.items()}, dtype=object),
+        },
+        index=pd.Index(list(tests), tupleize_cols=False),
+    )
+
+
+def _defined(p_values: Mapping[Key, float | None], caller: str) -> list[tuple[float, Key]]:
+    """Return the p-values of defined tests in rising order, equal ones in the order given."""
+    for key, p in p_values.items():
+        if p is not None and not 0 <= p <= 1:
+            raise UserError(
+                f"{caller}: p-value of {key!r} is {p}: must lie in [0, 1], or be None for an undefined test"
+            )
+    return sorted(((p, key) for key, p in p_values.items() if p is not None), key=lambda pair: pair[0])

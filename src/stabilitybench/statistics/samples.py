@@ -13,6 +13,9 @@ from stabilitybench.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 
+# differences of scores beyond this size would overflow
+LARGEST = 1e300
+
 
 @dataclass(frozen=True)
 class Test:
@@ -40,6 +43,28 @@ class Test:
         return cls(None, None, False, reason)
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """One number with its confidence interval.
+
+    estimate : the number, or None where the data do not define it.
+    low, high : the limits, both None when there is no interval.
+    method : how the interval was made.
+    note : why the estimate or its interval is missing; empty when both are there.
+    """
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+    method: str
+    note: str
+
+    @property
+    def has_interval(self) -> bool:
+        """True when `low` and `high` are numbers."""
+        return self.low is not None and self.high is not None
+
+
 def sample(scores: npt.ArrayLike, name: str) -> Floats:
     """Return `scores` as a float64 vector.
 
@@ -52,8 +77,12 @@ def sample(scores: npt.ArrayLike, name: str) -> Floats:
         raise UserError(f"{name}: {scores!r:.80}: scores must be numbers") from error
     if values.ndim != 1:
         raise UserError(f"{name}: {values.ndim}-dimensional array: scores must be one number per run")
-    wrong = np.flatnonzero(~np.isfinite(values))
+    wrong = np.flatnonzero(~(np.abs(values) <= LARGEST))
     if wrong.size:
+        if math.isfinite(values[wrong[0]]):
+            raise UserError(
+                f"{name}: score {int(wrong[0]) + 1} of {values.size} is {values[wrong[0]]}: too large to square"
+            )
         raise UserError(
             f"{name}: score {int(wrong[0]) + 1} of {values.size} is {values[wrong[0]]}: scores must be "
             "finite; count a NaN metric as the no-skill score and leave unfinished runs out"
@@ -61,9 +90,40 @@ def sample(scores: npt.ArrayLike, name: str) -> Floats:
     return values
 
 
+def stack(scores: npt.ArrayLike, name: str) -> Floats:
+    """Return `scores` as a float64 matrix with one comparison per row; raises UserError as `sample` does."""
+    try:
+        values = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: {scores!r:.80}: scores must be numbers, as many in each comparison") from error
+    if values.ndim != 2:
+        raise UserError(f"{name}: {values.ndim}-dimensional array: must hold one row of scores per comparison")
+    for row in np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1))[:1]:
+        sample(values[row], f"{name}, row {row + 1}")
+    return values
+
+
+def paired_samples(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Return two vectors of equal length, run i of one paired with run i of the other."""
+    first, second = sample(arm, "arm"), sample(baseline, "baseline")
+    if first.size != second.size:
+        raise UserError(
+            f"{first.size} scores of the arm and {second.size} of the baseline: pairs need as many of each, in order"
+        )
+    return first, second
+
+
 def is_constant(values: Floats) -> bool:
     """Tell whether all values are equal: the SD of equal values need not be 0 after rounding."""
     return values.size == 0 or bool(np.all(values == values[0]))
+
+
+def check_draws(rng: np.random.Generator | None, draws: int, name: str = "draws") -> None:
+    """Raise UserError for what is no random generator, or fewer than 99 draws: too few for a limit at 5 %."""
+    if not isinstance(rng, np.random.Generator):
+        raise UserError(f"rng = {rng!r:.40}: must be a random generator, as numpy.random.default_rng(seed) gives")
+    if draws < 99:
+        raise UserError(f"{name} = {draws}: must be at least 99")
 
 
 def check_level(level: float) -> float:

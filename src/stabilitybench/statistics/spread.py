@@ -1,112 +1,18 @@
-"""Spread across seeds: the SD ratio with an interval, and two tests that do not need normal scores."""
+"""Tests of equal spread across seeds that do not need normal scores."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Floats, Test, check_level, is_constant, sample
-
-JACKKNIFE = "jackknife-t on log SD, Welch-Satterthwaite df"
-
-
-@dataclass(frozen=True)
-class SdRatio:
-    """SD of an arm over the SD of the baseline; below 1 the arm is the more stable one.
-
-    estimate : the ratio, or None where it is undefined (fewer than two scores, or a baseline without spread).
-    low, high : the confidence interval, both None when there is none; `note` then gives the reason.
-    method : how the interval was made.
-    """
-
-    estimate: float | None
-    low: float | None
-    high: float | None
-    method: str
-    note: str
-
-    @property
-    def has_interval(self) -> bool:
-        """True when `low` and `high` are numbers."""
-        return self.low is not None and self.high is not None
-
-
-def sd(scores: npt.ArrayLike) -> float:
-    """Return the sample standard deviation (ddof = 1) of n >= 2 scores; exactly 0 when all are equal.
-
-    Raises UserError for fewer than two scores or a score that is not finite.
-
-    >>> round(sd([1.0, 2.0, 4.0]), 4)
-    1.5275
-    """
-    values = sample(scores, "sd")
-    if values.size < 2:
-        raise UserError(f"sd: {values.size} score: needs at least 2")
-    return _sd(values)
-
-
-def sd_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0.95) -> SdRatio:
-    r"""Return SD(arm) / SD(baseline) with a jackknife-t interval on its logarithm.
-
-    arm, baseline : scores of independent runs, at least 3 each for an interval, in any unit.
-
-    With :math:`\theta_{(i)}` the log SD without run i, each arm has the jackknife variance
-    :math:`v = \frac{n-1}{n} \sum_i (\theta_{(i)} - \bar\theta_{(\cdot)})^2` (Miller 1974, Biometrika
-    61:1-15), and the interval is :math:`\log\widehat{\mathrm{ratio}} \pm t_{df} \sqrt{v_1 + v_2}` with
-    the Welch-Satterthwaite df.  Coverage by simulation is in docs/statistics.md; it holds for unimodal
-    scores, not for a mixture with failed runs.  Raises UserError for scores that are not finite or a level
-    outside (0, 1).
-
-    >>> ratio = sd_ratio([1.0, 2.0, 3.0, 4.5], [1.0, 3.0, 5.0, 8.0])
-    >>> print(f"{ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
-    0.50 [0.12, 2.17]
-    >>> sd_ratio([1.0, 2.0, 3.0], [5.0, 5.0, 5.0]).note
-    'no ratio: the baseline has no spread (all scores equal)'
-    """
-    first, second = sample(arm, "arm"), sample(baseline, "baseline")
-    check_level(level)
-    for name, values in (("arm", first), ("baseline", second)):
-        if values.size < 2:
-            return SdRatio(None, None, None, JACKKNIFE, f"no ratio: the {name} has {values.size} of the 2 runs needed")
-    if is_constant(second):
-        return SdRatio(None, None, None, JACKKNIFE, "no ratio: the baseline has no spread (all scores equal)")
-    estimate = _sd(first) / _sd(second)
-    if not math.isfinite(estimate):
-        return SdRatio(None, None, None, JACKKNIFE, "no ratio: it exceeds what a double can hold")
-    variances: list[float] = []
-    for name, values in (("arm", first), ("baseline", second)):
-        if values.size < 3:
-            return SdRatio(
-                estimate,
-                None,
-                None,
-                JACKKNIFE,
-                f"no interval: the {name} has {values.size} runs, fewer than 3",
-            )
-        if is_constant(values):
-            return SdRatio(estimate, None, None, JACKKNIFE, f"no interval: the {name} has no spread (all scores equal)")
-        without = _leave_one_out_sd(values)
-        if not np.all(without > 0):
-            note = f"no interval: all scores of the {name} but one are equal"
-            return SdRatio(estimate, None, None, JACKKNIFE, note)
-        logs = np.log(without)
-        variances.append(float((values.size - 1) / values.size * np.sum((logs - logs.mean()) ** 2)))
-    total = sum(variances)
-    if total < 1e-24 or estimate == 0:  # below that it is rounding error
-        note = "no interval: leaving any one run out changes no SD"
-        return SdRatio(estimate, None, None, JACKKNIFE, note)
-    # shares instead of squares of tiny variances, so that nothing underflows
-    df = 1 / sum((v / total) ** 2 / (x.size - 1) for v, x in zip(variances, (first, second), strict=True))
-    half = float(stats.t.ppf(0.5 + level / 2, df)) * math.sqrt(total)
-    centre = math.log(estimate)
-    if centre + half > 700 or centre - half < -700:
-        return SdRatio(estimate, None, None, JACKKNIFE, "no interval: its limits exceed what a double can hold")
-    return SdRatio(estimate, math.exp(centre - half), math.exp(centre + half), JACKKNIFE, "")
+from stabilitybench.statistics.intervals import bonett_parts, bonett_se
+from stabilitybench.statistics.resampling import memberships
+from stabilitybench.statistics.samples import Floats, Test, check_draws, is_constant, sample, stack
 
 
 def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
@@ -126,16 +32,58 @@ def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
     undefined = _no_test(first, second)
     if undefined:
         return Test.undefined(undefined)
-    distances = [np.abs(x - np.median(x)) for x in (first, second)]
+    centred = [x - np.median(x) for x in (first, second)]
+    largest = max(float(np.abs(x).max()) for x in centred)
+    centred = [x / largest for x in centred]
     # distances that are equal but for rounding would give a statistic made of rounding error
-    largest = max(float(d.max()) for d in distances)
-    if all(float(np.ptp(d)) <= 1e-12 * largest for d in distances):
+    if all(float(np.ptp(np.abs(x))) <= 1e-12 for x in centred):
         return Test.undefined("the distances to the median do not vary within the arms")
-    outcome = stats.levene(first, second, center="median")
+    outcome = stats.levene(*centred, center="median")
     statistic, p = float(outcome.statistic), float(outcome.pvalue)
     if not (math.isfinite(statistic) and math.isfinite(p)):
         return Test.undefined("the statistic is not finite")
     return Test.of(statistic, p)
+
+
+def bonett(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
+    r"""Test equal spread by the log variance ratio with a pooled kurtosis (Bonett 2006, Appl. Psych. Meas. 30:432-439).
+
+    The statistic is the z at which Bonett's interval just touches a ratio of 1; for arms of equal size that is
+    :math:`|\log(s_1^2 / s_2^2)| / se`.  More powerful than Brown-Forsythe for normal scores, but **not** for scores
+    with failed runs: there it rejects equal spreads up to twice as often as it claims (docs/statistics.md).
+    Undefined below 5 runs per arm and when an arm is constant.  Raises UserError for scores that are not finite.
+
+    >>> round(bonett([1.0, 2.0, 3.0, 4.0, 5.0], [-8.0, 0.0, 1.0, 7.0, 15.0]).p, 3)
+    0.026
+    """
+    first, second = sample(arm, "arm"), sample(baseline, "baseline")
+    for name, values in (("arm", first), ("baseline", second)):
+        if values.size < 5:
+            return Test.undefined(f"the {name} has {values.size} of the 5 runs needed")
+        if is_constant(values):
+            return Test.undefined(f"the {name} is constant")
+    n, m = first.size, second.size
+    ratios, fourths = bonett_parts(first[None, :], second[None, :])
+    log_ratio, se = float(ratios[0]), float(bonett_se(-ratios, fourths, (n, m))[0])
+    if not (math.isfinite(log_ratio) and se > 0):
+        return Test.undefined("the statistic is not finite")
+    if n == m:
+        return Test.of(abs(log_ratio) / se, 2 * float(stats.norm.sf(abs(log_ratio) / se)))
+
+    def gap(z: float) -> float:
+        return abs(log_ratio + math.log(n / (n - z)) - math.log(m / (m - z))) - z * se
+
+    # the correction for unequal sizes depends on z: the interval of the smallest level that reaches 1 decides
+    grid = np.linspace(0, min(n, m, 38) * 0.999, 400)
+    inside = next((k for k, z in enumerate(grid) if gap(float(z)) <= 0), None)
+    if inside is None:
+        return Test.of(float(grid[-1]), 2 * float(stats.norm.sf(grid[-1])))
+    if inside == 0:
+        return Test.of(0.0, 1.0)
+    from scipy.optimize import brentq
+
+    z = float(brentq(gap, grid[inside - 1], grid[inside]))
+    return Test.of(z, 2 * float(stats.norm.sf(z)))
 
 
 def median_centred_permutation(
@@ -145,7 +93,8 @@ def median_centred_permutation(
 
     The statistic is :math:`|\log(s_1^2 / s_2^2)|` with :math:`s^2 = \sum (x - \mathrm{median})^2 / (n - 1)`;
     it is infinite when one arm is constant.  The p-value is (1 + draws at least as large) / (1 + draws), as
-    befits a random sample of permutations (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585); it is
+    befits a random sample of permutations (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585); where there are no
+    more than `draws` ways to split the scores, all of them are listed and p is the share at least as large.  It is
     approximate because the medians are estimated.  Undefined below 3 runs per arm and when both arms are
     constant.  Raises UserError for scores that are not finite or fewer than 99 draws.
 
@@ -155,30 +104,69 @@ def median_centred_permutation(
     True
     """
     first, second = sample(arm, "arm"), sample(baseline, "baseline")
-    if draws < 99:
-        raise UserError(f"draws = {draws}: must be at least 99")
+    check_draws(rng, draws)
     undefined = _no_test(first, second)
     if undefined:
         return Test.undefined(undefined)
-    centred = np.concatenate([first - np.median(first), second - np.median(second)])
-    squares = (centred / np.abs(centred).max()) ** 2
-    observed = _log_ratio(squares[None, :], first.size)[0]
-    at_least = 0
-    # blocks keep memory flat however many runs there are
-    for start in range(0, draws, 2000):
-        block = np.broadcast_to(squares, (min(2000, draws - start), squares.size))
-        permuted = _log_ratio(rng.permuted(block, axis=1), first.size)
-        at_least += int(np.sum(permuted >= observed * (1 - 1e-12)))  # ties survive the order of summation
-    return Test.of(observed, (1 + at_least) / (1 + draws))
+    observed, p = _permuted(first[None, :], second[None, :], rng, draws)
+    return Test.of(float(observed[0]), float(p[0]))
 
 
-def _log_ratio(squares: Floats, n: int) -> Floats:
-    """Return |log variance ratio| per row, the first n columns against the others."""
-    first = squares[:, :n].sum(axis=1) / (n - 1)
-    second = squares[:, n:].sum(axis=1) / (squares.shape[1] - n - 1)
+def median_centred_permutations(
+    arms: npt.ArrayLike, baselines: npt.ArrayLike, rng: np.random.Generator, draws: int = 9999
+) -> pd.DataFrame:
+    """Return the permutation tests of many comparisons at once: one row each, as `median_centred_permutation`.
+
+    arms, baselines : scores of shape (comparisons, runs); the two may differ in the number of runs.
+    The columns are statistic, p, defined and reason; a number that `reason` explains away is NaN.  The comparisons
+    share their permutations.  Raises UserError as `median_centred_permutation`, and for unequal numbers of rows.
+
+    >>> scores = np.random.default_rng(0).normal(size=(3, 20))
+    >>> median_centred_permutations(scores, 4 * scores, np.random.default_rng(1))["p"].round(3).tolist()
+    [0.0, 0.0, 0.0]
+    """
+    first, second = stack(arms, "arms"), stack(baselines, "baselines")
+    check_draws(rng, draws)
+    if len(first) != len(second):
+        raise UserError(
+            f"{len(first)} rows of arms and {len(second)} of baselines: must be as many, one per comparison"
+        )
+    defined = np.array([min(first.shape[1], second.shape[1]) >= 3] * len(first))
+    if defined.any():
+        defined &= (first != first[:, :1]).any(axis=1) | (second != second[:, :1]).any(axis=1)
+    reasons = ["" if fine else _no_test(a, b) for fine, a, b in zip(defined, first, second, strict=True)]
+    statistic, p = np.full(len(first), np.nan), np.full(len(first), np.nan)
+    if defined.any():
+        statistic[defined], p[defined] = _permuted(first[defined], second[defined], rng, draws)
+    return pd.DataFrame({"statistic": statistic, "p": p, "defined": defined, "reason": reasons})
+
+
+def _permuted(first: Floats, second: Floats, rng: np.random.Generator, draws: int) -> tuple[Floats, Floats]:
+    """Return |log variance ratio| about the medians, and its p-value, for each row."""
+    n, m = first.shape[1], second.shape[1]
+    # sorted, so that the same runs in another order meet the same random permutations
+    centred = np.hstack([np.sort(x, axis=1) - np.median(x, axis=1, keepdims=True) for x in (first, second)])
+    squares = (centred / np.abs(centred).max(axis=1, keepdims=True)) ** 2
+    total = squares.sum(axis=1)
     with np.errstate(divide="ignore"):
-        result: Floats = np.abs(np.log(first) - np.log(second))
-    return result
+        observed: Floats = np.abs(
+            np.log(squares[:, :n].sum(axis=1) / (n - 1)) - np.log(squares[:, n:].sum(axis=1) / (m - 1))
+        )
+        # the log ratio is as large wherever the first arm's share of all squares lies beyond one of two limits
+        odds = (n - 1) / (m - 1)
+        above = total / (1 + np.exp(-observed) / odds)
+        below = total * odds / (odds + np.exp(observed))
+    # ties survive the order of summation
+    above, below = above * (1 - 1e-12), below * (1 + 1e-12)
+    blocks, listed = memberships(n + m, n, draws, rng)
+    at_least, done = np.zeros(len(first)), 0
+    for block in blocks:
+        for row, sums in enumerate(squares @ block.T):
+            at_least[row] += np.count_nonzero(sums >= above[row]) + np.count_nonzero(sums <= below[row])
+        done += len(block)
+    # both limits hold at once where the observed ratio is 1
+    p = np.minimum(at_least, done) / done if listed else (1 + np.minimum(at_least, done)) / (1 + done)
+    return observed, p
 
 
 def _no_test(first: Floats, second: Floats) -> str:
@@ -187,19 +175,3 @@ def _no_test(first: Floats, second: Floats) -> str:
         if values.size < 3:
             return f"the {name} has {values.size} of the 3 runs needed"
     return "both arms are constant" if is_constant(first) and is_constant(second) else ""
-
-
-def _sd(values: Floats) -> float:
-    """Return the SD, safe against overflow; equal values give exactly 0."""
-    if is_constant(values):
-        return 0.0
-    centred = values - values[0]
-    scale = float(np.abs(centred).max())
-    return float(np.std(centred / scale, ddof=1)) * scale
-
-
-def _leave_one_out_sd(values: Floats) -> Floats:
-    """Return the n SDs without one run each, in units of the largest distance to the first score."""
-    centred = values - values[0]
-    centred = centred / np.abs(centred).max()
-    return np.array([_sd(np.delete(centred, i)) for i in range(values.size)])

@@ -1,0 +1,137 @@
+"""What a bound returns: its value, what it limits, and on which assumptions, each checked or taken on trust."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from stabilitybench.theory.checks import choice
+
+Floats = npt.NDArray[np.float64]
+#: How the loss without sample i is weighted: every other sample keeps 1/n, or they share 1/(n-1).
+Weight = Literal["1/n", "1/(n-1)"]
+#: "every i": holds for each left-out sample; "average over i": for their mean; "expectation": over random draws.
+Scope = Literal["every i", "average over i", "expectation"]
+
+PUBLISHED = "as recalled from the paper's abstract and reconstruction; constants unverified (arXiv 2301.09820)"
+PROVEN = "proved and checked numerically for this project"
+
+#: A measured value counts as a violation beyond bound * (1 + RELATIVE) + ABSOLUTE: rounding in float64, no more.
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
+#: Rounding of the two margins under a square root, which would otherwise turn a tiny distance into zero.
+ROUNDING = 64 * float(np.finfo(np.float64).eps)
+
+
+class Assumption(NamedTuple):
+    """What must hold for the bound; `checked` is True where it was checked on the data, None where it is trusted.
+
+    An assumption that was checked and fails gives no bound at all: the function raises UserError.
+    """
+
+    text: str
+    checked: bool | None
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A bound with its assumptions.
+
+    name : short name, such as "B3, closed form".
+    quantity : the measured quantity that it limits, in words.
+    values : (k,) the bound at each of `steps`; one number where it does not depend on the step.  Where there are
+        bounds for every sample, `values` is their average over i.
+    scope : for which i the values hold.
+    assumptions : each with how it was checked.
+    source : whose statement this is.
+    steps : (k,) numbers of gradient steps, empty where the bound holds for every step or for the limit.
+    per_sample : (k, n) bounds for each left-out sample, or None.
+    trivial : the largest value that the quantity can have at all (2 for directions), or infinity.
+    parts : named terms of the sum, where the bound is one.
+
+    >>> bound = Bound("example", "a distance", np.array([0.5]), "every i", (Assumption("n >= 2", True),), PROVEN)
+    >>> float(bound), bound.vacuous
+    (0.5, False)
+    """
+
+    name: str
+    quantity: str
+    values: Floats
+    scope: Scope
+    assumptions: tuple[Assumption, ...]
+    source: str
+    steps: tuple[int, ...] = ()
+    per_sample: Floats | None = None
+    trivial: float = math.inf
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        """The bound at the last (or only) step."""
+        return float(self.values[-1])
+
+    @property
+    def vacuous(self) -> bool:
+        """True when the value says nothing that was not known before."""
+        return self.value >= self.trivial
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        marks = {True: "checked", None: "not checked", False: "fails"}
+        lines = [f"{self.name}: {self.quantity} <= {self.value:.4g}{' (vacuous)' if self.vacuous else ''}"]
+        lines += [f"  {self.scope}; {self.source}"]
+        lines += [f"  assumes {item.text} ({marks[item.checked]})" for item in self.assumptions]
+        return "\n".join(lines)
+
+
+def violated(measured: npt.ArrayLike, bound: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return where `measured` exceeds `bound` by more than rounding in float64.
+
+    >>> violated([1.0, 1.1], 1.0).tolist()
+    [False, True]
+    """
+    above: npt.NDArray[np.bool_] = np.asarray(measured) > np.asarray(bound) * (1 + RELATIVE) + ABSOLUTE
+    return above
+
+
+def chord(sine: npt.ArrayLike) -> Floats:
+    """Return the largest distance of two unit vectors whose angle has at most this sine and is at most 90 degrees.
+
+    sqrt(2 (1 - sqrt(1 - a^2))), written so that small a keep their digits; a above 1 counts as 1.
+
+    >>> chord([0.0, 1.0]).round(4).tolist()
+    [0.0, 1.4142]
+    """
+    a = np.minimum(np.asarray(sine, dtype=np.float64), 1.0)
+    result: Floats = a * np.sqrt(2 / (1 + np.sqrt(1 - a**2)))
+    return result
+
+
+def direction(distance: npt.ArrayLike, norm: npt.ArrayLike) -> Floats:
+    """Return how far apart w / ||w|| and w' / ||w'|| can be when ||w - w'|| <= distance and ||w|| = norm.
+
+    w' lies in a ball around w; where the ball leaves out the origin the angle has sine distance / norm, otherwise
+    nothing is known and the result is 2.  At most 2 distance / (2 norm - distance) (Dunkl & Williams 1964).
+
+    >>> direction([0.1, 1.0], [1.0, 1.0]).round(4).tolist()
+    [0.1001, 2.0]
+    """
+    far, length = np.broadcast_arrays(np.asarray(distance, dtype=np.float64), np.asarray(norm, dtype=np.float64))
+    inside = far < length
+    return np.where(inside, chord(np.divide(far, length, out=np.ones(far.shape), where=inside)), 2.0)
+
+
+def check_weight(owner: str, weight: object) -> None:
+    """Raise UserError unless `weight` names one of the two weightings."""
+    choice(owner, "weight", weight, get_args(Weight))
+
+
+def one(value: float) -> Floats:
+    """Return a bound that is one number as the (1,) array `Bound` holds."""
+    return np.array([value], dtype=np.float64)

@@ -1,0 +1,68 @@
+"""What a gradient descent run must be for a bound to speak of it: rate, steps, start, recorded iterates, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from stabilitybench.errors import UserError
+from stabilitybench.theory.problem import checked_steps
+from stabilitybench.theory.rows import Floats
+
+
+def check_rate(owner: str, rate: float, limit: float, name: str = "2 / beta") -> None:
+    """Raise UserError where the rate is beyond what the proof allows (but for rounding)."""
+    if rate > limit * (1 + 1e-12):
+        raise UserError(f"{owner}: rate = {rate:g}: above {name} = {limit:.6g}: the bound does not hold there")
+
+
+def check_steps(owner: str, steps: int | Sequence[int]) -> tuple[int, ...]:
+    """Return increasing numbers of steps of at least 1, or raise UserError."""
+    found = checked_steps(steps)
+    if found[0] < 1:
+        raise UserError(f"{owner}: steps holds {found[0]}: must be at least 1, the runs start at the same weights")
+    return found
+
+
+def check_start(owner: str, start: npt.ArrayLike | None, shape: tuple[int, int]) -> Floats:
+    """Return the start as [K, d], zero if None."""
+    if start is None:
+        return np.zeros(shape)
+    first = np.atleast_2d(np.asarray(start, dtype=np.float64))
+    if first.shape != shape or not np.all(np.isfinite(first)):
+        raise UserError(f"{owner}: start has shape {np.shape(start)}: must be finite and of shape {_printed(shape)}")
+    return first
+
+
+def check_trajectory(owner: str, trajectory: npt.ArrayLike | None, shape: tuple[int, int], last: int) -> Floats | None:
+    """Return the recorded iterates as [T + 1, K, d], or None where there are none."""
+    if trajectory is None:
+        return None
+    found = np.asarray(trajectory, dtype=np.float64)
+    if found.ndim == 2 and shape[0] == 1:
+        found = found[:, None, :]
+    if found.ndim != 3 or found.shape[1:] != shape or not np.all(np.isfinite(found)):
+        raise UserError(
+            f"{owner}: trajectory has shape {np.shape(trajectory)}: must be finite, one {_printed(shape)} an iterate"
+        )
+    if len(found) <= last:
+        raise UserError(f"{owner}: trajectory has {len(found)} iterates: {last} steps need {last + 1}")
+    return found
+
+
+def check_batches(owner: str, batches: Sequence[npt.ArrayLike], n: int, steps: int) -> None:
+    """Raise UserError unless there is one batch of distinct row numbers for each step."""
+    if len(batches) < steps:
+        raise UserError(f"{owner}: batches: {len(batches)} of them: {steps} steps need as many")
+    for t, batch in enumerate(batches[:steps]):
+        rows = np.asarray(batch)
+        if rows.ndim != 1 or not rows.size or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n:
+            raise UserError(f"{owner}: batches[{t}]: must be row numbers from 0 to {n - 1}")
+        if len(np.unique(rows)) < len(rows):
+            raise UserError(f"{owner}: batches[{t}]: names a row twice; each may stand in a batch once")
+
+
+def _printed(shape: tuple[int, int]) -> str:
+    return f"[{shape[1]}]" if shape[0] == 1 else f"[{shape[0]}, {shape[1]}]"

@@ -1,0 +1,134 @@
+"""Constants of numeric data: radius, margin, curvature, gradient norms, distance."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from stabilitybench.errors import UserError, shown
+from stabilitybench.theory.checks import number
+from stabilitybench.theory.margin import max_margin
+from stabilitybench.theory.one_run import CURVATURE, labelled, residuals
+from stabilitybench.theory.rows import Floats, Loss, features
+
+
+def radius(x: npt.ArrayLike, quantile: float = 1.0) -> float:
+    """Return B, the largest Euclidean norm of a row of x, in the unit of x.
+
+    One far row sets it: `quantile` below 1 gives that quantile of the norms instead, to see how far it is from the
+    rest (a bound needs the largest).
+
+    >>> radius([[3.0, 4.0], [1.0, 0.0]])
+    5.0
+    """
+    share = number("radius", "quantile", quantile, above=0)
+    if share > 1:
+        raise UserError(f"radius: quantile = {share:g}: must be at most 1")
+    return float(np.quantile(np.linalg.norm(features(x), axis=1), share))
+
+
+def margin(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+    """Return gamma, the largest margin of a linear head without a free bias, in the unit of x.
+
+    Two classes: max over unit u of min_i y_i <u, x_i>.  More: over weights of unit Frobenius norm, the least lead of
+    the true class.  Raises NotSeparable (a UserError) where there is none; `max_margin` also gives the direction and
+    the multipliers alpha.
+
+    >>> round(margin([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0]), 4)
+    1.4142
+    """
+    return max_margin(x, y).margin
+
+
+def smoothness(x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0) -> float:
+    """Return beta, the largest curvature of the mean loss plus l2 ||w||^2 / 2 over all weights.
+
+    The largest eigenvalue of X'X / n times the largest second derivative of the loss (1 squared, 1/4 logistic, 1/2
+    softmax) plus l2: exact for squared loss, else an upper bound.  In squared units of x.
+
+    >>> smoothness([[2.0, 0.0], [0.0, 1.0]], loss="logistic")
+    0.5
+    """
+    rows = features(x)
+    return float(np.linalg.norm(rows, 2)) ** 2 / len(rows) * _curvature(loss) + number("curvature", "l2", l2, least=0)
+
+
+def convexity(x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0) -> float:
+    """Return mu, the least curvature of the mean loss plus l2 ||w||^2 / 2 over all weights.
+
+    The least eigenvalue of X'X / n plus l2 for squared loss (exactly l2 where n < d); l2 for the others, whose
+    curvature vanishes far out.  0 means: not strongly convex, and a bound that divides by mu is undefined.
+
+    >>> convexity([[2.0, 0.0], [0.0, 1.0]], loss="squared"), convexity([[2.0, 1.0], [0.0, 1.0]], loss="logistic")
+    (0.5, 0.0)
+    """
+    rows = features(x)
+    _curvature(loss)
+    least = _least(rows.T @ rows, rows) / len(rows) if loss == "squared" else 0.0
+    return least + number("curvature", "l2", l2, least=0)
+
+
+def leave_one_out_curvature(
+    x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0, weight: str = "1/n"
+) -> tuple[Floats, Floats]:
+    """Return mu_i and beta_i, [n] each: least and largest curvature of the problem without sample i.
+
+    As `convexity` and `smoothness`; the samples that stay weigh 1/(n-1) or 1/n, the regulariser stays whole.  Exact
+    for squared loss; for the others mu_i = l2 and beta_i is an upper bound.
+
+    >>> rows = [[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
+    >>> mu, beta = leave_one_out_curvature(rows, loss="squared", weight="1/(n-1)")
+    >>> mu.tolist(), beta.tolist()
+    ([0.0, 0.5, 0.5], [1.0, 2.0, 2.0])
+    """
+    rows = features(x)
+    strength = number("curvature", "l2", l2, least=0)
+    scale = _curvature(loss) / (len(rows) - 1 if weight == "1/(n-1)" else len(rows))
+    n, d = rows.shape
+    # the nonzero eigenvalues of X'X and XX' agree: work with the smaller one
+    mu, beta = np.zeros(n), np.zeros(n)
+    if d < n:
+        full = rows.T @ rows
+        for i in range(n):
+            values = np.linalg.eigvalsh(full - np.outer(rows[i], rows[i]))
+            mu[i], beta[i] = values[0], values[-1]
+    else:
+        gram = rows @ rows.T
+        kept = ~np.eye(n, dtype=bool)
+        for i in range(n):
+            beta[i] = np.linalg.eigvalsh(gram[np.ix_(kept[i], kept[i])])[-1]
+    # what rounding leaves of a zero eigenvalue is no convexity
+    mu[mu <= n * np.finfo(np.float64).eps * beta] = 0.0
+    if loss != "squared":
+        mu[:] = 0.0
+    return mu * scale + strength, np.maximum(beta, 0.0) * scale + strength
+
+
+def lipschitz(x: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike, *, loss: Loss) -> float:
+    """Return the largest norm of one sample's loss gradient at `weights` ([d] or [C, d]), without any regulariser.
+
+    A maximum over the points visited is a lower bound of L on the region: `OneRun.lipschitz` has it for a whole run.
+
+    >>> lipschitz([[1.0, 0.0], [0.0, 2.0]], [1.0, 1.0], [0.0, 0.0], loss="squared")
+    2.0
+    """
+    rows, labels = labelled(x, y, loss)
+    w = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    if w.shape != (labels.shape[1], rows.shape[1]) or not np.all(np.isfinite(w)):
+        raise UserError(f"lipschitz: weights have shape {w.shape}: must be finite, {labels.shape[1], rows.shape[1]}")
+    pull = residuals(rows @ w.T, labels, loss)
+    return float((np.linalg.norm(pull, axis=1) * np.linalg.norm(rows, axis=1)).max())
+
+
+def _least(product: Floats, rows: Floats) -> float:
+    n, d = rows.shape
+    if n < d:
+        return 0.0
+    values = np.linalg.eigvalsh(product)
+    return 0.0 if values[0] <= n * np.finfo(np.float64).eps * values[-1] else float(values[0])
+
+
+def _curvature(loss: Loss) -> float:
+    if loss not in CURVATURE:
+        raise UserError(f"loss = {shown(loss)}: must be one of {', '.join(CURVATURE)}")
+    return CURVATURE[loss]

@@ -1,0 +1,85 @@
+"""What is measured of a pair of heads: distance, direction distance, changed predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stabilitybench.theory.rows import Floats
+
+#: Distances below this share of the norm of the weights are not resolved to more digits.
+SMALLEST_GAP = 1e-6
+#: Weights below this share of the largest weights beside them are zero but for rounding.
+ROUNDING = 1e-13
+#: Scores count as equal below this share of |w| |x|.
+TIE = {"float32": 1e-5, "float64": 1e-11}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a path returns for K data sets: steps T, starts S, rows n, classes C, features d.
+
+    weights : [T, K, C, S, d] of the runs on all rows.  distance, direction : [T, K, S, n].
+    flips : [T, K, S, n] shares of the rows whose predicted class changed, or None (squared loss).
+    audit_error : [K], see `audit_error`; None where nothing was audited.
+    """
+
+    weights: Floats
+    distance: Floats
+    direction: Floats
+    flips: Floats | None
+    audit_error: Floats | None = None
+
+
+def distances(weights: Floats, moves: Floats) -> tuple[Floats, Floats]:
+    """Return |v| and |u(w + v) - u(w)| for weights w [..., C, S, 1, d] and moves v [..., C, S, R, d], as [..., S, R].
+
+    The direction of zero weights is the zero vector, so that it lies at distance 1 from every other direction.  Weights
+    are zero that are rounding error beside the largest: gradients that cancel leave such.
+    """
+    distance = np.sqrt(_square(moves))
+    other = weights + moves
+    norm, other_norm = np.sqrt(_square(weights)), np.sqrt(_square(other))
+    zero = ROUNDING * np.maximum(norm, other_norm.max(axis=-1, keepdims=True))
+    return distance, np.sqrt(_square(_directions(other, other_norm, zero) - _directions(weights, norm, zero)))
+
+
+def audit_error(error: Floats, gap: Floats, norm: Floats) -> Floats:
+    """Return the largest error [K] of audited runs, as a share of their average distance.
+
+    error, gap : [T, K, S, k] distances of k runs to their doubles, and of the doubles to the run on all rows.
+    norm : [T, K, S] of the weights; a millionth of it stands in for an average distance below that.
+    """
+    typical = np.maximum(gap.mean(axis=-1), SMALLEST_GAP * norm)[..., None]
+    shares = np.divide(error, typical, out=np.zeros_like(error), where=typical > 0)
+    return np.asarray(shares.max(axis=(0, 2, 3)))
+
+
+def changed(scores: npt.NDArray[np.floating], base: npt.NDArray[np.floating], tie: npt.NDArray[np.floating]) -> Floats:
+    """Return the share of rows whose predicted class differs between scores [K, C, S, R, n] and base [K, C, S, 1, n].
+
+    Classes within `tie` [K, n] of the best score count as predicted together, so that a score of exactly zero,
+    which rounding would push to either side, is its own prediction.  With C = 1 the classes are scores above and
+    below zero.  Returns [K, S, R].
+    """
+    near = tie[:, None, None, None, :]
+    if scores.shape[1] == 1:
+        above = (scores > near) != (base > near)
+        below = (scores < -near) != (base < -near)
+        return np.asarray(np.mean(above | below, axis=-1)[:, 0])
+    best, base_best = (values.max(axis=1, keepdims=True) - near for values in (scores, base))
+    differs = ((scores >= best) != (base >= base_best)).any(axis=1)
+    return np.asarray(np.mean(differs, axis=-1))
+
+
+def _directions(weights: Floats, norms: Floats, zero: Floats) -> Floats:
+    """Return weights [..., C, S, R, d] over their norms [..., S, R], or zeros where these are no more than `zero`."""
+    shares = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > zero)
+    return np.asarray(weights * shares[..., None, :, :, None])
+
+
+def _square(vectors: Floats) -> Floats:
+    """Return the squared norm over classes and features: [..., C, S, R, d] to [..., S, R]."""
+    return np.asarray(np.einsum("...csrd,...csrd->...sr", vectors, vectors))
