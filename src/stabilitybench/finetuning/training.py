@@ -81,9 +81,10 @@ def finetune(
 def prepared(
     encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]
 ) -> tuple[Callable[[Params], Tensor], Params]:
-    """Return the training loss of the first batch as a function of the trained tensors, and these, in double precision.
+    """Return the training loss of the first batch as a function of the trained tensors, and these tensors.
 
-    The function is what the loop differentiates at its first step: forward weights, penalties and training noise included.
+    Both in double precision.  The function is what the loop differentiates at its first step: forward weights,
+    penalties and training noise included.
     """
     place = torch.device("cpu")
     loop = _loop(encoder, task, recipe, stabilizers, Seeds(), place, torch.float64)
