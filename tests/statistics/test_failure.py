@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import fisher, wilson
+from stabilitybench.statistics import fisher, risk_difference, wilson
 
 
 @pytest.mark.parametrize(("failed", "n"), [(1, 20), (16, 20), (5, 50), (19, 20)])
@@ -57,6 +57,35 @@ def test_fisher_by_hand() -> None:
 def test_fisher_does_not_care_which_arm_comes_first(a: int, b: int) -> None:
     assert fisher(a, 12, b, 15).p == pytest.approx(fisher(b, 15, a, 12).p)
     assert 0 <= fisher(a, 12, b, 15).p <= 1
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        # Newcombe 1998, table II, method 10
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((10, 10, 0, 10), (0.6075, 1.0)),
+        ((0, 10, 0, 20), (-0.1611, 0.2775)),
+    ],
+)
+def test_risk_difference_of_the_published_examples(counts: tuple[int, ...], expected: tuple[float, float]) -> None:
+    found = risk_difference(*counts)
+    assert (found.low, found.high) == pytest.approx(expected, abs=5e-5)
+
+
+@settings(deadline=None, derandomize=True, max_examples=50)
+@given(st.integers(0, 12), st.integers(0, 15))
+def test_risk_difference_stays_inside_and_turns_with_the_arms(a: int, b: int) -> None:
+    found, turned = risk_difference(a, 12, b, 15), risk_difference(b, 15, a, 12)
+    assert -1 <= found.low <= found.estimate <= found.high <= 1
+    assert (found.low, found.estimate) == pytest.approx((-turned.high, -turned.estimate))
+
+
+def test_no_runs_no_difference() -> None:
+    assert risk_difference(0, 0, 1, 5).note == "no difference: an arm has no finished run"
+    with pytest.raises(UserError, match="level = 95"):
+        risk_difference(1, 5, 1, 5, level=95)
 
 
 @pytest.mark.parametrize(("failed", "n"), [(-1, 5), (6, 5)])

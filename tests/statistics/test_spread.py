@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import brown_forsythe, median_centred_permutation, sd, sd_ratio
+from stabilitybench.statistics import (
+    bonett,
+    brown_forsythe,
+    mad_ratio,
+    median_centred_permutation,
+    paired_permutation,
+    sd,
+    sd_ratio,
+    stochastic_dominance,
+    stratified_bootstrap,
+)
+from stabilitybench.statistics.intervals import leave_one_out_log_sd
+from stabilitybench.statistics.sd_ratios import METHODS
 
 # scores on a grid, as counts of right answers are: ties, constants and tiny n come by themselves
 grid = st.lists(st.integers(0, 139), min_size=3, max_size=15).map(lambda v: np.array(v) / 139)
@@ -44,6 +56,98 @@ def test_ratio_interval_by_hand() -> None:
     assert (found.estimate, found.low, found.high) == pytest.approx(
         (math.exp(centre), math.exp(centre - half), math.exp(centre + half))
     )
+
+
+@settings(deadline=None, derandomize=True)
+@given(st.lists(st.integers(0, 20), min_size=3, max_size=12), st.sampled_from([0.0, 1.0, 1e6, 1e12]))
+def test_leaving_one_out_is_leaving_one_out(values: list[int], outlier: float) -> None:
+    # beside a far outlier the sum of squares without it cancels
+    scores = np.array([*values, outlier]) / 20
+    found = leave_one_out_log_sd(scores[None, :])[0]
+    with np.errstate(divide="ignore"):
+        expected = np.log([sd(np.delete(scores, i)) for i in range(scores.size)])
+    assert np.array_equal(np.isneginf(found), np.isneginf(expected))
+    finite = np.isfinite(expected)
+    if finite.any():
+        # equal up to a constant of the arm
+        difference = found[finite] - expected[finite]
+        assert difference == pytest.approx(np.full(finite.sum(), difference[0]), abs=1e-6)
+
+
+def test_the_default_interval_depends_on_n_and_says_its_name() -> None:
+    rng = np.random.default_rng(0)
+    few, enough, many = rng.normal(size=6), rng.normal(size=7), rng.normal(size=30)
+    for arm, baseline, method in (
+        (few, few + few**2, "jackknife-t"),
+        (enough, few, "bonett"),
+        (many, enough, "bonett"),
+        (many[:4], many, "jackknife-t"),
+    ):
+        found = sd_ratio(arm, baseline)
+        assert found.method == METHODS[method]
+        assert found == sd_ratio(arm, baseline, interval=method)
+
+
+def test_bonett_by_hand() -> None:
+    a, b = np.array([1.0, 2.0, 4.0, 7.0, 3.0, 2.5, 9.0]), np.array([1.0, 1.5, 2.0, 4.0, 3.0, 8.0, 2.2])
+    n, trim = 7, 1 / (2 * math.sqrt(3))
+    fourth = sum(((x - stats.trim_mean(x, trim)) ** 4).sum() for x in (a, b))
+    kurtosis = 2 * n * fourth / sum(((x - x.mean()) ** 2).sum() for x in (a, b)) ** 2
+    se = math.sqrt(2 * (kurtosis - (n - 3) / n) / (n - 1))
+    found = bonett(a, b)
+    assert found.statistic == pytest.approx(abs(2 * math.log(sd(a) / sd(b))) / se)
+    assert found.p == pytest.approx(2 * stats.norm.sf(found.statistic))
+    # at the ratio of the two SDs, both arms enter the kurtosis in one scale
+    scaled = kurtosis_of(a / sd(a), b / sd(b))
+    assert sd_ratio(a, b).log_se == pytest.approx(math.sqrt(2 * (scaled - (n - 3) / n) / (n - 1)) / 2)
+
+
+def kurtosis_of(a: np.ndarray, b: np.ndarray) -> float:
+    fourth = sum(((x - stats.trim_mean(x, 1 / (2 * math.sqrt(x.size - 4)))) ** 4).sum() for x in (a, b))
+    return float((a.size + b.size) * fourth / sum(((x - x.mean()) ** 2).sum() for x in (a, b)) ** 2)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(5, 15), st.integers(5, 15), st.floats(0.2, 5))
+def test_bonetts_interval_holds_the_ratios_that_his_test_does_not_reject(
+    seed: int, n: int, m: int, scale: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = scale * rng.standard_t(3, n), rng.gamma(1.0, size=m)
+    found = sd_ratio(a, b, interval="bonett")
+    for limit, inward in ((found.low, 1.001), (found.high, 1 / 1.001)):
+        # bring the baseline to the scale at which the limit says the two are equal
+        assert bonett(a, b * limit).p == pytest.approx(0.05, abs=2e-4)
+        assert bonett(a, b * limit * inward).p >= 0.0499
+    assert bonett(a, b).p == pytest.approx(bonett(b, a).p)
+
+
+def test_two_values_in_equal_shares_have_a_bonett_interval() -> None:
+    # the jackknife sees no variance there: without any one run the SD is the same
+    a, b = [1.0, 2.0] * 5, [1.0, 4.0] * 5
+    assert sd_ratio(a, b, interval="jackknife-t").note == "no interval: leaving any one run out changes no SD"
+    assert sd_ratio(a, b).low < 1 / 3 < sd_ratio(a, b).high
+
+
+def test_bonett_needs_five_runs_that_spread() -> None:
+    assert bonett([1.0, 2.0, 3.0, 5.0], [1.0] * 5).reason == "the arm has 4 of the 5 runs needed"
+    assert bonett([1.0, 2.0, 3.0, 5.0, 4.0], [1.0] * 5).reason == "the baseline is constant"
+    few = sd_ratio([1.0, 2.0, 4.0], [1.0, 3.0, 4.0], interval="bonett")
+    assert few.note == "no interval: Bonett's needs at least 5 runs in each arm"
+    # Bonett's correction of unequal sizes can move the centre to the other side of 1
+    assert bonett([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 4.0, 6.0, 8.0]).p > 0.5
+
+
+@pytest.mark.parametrize("interval", ["bonett", "jackknife-t"])
+def test_extreme_units_do_not_matter(interval: str) -> None:
+    a, b = np.array([1.0, 2.0, 4.0, 7.0, 3.0, 2.5, 9.0]), np.array([1.0, 1.5, 2.0, 4.0, 3.0, 8.0, 2.2])
+    one = sd_ratio(a, b, interval=interval)
+    for unit in (1e-150, 1e150):
+        two = sd_ratio(unit * a, unit * b, interval=interval)
+        assert (one.estimate, one.low, one.high) == pytest.approx((two.estimate, two.low, two.high))
+    far = sd_ratio(1e-150 * a, 1e150 * b, interval=interval)
+    assert far.high == pytest.approx(1e-300 * one.high)
+    assert sd_ratio(1e-200 * a, 1e200 * b, interval=interval).note == "no interval: the ratio is too small for a double"
 
 
 @settings(deadline=None, derandomize=True)
@@ -118,6 +222,24 @@ def test_constant_arms() -> None:
     assert not median_centred_permutation(flat, flat, np.random.default_rng(0)).defined
 
 
+def test_random_resamples_do_not_depend_on_the_order_of_runs() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=15), 1.4 * rng.normal(size=12)
+    pairs = rng.permutation(12)
+    for call in (
+        lambda x, y: median_centred_permutation(x, y, np.random.default_rng(0)).p,
+        lambda x, y: sd_ratio(x, y, interval="bca", rng=np.random.default_rng(0)).low,
+        lambda x, y: mad_ratio(x, y, np.random.default_rng(0)).low,
+        lambda x, y: stochastic_dominance(x, y, np.random.default_rng(0)).upper,
+        lambda x, y: stratified_bootstrap({"x": x, "y": y}, "sd", np.random.default_rng(0)).low,
+    ):
+        assert call(a, b) == pytest.approx(call(a[::-1], b[pairs]), rel=1e-12)
+    swapped = [
+        paired_permutation(x, y, np.random.default_rng(0), 199).p for x, y in ((a[:12], b), (a[pairs], b[pairs]))
+    ]
+    assert swapped[0] == swapped[1]
+
+
 def test_distances_equal_but_for_rounding_are_no_evidence() -> None:
     # every score lies 0.1 from its median: Levene's statistic would be a ratio of rounding errors
     a, b = [0.1, 0.1, 0.3, 0.3], [0.2, 0.2, 0.8, 0.8]
@@ -152,6 +274,13 @@ def test_a_score_that_is_no_number_is_refused(bad: float) -> None:
     for call in calls:
         with pytest.raises(UserError, match=r"score 2 of 3 is (nan|inf): scores must be finite"):
             call()
+
+
+def test_sizes_that_overflow_are_refused_and_large_ones_tested() -> None:
+    with pytest.raises(UserError, match=r"arm: score 2 of 3 is -1e\+308: too large to square"):
+        brown_forsythe([0.0, -1e308, 1e308], [0.1, 0.2, 0.3])
+    a, b = np.array([1.0, 2.0, 4.0, 7.0, 3.0]), np.array([2.0, 3.0, 5.0, 11.0, 3.5])
+    assert brown_forsythe(1e298 * a, 1e298 * b).p == pytest.approx(brown_forsythe(a, b).p)
 
 
 def test_words_and_tables_of_scores_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Inference on spread and on failure across seeds: pure functions, arrays in, frozen results out."""
+"""Inference across seeds on failure, spread, level and agreement: pure functions, arrays in, frozen results out."""
 
 from stabilitybench.statistics.across import MetaAnalysis, cluster_bootstrap, meta_analysis, ranks, stratified_bootstrap
 from stabilitybench.statistics.components import variance_components
