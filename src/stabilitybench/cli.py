@@ -17,12 +17,13 @@ from stabilitybench.errors import EnvironmentFailure, UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stabilitybench.studies import Results, Study
+    from stabilitybench.studies import Results, Study, Suite
 
 #: Columns of a log file or a pipe, where there is no terminal to ask.
 LOG_WIDTH = 120
 INTERRUPTED = 130  # what shells give a process that Ctrl-C ended; typer returns it too
 STUDIES, LOOK, MACHINE = "Studies", "Before a study", "This machine and its encoders"
+THEORY = "Theory"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +51,16 @@ new_app = typer.Typer(
 """,
 )
 app.add_typer(new_app, name="new", rich_help_panel=LOOK)
+suite_app = typer.Typer(
+    no_args_is_help=True,
+    help="""Bounds beside exact leave-one-out stability, on hundreds of synthetic datasets.
+
+    stabilitybench suite list
+    stabilitybench suite run head-n
+    stabilitybench suite run all
+""",
+)
+app.add_typer(suite_app, name="suite", rich_help_panel=THEORY)
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
 Overrides = Annotated[
@@ -174,7 +185,7 @@ def run(
         it.check(jobs=jobs, device=device, timeout=timeout, save=save, retry=retry, shard=shard)
         _print_plan(it, console)
         return
-    watcher = Bar(console, it)
+    watcher = Bar.of_study(console, it)
     found = it.run(jobs=jobs, device=device, timeout=timeout, save=save, retry=retry, shard=shard, progress=watcher)
     if no_report:
         _print_coverage(found, console)
@@ -206,7 +217,7 @@ def report(
     store: StoreFolder = Path("store"),
     results: ResultsFolder = Path("results"),
 ) -> None:
-    """Write report.html, report.md and scores.csv from what the store holds of a study, complete or not.
+    """Write report.html, report.md, tables.tex and scores.csv from what the store holds of a study, complete or not.
 
     stabilitybench report rte.toml
     stabilitybench report rte.toml --results shared/results
@@ -214,6 +225,42 @@ def report(
     it = _study(study, overrides, files, store, results)
     it.claim_name()  # another study's report is not overwritten
     _report(it, it.results(), _console())
+
+
+@app.command(rich_help_panel=STUDIES)
+def compare(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="A B",
+            help="Results folders, or CSV files of scores; the first is the baseline.",
+            show_default=False,
+        ),
+    ],
+    baseline: Annotated[str | None, typer.Option("--baseline", help="One of them; left out: the first.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The column of scores; left out: score.")] = None,
+    no_skill: Annotated[
+        float | None, typer.Option("--no-skill", help="Best score of a constant prediction; runs not above it failed.")
+    ] = None,
+    points: Annotated[bool, typer.Option("--points", help="The scores are times 100.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write a report there.")] = None,
+) -> None:
+    """Compare results folders, or CSV files of scores from anywhere: one line per run, a column `score`.
+
+    stabilitybench compare mine.csv theirs.csv
+    stabilitybench compare mine.csv theirs.csv --no-skill 0.527 --out results/mine-theirs
+    stabilitybench compare plain.csv mixout.csv reinit.csv --column accuracy --points
+    stabilitybench compare results/rte-small results/rte-large
+
+    Columns used where present: encoder, task, arm, seed, metric, status, failed, no_skill.
+    """
+    from stabilitybench.reports.elsewhere import compare_files
+
+    console = _console()
+    comparison, written = compare_files(paths, baseline, column, points=points, no_skill=no_skill, out=out)
+    comparison.show(console)
+    if written is not None:
+        console.print(f"report: {written.html}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=STUDIES)
@@ -256,6 +303,33 @@ def list_command(
         console.print(table)
 
 
+@app.command(rich_help_panel=LOOK)
+def check(
+    methods: Annotated[
+        list[str],
+        typer.Argument(metavar="METHOD...", help="Python files of yours, or names of stabilizers.", show_default=False),
+    ],
+) -> None:
+    """Check that a stabilizer keeps the contract: does what it says, and nothing else.
+
+    stabilitybench check my_method.py
+    stabilitybench check mixout r3f
+
+    Trains tiny encoders of five families for a few steps; says what to mend. Ends with 1 if anything fails.
+    """
+    from stabilitybench.stabilizers import build, load_file
+    from stabilitybench.testing import check_stabilizer
+    from stabilitybench.testing.terminal import print_conformance
+
+    names = [name for method in methods for name in (load_file(method) if method.endswith(".py") else [method])]
+    console = _console()
+    found = [check_stabilizer(stabilizer) for stabilizer in [build(name) for name in names]]
+    for one in found:
+        print_conformance(one, console)
+    if not all(one.ok for one in found):
+        raise typer.Exit(1)
+
+
 @new_app.command("study")
 def new_study(
     path: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="Where to write it.")] = Path("study.toml"),
@@ -267,7 +341,7 @@ def new_study(
     stabilitybench run my_study.toml
     """
     from stabilitybench.studies.example import example
-    from stabilitybench.studies.store import write_text
+    from stabilitybench.studies.records import write_text
 
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file, such as {path / 'study.toml'}")
@@ -294,6 +368,65 @@ def inspect(
     from stabilitybench.reports.task_report import print_task
 
     print_task(task, metric, encoder, _console())
+
+
+@app.command(rich_help_panel=LOOK)
+def plan(
+    study: Annotated[
+        Path | None, typer.Argument(metavar="STUDY.toml", help="The study file, if there is one.", show_default=False)
+    ] = None,
+    sd_ratio: Annotated[
+        list[float] | None, typer.Option("--sd-ratio", help="An SD ratio to be shown, as often as needed.")
+    ] = None,
+    failures: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--failures", metavar="ARM BASELINE", help="Two failure rates to be told apart."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Seeds per arm; left out: the study's own.")] = None,
+    tests: Annotated[
+        int | None,
+        typer.Option("--tests", help="Tests in the family; left out: each arm of the study on each task, or 1."),
+    ] = None,
+    power: Annotated[float, typer.Option("--power", help="Chance that a true difference is to be shown with.")] = 0.8,
+    scores: Annotated[
+        str | None,
+        typer.Option("--scores", help="normal, t4 (heavy tails) or pilot; left out: the pilot's, or normal."),
+    ] = None,
+    pilot: Annotated[
+        Path | None, typer.Option("--pilot", help="Runs done before: a results folder, or a CSV with a score column.")
+    ] = None,
+    points: Annotated[bool, typer.Option("--points", help="The scores of the pilot's CSV are times 100.")] = False,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Draw power against seeds: .svg, .png or .pdf.")
+    ] = None,
+    overrides: Overrides = None,
+    files: With = None,
+    store: StoreFolder = Path("store"),
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Say what a number of seeds can and cannot show, how many seeds a claim needs, and what they cost.
+
+    stabilitybench plan rte.toml
+    stabilitybench plan rte.toml --pilot results/rte-small --figure power.svg
+    stabilitybench plan --sd-ratio 2 --tests 4
+    stabilitybench plan --failures 0.5 0.05
+    stabilitybench plan --seeds 20
+    """
+    from stabilitybench.reports.pilot import read_pilot
+    from stabilitybench.reports.plan_view import plan_view
+    from stabilitybench.reports.planning import plan_effects, plan_study
+    from stabilitybench.reports.power_figure import check_figure, draw_power
+
+    if figure is not None:
+        check_figure(figure)
+    before = None if pilot is None else read_pilot(pilot, points=points)
+    asked = (seeds, tests, sd_ratio or [], failures, power, scores, before)
+    it = plan_effects(*asked) if study is None else plan_study(_study(study, overrides, files, store, results), *asked)
+    console = _console()
+    console.print(plan_view(it))
+    if figure is not None:
+        draw_power(it, figure)
+        console.print(f"figure: {figure}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=MACHINE)
@@ -330,6 +463,101 @@ def pretrain(
     pretrain_with_progress(encoder, out, steps, _console())
 
 
+@app.command(rich_help_panel=THEORY)
+def certify(
+    encoder: Annotated[
+        str, typer.Argument(metavar="ENCODER", help="A hub id, a folder, or pocket/...", show_default=False)
+    ],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task, or a folder of files.", show_default=False)],
+    features: Annotated[str, typer.Option("--features", help="What the head reads: cls, mean or pooler.")] = "mean",
+    n: Annotated[int, typer.Option("--n", help="Training rows, class ratio kept.")] = 200,
+    steps: Annotated[
+        list[int] | None, typer.Option("--steps", help="Gradient steps, as often as needed; left out: 10, 100, 1000.")
+    ] = None,
+    rate: Annotated[float, typer.Option("--rate", help="Learning rate, as a multiple of 1 / beta.")] = 1.0,
+    weight: Annotated[str, typer.Option("--weight", help="Of the rows that stay: 1/n or 1/(n-1).")] = "1/n",
+    start: Annotated[float, typer.Option("--start", help="SD of the initial weights; 0 is a zero start.")] = 0.0,
+    bias: Annotated[float, typer.Option("--bias", help="Value of a penalised constant feature; 0 is none.")] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", help="Draws the rows and the start.")] = 0,
+    max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens read from a text.")] = None,
+) -> None:
+    """Bound and measure how far a linear head on an encoder's features turns without one training row.
+
+    stabilitybench certify pocket/bert-small pocket/acceptability
+    stabilitybench certify bert-base-uncased glue/rte --features cls --n 500
+    stabilitybench certify my_encoder data/my_task --rate 0.5 --steps 100
+    """
+    from stabilitybench.reports.certificate_view import certify_and_print
+
+    certify_and_print(
+        encoder, task, _console(), features=features, n=n, steps=steps or [10, 100, 1000], rate=rate, weight=weight,
+        start_scale=start, bias=bias, seed=seed, max_length=max_length,
+    )  # fmt: skip
+
+
+SuiteNames = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="Shipped suites, all, or files of your own.", show_default=False),
+]
+
+
+@suite_app.command("run")
+def suite_run(
+    names: SuiteNames,
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+    retry: Retry = False,
+    no_report: NoReport = False,
+    store: StoreFolder = Path("store"),
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Measure the datasets that suites still lack, then report. Start it again to go on after an interruption.
+
+    stabilitybench suite run head-n
+    stabilitybench suite run all --jobs 2
+    stabilitybench suite run my_suite.toml --set datasets=5
+    """
+    from stabilitybench.reports.progress import Bar
+    from stabilitybench.reports.suite_list import suites_headline
+    from stabilitybench.studies.suite import open_suites, run_suites
+
+    _check_folders(store, results)
+    console = _console()
+    suites = open_suites(names, overrides or [], store)
+    run_suites(suites, jobs=jobs, retry=retry, progress=Bar(console, suites_headline(suites), unit="dataset"))
+    if not no_report:
+        _report_suites(names, suites, results, console)
+
+
+@suite_app.command("list")
+def suite_list() -> None:
+    """List the shipped suites: factor, values, number of datasets.
+
+    stabilitybench suite list
+    """
+    from stabilitybench.reports.suite_list import print_shipped_suites
+
+    print_shipped_suites(_console())
+
+
+@suite_app.command("report")
+def suite_report(
+    names: SuiteNames,
+    overrides: Overrides = None,
+    store: StoreFolder = Path("store"),
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Write report.html, report.md and datasets.csv from what the store holds of suites, complete or not.
+
+    stabilitybench suite report head-n
+    stabilitybench suite report all
+    """
+    from stabilitybench.studies.suite import open_suites
+
+    _check_folders(store, results)
+    _report_suites(names, open_suites(names, overrides or [], store), results, _console())
+
+
 @app.callback(invoke_without_command=True)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
@@ -347,11 +575,24 @@ def _report(study: Study, found: Results, console: Console) -> None:
     if not found.records:
         raise UserError(f"{study.source}: no run of this study is in the store; start it with `stabilitybench run`")
     with _waiting(console, "writing the report"):
-        comparison, paths = report_study(found, study.folder)
+        comparison, paths = report_study(found, study.folder, study.store.predictions)
     comparison.show(console)
     if not found.complete:
         _print_coverage(found, console)
     console.print(f"report: {paths.html}", soft_wrap=True)
+
+
+def _report_suites(names: list[str], suites: list[Suite], folder: Path, console: Console) -> None:
+    from stabilitybench.reports.suite_report import print_suites, report_suites
+
+    found = [suite.results() for suite in suites]
+    if not any(f.measured for f in found):
+        raise UserError(f"{', '.join(names)}: no dataset is in the store; start it with `stabilitybench suite run`")
+    name = suites[0].file.name if len(suites) == 1 else "suites"
+    with _waiting(console, "writing the report"):
+        report, page = report_suites(found, name, folder / name)
+    print_suites(report, console)
+    console.print(f"report: {page}", soft_wrap=True)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def clock():
 
 def bar(clock, *, terminal=False, **changes):
     console = Console(file=io.StringIO(), width=100, force_terminal=terminal, markup=False)
-    return Bar(console, Study.from_dict({**STUDY, **changes}), clock), console.file
+    return Bar.of_study(console, Study.from_dict({**STUDY, **changes}), clock), console.file
 
 
 def test_the_headline_multiplies_out():

@@ -130,7 +130,8 @@ def test_page_is_self_contained(quick: tuple[Path, pd.DataFrame]) -> None:
 def test_figures_show_every_run(quick: tuple[Path, pd.DataFrame]) -> None:
     folder, scores = quick
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
-    assert len(page.images) == 3 * 2  # seeds, ratios and curves of two tasks
+    # seeds, distributions, failures, ratios and curves of two tasks; three forest plots
+    assert len(page.images) == 5 * 2 + 3
     assert all(image["alt"] for image in page.images)
     svgs = [ElementTree.fromstring(base64.b64decode(i["src"].split(",")[1])) for i in page.images]
     markers = [sum(1 for node in svg.iter() if node.tag.endswith("}use")) for svg in svgs]
@@ -278,7 +279,7 @@ def test_several_encoders_are_named_in_tables_and_figures(tmp_path: Path) -> Non
     curves["run_id"] = curves["encoder"] + curves["run_id"]
     page = report(scores, curves, facts("two", "plain", ("plain", "other")), tmp_path)
     assert [r["encoder"] for r in page.rows("summary")] == ["e1", "e1", "e2", "e2"]
-    assert len(page.images) == 6
+    assert len(page.images) == 5 * 2
 
 
 def test_arms_stand_in_the_order_of_the_study_file(tmp_path: Path) -> None:

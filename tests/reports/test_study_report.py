@@ -47,6 +47,23 @@ def test_the_report_is_written_and_the_comparison_covers_every_arm(results, tmp_
     assert len(paths.csv.read_text().splitlines()) == 1 + 6
 
 
+def test_stored_predictions_are_set_against_each_other(results, raw, folders, tmp_path):
+    store = Study.from_dict(raw, **folders).store
+    _, paths = report_study(results, tmp_path, store.predictions)
+    text = paths.markdown.read_text("utf-8")
+    table = text.partition("## Instability measures")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert [row[2].strip() for row in rows] == ["bert-adam", "plain", "reinit"]
+    first, second = (
+        store.predictions(run.spec.id).query("split == 'test' and checkpoint == 'last'")[["logit_0", "logit_1"]]
+        for run in results.runs
+        if run.arm == "plain"
+    )
+    differ = (first.to_numpy().argmax(axis=1) != second.to_numpy().argmax(axis=1)).mean()
+    assert float(rows[1][4]) == round(100 * differ, 1)
+    assert 'id="predictions"' in paths.html.read_text("utf-8")
+
+
 def test_the_printed_study_file_is_the_study(results):
     printed = study_facts(results).spec_toml
     assert parse(tomllib.loads(printed)) == results.study

@@ -16,8 +16,8 @@ from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.studies import Store
+from stabilitybench.studies.records import owner_lives, write_text
 from stabilitybench.studies.spec import RunSpec
-from stabilitybench.studies.store import _owner_lives, write_text
 from stabilitybench.tasks import load_task
 
 
@@ -140,7 +140,7 @@ def test_drafts_of_dead_processes_are_cleared_and_those_of_living_ones_kept(stor
         (store.folder / "drafts" / name).mkdir()
     store.prepare()
     assert {p.name for p in (store.folder / "drafts").iterdir()} == {living}
-    assert _owner_lives("other@another-host@1@1")
+    assert owner_lives("other@another-host@1@1")
 
 
 def test_write_text_leaves_the_old_file_when_the_disk_fails(tmp_path, monkeypatch):

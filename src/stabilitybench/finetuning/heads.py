@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from stabilitybench.recipe import Recipe
 from stabilitybench.tasks.base import Task
 
 ROWS = 64
+Features = Literal["cls", "mean", "pooler"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,17 @@ def head_problem(encoder: Encoder, task: Task, recipe: Recipe, device: torch.dev
         splits=splits,
         warnings=warnings,
     )
+
+
+def frozen_features(
+    encoder: Encoder, task: Task, kind: Features, max_length: int | None, device: torch.device
+) -> tuple[FeatureSplit, tuple[str, ...]]:
+    """Return the features of the training rows, kept per process, and warnings about the text."""
+    # the other splits are not asked for: one row each stands in for them
+    one = task.train.take([0])
+    length = data.text_length(encoder, max_length)
+    splits, warnings = _features(encoder, replace(task, validation=one, test=one), kind, length, "fp32", device)
+    return splits.train, warnings
 
 
 _FEATURES = Memory[tuple[FeatureTask, tuple[str, ...]]](size=4)

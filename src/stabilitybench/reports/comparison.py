@@ -10,8 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from stabilitybench.errors import UserError, suggest
+from stabilitybench.reports.detectable import detectable_rate, detectable_ratio
 from stabilitybench.reports.frames import GROUP, check_scores, finished, seed_streams
 from stabilitybench.statistics import (
+    DetectableRate,
+    DetectableRatio,
     Rate,
     SdRatio,
     Test,
@@ -23,13 +26,12 @@ from stabilitybench.statistics import (
     sd_ratio,
     wilson,
 )
+from stabilitybench.statistics.two_part import Mixture, TwoPart, mixture, two_part
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 LEVEL = 0.95
-# below this many runs that did not fail, their SD says too little to be set beside another
-ENOUGH_NOT_FAILED = 10
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,31 @@ class Against:
 
     ratio : SD ratio over all runs; its interval is withheld (`ratio.note`) when either side has failed runs.
     distance_ratio : mean distance to the median over the baseline's, which is what Brown-Forsythe compares.
-    kept_ratio : SD ratio among runs that did not fail, or None; descriptive, as it conditions on the outcome.
+    two_part : failure, then spread among the runs that did not fail; the latter is descriptive, as it conditions on
+        the outcome.
     brown_forsythe, fisher, permutation : the tests, over all finished runs; the permutation test is a
         companion without adjustment, and no verdict rests on it.
     brown_forsythe_holm, fisher_holm : adjusted over all printed tests of the same kind.
+    detectable_ratio, detectable_rate : what each test shows in 80 of 100 studies with these numbers of runs at the
+        first step of Holm's adjustment, for normal scores and for the baseline's rate as seen; None beside a test that
+        is undefined or too large to count.
     """
 
     ratio: SdRatio
     distance_ratio: float | None
-    kept_ratio: float | None
+    two_part: TwoPart
     brown_forsythe: Test
     permutation: Test
     fisher: Test
     brown_forsythe_holm: float | None = None
     fisher_holm: float | None = None
+    detectable_ratio: DetectableRatio | None = None
+    detectable_rate: DetectableRate | None = None
+
+    @property
+    def kept_ratio(self) -> float | None:
+        """SD ratio among the runs that did not fail, where some did and 10 on each side did not; descriptive."""
+        return self.two_part.ratio.estimate if self.withheld else None
 
     @property
     def withheld(self) -> bool:
@@ -66,6 +79,8 @@ class Cell:
     planned, n : runs planned, and runs finished (failed and diverged ones included).
     failure : failed runs of n with the Wilson interval.
     kept, mean_kept, sd_kept : the runs that did not fail.
+    near_baseline, constant : runs so flagged; None where the scores come without these flags.
+    mixture : what failed runs, and what ordinary spread, contribute to the variance.
     mean_best, sd_best : the test score of the best-validation checkpoint.
     against : None for the baseline.
     """
@@ -80,8 +95,8 @@ class Cell:
     planned: int
     n: int
     failure: Rate
-    near_baseline: int
-    constant: int
+    near_baseline: int | None
+    constant: int | None
     diverged: int
     mean: float | None
     sd: float | None
@@ -93,6 +108,7 @@ class Cell:
     kept: int
     mean_kept: float | None
     sd_kept: float | None
+    mixture: Mixture
     against: Against | None
 
 
@@ -102,6 +118,7 @@ class Comparison:
 
     varied, fixed : seed streams that differ between runs, and that do not.
     notes : what a reader must know before trusting the p-values, one sentence each.
+    elsewhere : the scores were not made by a study, so that split and checkpoint are not known.
     """
 
     baseline: str
@@ -109,6 +126,7 @@ class Comparison:
     varied: str
     fixed: str
     notes: tuple[str, ...]
+    elsewhere: bool = False
 
     def baseline_of(self, cell: Cell) -> Cell:
         """Return the baseline's cell for the same encoder and task."""
@@ -167,7 +185,9 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
             "Runs of one arm share seeds of a stream (a crossed design): they are not independent, and the "
             "intervals and p-values, which take them as independent, are too optimistic."
         )
-    return Comparison(baseline, _adjusted(cells), _listed(varied), _listed(fixed), tuple(notes))
+    elsewhere = not varied and not fixed
+    told = ("not stated", "not stated") if elsewhere else (_listed(varied), _listed(fixed))
+    return Comparison(baseline, _adjusted(cells), *told, tuple(notes), elsewhere)
 
 
 def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> Cell:
@@ -187,8 +207,8 @@ def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> Cell:
         planned=len(rows),
         n=len(done),
         failure=wilson(int(done["failed"].sum()), len(done), LEVEL),
-        near_baseline=int(done["near_baseline"].sum()),
-        constant=int(done["constant"].sum()),
+        near_baseline=_flagged(done["near_baseline"]),
+        constant=_flagged(done["constant"]),
         diverged=int((done["status"] == "diverged").sum()),
         mean=float(values.mean()) if len(values) else None,
         sd=sd(values) if len(values) > 1 else None,
@@ -200,6 +220,7 @@ def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> Cell:
         kept=len(kept),
         mean_kept=float(kept.mean()) if len(kept) else None,
         sd_kept=sd(kept) if len(kept) > 1 else None,
+        mixture=mixture(values, done["failed"].to_numpy()),
         against=None if reference is None else _against(done, reference),
     )
 
@@ -208,22 +229,21 @@ def _against(done: pd.DataFrame, reference: pd.DataFrame) -> Against:
     arm, base = done["score"].to_numpy(), reference["score"].to_numpy()
     failed, base_failed = int(done["failed"].sum()), int(reference["failed"].sum())
     ratio = sd_ratio(arm, base, LEVEL)
-    kept_ratio = None
     if failed or base_failed:
         note = f"withheld: failed runs ({failed}/{len(arm)} here, {base_failed}/{len(base)} in the baseline)"
-        ratio = replace(ratio, low=None, high=None, note=note)
-        kept = done.loc[~done["failed"], "score"].to_numpy()
-        base_kept = reference.loc[~reference["failed"], "score"].to_numpy()
-        if min(len(kept), len(base_kept)) >= ENOUGH_NOT_FAILED:
-            kept_ratio = sd_ratio(kept, base_kept, LEVEL).estimate
+        ratio = replace(ratio, low=None, high=None, log_se=None, note=note)
     return Against(
         ratio=ratio,
         distance_ratio=_distance(arm) / _distance(base) if len(arm) and len(base) and _distance(base) else None,
-        kept_ratio=kept_ratio,
+        two_part=two_part(arm, done["failed"].to_numpy(), base, reference["failed"].to_numpy(), LEVEL),
         brown_forsythe=brown_forsythe(arm, base),
         permutation=median_centred_permutation(arm, base, np.random.default_rng(0)),
         fisher=fisher(failed, len(arm), base_failed, len(base)),
     )
+
+
+def _flagged(flags: pd.Series[bool]) -> int | None:
+    return None if flags.isna().all() and len(flags) else int(flags.sum())
 
 
 def _distance(values: npt.NDArray[np.float64]) -> float:
@@ -231,16 +251,26 @@ def _distance(values: npt.NDArray[np.float64]) -> float:
 
 
 def _adjusted(cells: list[Cell]) -> tuple[Cell, ...]:
-    """Return the cells with Holm's adjustment over each family."""
+    """Return the cells with Holm's adjustment over each family, and what each test can show in it."""
     tested = {i: c.against for i, c in enumerate(cells) if c.against is not None}
     failure = holm({i: a.fisher.p for i, a in tested.items()})
     spread = holm({i: a.brown_forsythe.p for i, a in tested.items()})
-    return tuple(
-        replace(c, against=replace(tested[i], fisher_holm=failure[i], brown_forsythe_holm=spread[i]))
-        if i in tested
-        else c
-        for i, c in enumerate(cells)
-    )
+    failures, spreads = (sum(p is not None for p in family.values()) for family in (failure, spread))
+    base: Cell | None = None
+    result = []
+    for i, cell in enumerate(cells):
+        if cell.is_baseline:
+            base = cell
+        if base is not None and i in tested:
+            found = replace(tested[i], fisher_holm=failure[i], brown_forsythe_holm=spread[i])
+            if failure[i] is not None:
+                rate = detectable_rate(cell.n, base.n, base.failure.failed, failures)
+                found = replace(found, detectable_rate=rate)
+            if spread[i] is not None:
+                found = replace(found, detectable_ratio=detectable_ratio(cell.n, base.n, spreads))
+            cell = replace(cell, against=found)
+        result.append(cell)
+    return tuple(result)
 
 
 def _listed(names: list[str]) -> str:

@@ -6,7 +6,7 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 from stabilitybench.reports.formats import points
-from stabilitybench.studies.store import MISSING
+from stabilitybench.studies.records import MISSING
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,8 @@ class StudyFacts:
     baseline : the arm against which the others are compared.
     arms : per arm, in the order to print, one line for each of its stabilizers and recipe overrides; an
         empty list is the plain recipe.
-    recipe : the settings shared by all arms, for the methods paragraph, in the order to print.  `mode` ("full"
+    recipe : the settings shared by all arms, for the methods paragraph, in the order to print; empty for scores that
+        were made elsewhere, whose `origin` is told instead.  `mode` ("full"
         or "head") and `optimizer` begin the sentence; `learning_rate`, `batch_size`, `epochs`, `steps`,
         `warmup` (a fraction), `schedule`, `max_length` and `evaluations` have phrases of their own; other keys
         are printed with their values; None leaves a key out.
@@ -26,6 +27,7 @@ class StudyFacts:
     spec_toml : the resolved study file.
     environment : versions and machine.
     warnings : one sentence each, shown at the top.
+    origin : where scores made elsewhere come from, a sentence.
 
     >>> facts = StudyFacts("demo", "plain", {"plain": []}, {"mode": "full"}, "init and order", "subset")
     >>> facts.references
@@ -42,3 +44,4 @@ class StudyFacts:
     spec_toml: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    origin: str = ""

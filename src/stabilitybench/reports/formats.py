@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stabilitybench.statistics import DetectableRate, DetectableRatio
 
 ABSENT = "–"  # noqa: RUF001 - the sign that tables use for "no value"
 
@@ -109,3 +113,35 @@ def percent(rate: float | None) -> str:
     '16'
     """
     return ABSENT if rate is None else f"{100 * rate:.0f}"
+
+
+def detectable_ratio(found: DetectableRatio | None) -> str:
+    """Print the SD ratios that a test can show.
+
+    >>> from stabilitybench.statistics import DetectableRatio
+    >>> detectable_ratio(DetectableRatio(0.348, 2.87, 0.008, 0.8)), detectable_ratio(None)
+    ('≤ 0.35 or ≥ 2.87', '–')
+    """
+    if found is None:
+        return ABSENT
+    return _beyond(*(None if r is None else ratio(r) for r in (found.below, found.above)))
+
+
+def detectable_rate(found: DetectableRate | None) -> str:
+    """Print the failure rates that a test can tell from the baseline's, rounded to the safe side.
+
+    >>> from stabilitybench.statistics import DetectableRate
+    >>> detectable_rate(DetectableRate(None, 0.306, 0.05, 0.8))
+    '≥ 31 %'
+    """
+    if found is None:
+        return ABSENT
+    below = None if found.below is None else f"{math.floor(100 * found.below)} %"
+    above = None if found.above is None else f"{math.ceil(100 * found.above)} %"
+    return _beyond(below, above)
+
+
+def _beyond(below: str | None, above: str | None) -> str:
+    parts = [f"≤ {below}"] if below is not None else []
+    parts += [f"≥ {above}"] if above is not None else []
+    return " or ".join(parts) or "none"

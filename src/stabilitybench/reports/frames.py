@@ -57,13 +57,14 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
     if unknown:
         raise UserError(f"scores: status {unknown[0]!r}: must be one of {', '.join((*FINISHED, *UNFINISHED))}")
     # tuning may lead two arms to the same training: one run, which each of them may count once
-    twice = scores.loc[scores.duplicated(["run_id", "arm"]), "run_id"]
+    twice = scores.loc[scores.duplicated(["run_id", *GROUP, "arm"]), "run_id"]
     if len(twice):
         raise UserError(f"scores: run {twice.iloc[0]!r} occurs more than once in an arm; every run is one row")
     result = scores.reset_index(drop=True).copy()
-    for column in ("failed", "near_baseline", "constant"):
-        # unfinished runs may carry NaN here, which would turn the column into objects
-        result[column] = result[column].eq(True)
+    # unfinished runs may carry NaN here, which would turn the column into objects
+    result["failed"] = result["failed"].eq(True)
+    for column in ("near_baseline", "constant"):  # scores made elsewhere come without these
+        result[column] = result[column].where(result[column].notna(), None).astype("boolean")
     for column in (
         "score",
         "score_best",
@@ -99,14 +100,18 @@ def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def seed_streams(scores: pd.DataFrame) -> tuple[list[str], list[str], bool]:
-    """Return the streams that vary, those that are fixed, and whether runs of one arm share a varied seed."""
-    varied = [s for s in STREAMS if scores[f"seed_{s}"].nunique(dropna=False) > 1]
+    """Return the streams that vary, those that are fixed, and whether runs of one arm share a varied seed.
+
+    A stream without any seed, as in scores made elsewhere, is in neither list.
+    """
+    known = [s for s in STREAMS if scores[f"seed_{s}"].notna().any()]
+    varied = [s for s in known if scores[f"seed_{s}"].nunique(dropna=False) > 1]
     shared = any(
         bool(part[f"seed_{s}"].duplicated().any())
         for _, part in scores.groupby([*GROUP, "arm"], sort=False)
         for s in varied
     )
-    return varied, [s for s in STREAMS if s not in varied], shared
+    return varied, [s for s in known if s not in varied], shared
 
 
 def _need(frame: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:

@@ -33,6 +33,18 @@ GLOSSARY = (
         "below 0.05. Tests that cannot be computed are outside the family.",
     ),
     (
+        "detectable at 80 %",
+        "What the test beside it can show: differences of this size or larger are found in 80 of 100 studies with "
+        "these numbers of runs, at the first and strictest step of Holm's adjustment. For spread the scores are "
+        "taken as normal, for failures the baseline's rate as the one seen.",
+    ),
+    (
+        "seeds that would be needed",
+        "The runs per arm at which an effect of exactly the size seen would be found in 80 of 100 studies with as "
+        "many tests. The size seen is itself uncertain, so this is a guide for a next study and says nothing about "
+        "this one.",
+    ),
+    (
         "permutation p",
         "A companion to Brown-Forsythe that permutes the scores around each arm's median. It is not "
         "adjusted and no verdict rests on it.",

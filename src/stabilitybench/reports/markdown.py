@@ -16,8 +16,9 @@ def markdown(report: Report) -> str:
     facts = report.facts
     lines = [f"# {escape(facts.name)}", "", escape(report.headline), ""]
     lines += [f"> **Note.** {escape(note)}\n" for note in report.notes]
-    for table in (report.verdicts, *report.details, *report.coverage, report.failed):
-        lines += _table(table)
+    for section in report.sections:
+        for table in section.tables:
+            lines += _table(table)
     lines += ["## Methods", ""]
     lines += [f"{escape(paragraph)}\n" for paragraph in report.methods]
     lines += ["## References", "", *(f"- {escape(r)}" for r in report.references), ""]

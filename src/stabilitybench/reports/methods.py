@@ -18,6 +18,12 @@ STATISTICS_REFERENCES = (
     "M. B. Brown and A. B. Forsythe (1974). Robust tests for the equality of variances. "
     "Journal of the American Statistical Association 69, 364-367.",
     "R. G. Miller (1974). The jackknife: a review. Biometrika 61, 1-15.",
+    "J. Hartung and G. Knapp (2001). On tests of the overall treatment effect in meta-analysis with normally "
+    "distributed responses. Statistics in Medicine 20, 1771-1782.",
+    "D. G. Bonett (2006). Robust confidence interval for a ratio of standard deviations. "
+    "Applied Psychological Measurement 30, 432-439.",
+    "R. G. Newcombe (1998). Interval estimation for the difference between independent proportions. "
+    "Statistics in Medicine 17, 873-890.",
     "S. Holm (1979). A simple sequentially rejective multiple test procedure. "
     "Scandinavian Journal of Statistics 6, 65-70.",
 )
@@ -40,6 +46,8 @@ PHRASES: dict[str, Callable[[Any], str]] = {
 
 def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> list[str]:
     """Return the paragraphs: what was trained, what varied, and how it was judged."""
+    if not facts.recipe:
+        return [facts.origin, _judged(comparison)]
     encoders, tasks = _unique(scores["encoder"]), _unique(scores["task"])
     arms = "; ".join(
         f"{name} ({', '.join(lines) if lines else 'the plain recipe'})" for name, lines in facts.arms.items()
@@ -61,15 +69,22 @@ def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> 
         f"of a constant prediction, when its predictions are constant, or when training diverged; "
         f"undefined metrics count as that no-skill score. "
     )
-    judged = (
-        f'Failures and spread were compared with the arm "{facts.baseline}" as separate questions. Failure '
+    return [trained, data + _judged(comparison)]
+
+
+def _judged(comparison: Comparison) -> str:
+    ratios = [c.against.ratio for c in comparison.cells if c.against is not None]
+    intervals = _join(list(dict.fromkeys(r.method for r in ratios if r.has_interval)) or ["none here"])
+    return (
+        f'Failures and spread were compared with the arm "{comparison.baseline}" as separate questions. Failure '
         f"rates carry 95 % Wilson intervals and were compared by Fisher's exact test, two-sided. Spread "
         f"is the standard deviation across seeds (ddof = 1) and was compared by the Brown-Forsythe test; "
-        f"SD ratios carry 95 % jackknife-t intervals on the log SD, withheld where either arm has failed "
-        f"runs. p-values were adjusted by Holm's method within each of the two families. Runs were "
+        f"SD ratios carry 95 % intervals ({intervals}), withheld where either arm has failed "
+        f"runs. p-values were adjusted by Holm's method within each of the two families; the effects called "
+        f"detectable are those that the tests show with 80 % power at the first step of the adjustment. SD ratios of "
+        f"several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp interval. Runs were "
         f"treated as unpaired."
     )
-    return [trained, data + judged]
 
 
 def _recipe(recipe: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page, the same in Markdown, and every run as CSV."""
+"""The report: one self-contained HTML page, the same in Markdown, its tables in LaTeX, and every run as CSV."""
 
 from __future__ import annotations
 
@@ -9,88 +9,98 @@ from typing import TYPE_CHECKING
 from stabilitybench.reports import tables
 from stabilitybench.reports.comparison import Comparison, compare
 from stabilitybench.reports.facts import StudyFacts
-from stabilitybench.reports.figures import Figure, curve_figures, ratio_figures, seed_figures
 from stabilitybench.reports.frames import check_curves, check_scores, finished
 from stabilitybench.reports.glossary import GLOSSARY
+from stabilitybench.reports.instability import Predictions
+from stabilitybench.reports.latex import latex
 from stabilitybench.reports.markdown import markdown
 from stabilitybench.reports.methods import STATISTICS_REFERENCES, methods
+from stabilitybench.reports.sections import Section, sections
 from stabilitybench.reports.writing import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_DETAILS = (tables.failures, tables.spreads, tables.not_failed, tables.checkpoints)
-
-
 @dataclass(frozen=True)
 class ReportPaths:
-    """Where the three files of a report are."""
+    """Where the files of a report are."""
 
     html: Path
     markdown: Path
+    latex: Path
     csv: Path
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report shows, before it becomes HTML or Markdown.
+    """Everything that a report shows, before it becomes HTML, Markdown or LaTeX.
 
     headline : what was run, in one line.  notes : what stands in the way of trust, one sentence each.
-    verdicts : the summary table.  details : the other tables of scores.
+    every_run : the data behind it.
     """
 
     facts: StudyFacts
     headline: str
     notes: tuple[str, ...]
-    verdicts: tables.Table
-    details: tuple[tables.Table, ...]
-    coverage: tuple[tables.Table, ...]
-    failed: tables.Table
-    seeds: tuple[Figure, ...]
-    ratios: tuple[Figure, ...]
-    curves: tuple[Figure, ...]
+    sections: tuple[Section, ...]
     methods: tuple[str, ...]
     references: tuple[str, ...]
     glossary: tuple[tuple[str, str], ...]
+    every_run: tables.Table
+
+    @property
+    def contents(self) -> tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]:
+        """The table of contents: key and title of each section, and of the parts of those that have several."""
+        found = [
+            (s.key, s.title, tuple((f"part-{b.key}", b.title) for b in s.blocks) if len(s.blocks) > 1 else ())
+            for s in self.sections
+        ]
+        found.append(("methods", "Methods", ()))
+        found += [("spec", "Study file", ())] if self.facts.spec_toml else []
+        found += [("environment", "Environment", ())] if self.facts.environment else []
+        return (*found, ("words", "Words", ()), ("data", "Every score", ()))
 
 
-def write_report(scores: pd.DataFrame, curves: pd.DataFrame, facts: StudyFacts, folder: Path) -> ReportPaths:
-    """Write `report.html`, `report.md` and `scores.csv` into `folder`, each of them whole or not at all.
+def write_report(
+    scores: pd.DataFrame,
+    curves: pd.DataFrame | None,
+    facts: StudyFacts,
+    folder: Path,
+    predictions: Predictions | None = None,
+) -> ReportPaths:
+    """Write `report.html`, `report.md`, `tables.tex` and `scores.csv` into `folder`, each whole or not at all.
 
-    scores : one row per planned run; curves : one row per evaluation (columns in docs/reports.md).  The page
+    scores : one row per planned run; curves : one row per evaluation, or None (columns in docs/reports.md).
+    predictions : returns the stored predictions of a run by its id; without it nothing is said of them.  The page
     needs no network and no other file.  Raises UserError for frames that break their contract, and
     EnvironmentFailure when the folder cannot be written.
     """
-    report = build(scores, curves, facts)
-    paths = ReportPaths(folder / "report.html", folder / "report.md", folder / "scores.csv")
+    report = build(scores, curves, facts, predictions)
+    paths = ReportPaths(*(folder / name for name in ("report.html", "report.md", "tables.tex", "scores.csv")))
     write_atomically(paths.csv, scores.to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.latex, latex(report))
     write_atomically(paths.markdown, markdown(report))
     write_atomically(paths.html, html(report))
     return paths
 
 
-def build(scores: pd.DataFrame, curves: pd.DataFrame, facts: StudyFacts) -> Report:
+def build(
+    scores: pd.DataFrame, curves: pd.DataFrame | None, facts: StudyFacts, predictions: Predictions | None = None
+) -> Report:
     """Compare, tabulate and draw; nothing is written."""
-    scores, curves = _in_order(check_scores(scores), facts), check_curves(curves)
+    scores = _in_order(check_scores(scores), facts)
+    curves = None if curves is None else check_curves(curves)
     comparison = compare(scores, facts.baseline)
-    caption = tables.caption(comparison, facts.varied, facts.fixed)
-    unfinished = tables.unfinished_runs(scores)
-    coverage = tables.coverage(comparison, scores)
     return Report(
         facts=facts,
         headline=_headline(scores),
         notes=(*_incomplete(comparison), *comparison.notes, *facts.warnings),
-        verdicts=tables.summary(comparison, caption),
-        details=tuple(make(comparison, caption) for make in _DETAILS),
-        coverage=(coverage, unfinished) if unfinished.rows else (coverage,),
-        failed=tables.failed_runs(scores),
-        seeds=tuple(seed_figures(scores)),
-        ratios=tuple(ratio_figures(comparison)),
-        curves=tuple(curve_figures(curves, scores)),
+        sections=sections(comparison, scores, curves, facts, predictions),
         methods=tuple(methods(comparison, scores, facts)),
         references=(*facts.references, *STATISTICS_REFERENCES),
         glossary=GLOSSARY,
+        every_run=tables.every_run(scores),
     )
 
 
@@ -121,7 +131,7 @@ def _in_order(scores: pd.DataFrame, facts: StudyFacts) -> pd.DataFrame:
 def _headline(scores: pd.DataFrame) -> str:
     encoders, tasks, arms = (scores[c].nunique() for c in ("encoder", "task", "arm"))
     count = f"{encoders} encoders x " if encoders > 1 else ""
-    tail = "" if encoders > 1 else f" on {scores['encoder'].iloc[0]}"
+    tail = "" if encoders > 1 or not scores["encoder"].iloc[0] else f" on {scores['encoder'].iloc[0]}"
     runs = f"{_plural(len(scores), 'run')} planned, {len(finished(scores))} finished"
     return f"{count}{_plural(arms, 'arm')} x {_plural(tasks, 'task')}{tail}: {runs}"
 

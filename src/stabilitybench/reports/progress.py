@@ -1,16 +1,15 @@
-"""Watching a study run: a bar with an ETA in a terminal, a line every tenth in a log."""
+"""Watching a study or suites run: a bar with an ETA in a terminal, a line every tenth in a log."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from stabilitybench.encoders import pocket_encoders
 from stabilitybench.seeds import grid
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ LOG_EVERY = 0.1
 
 def headline(study: Study) -> str:
     """Return what a study is in one line."""
+    from stabilitybench.encoders import pocket_encoders
+
     file = study.file
     counts = [
         *([_count(len(file.encoders), "encoder")] if len(file.encoders) > 1 else []),
@@ -39,19 +40,32 @@ def headline(study: Study) -> str:
 
 
 class Bar:
-    """A `Progress` of `stabilitybench.studies.execution`: it prints to a console and changes nothing.
+    """A `Progress` of `stabilitybench.studies.pool`: it prints to a console and changes nothing.
 
+    headline : printed once, above.  stages : what `start` begins, in turn.  unit : what is counted.
     clock : seconds that only grow; the tests bring their own.
     """
 
-    def __init__(self, console: Console, study: Study, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console, self._clock = console, clock
-        self._headline: str | None = headline(study)
-        self._stages = ["tuning", "running"] if study.file.tune else ["running"]
+    def __init__(
+        self,
+        console: Console,
+        headline: str,
+        stages: Sequence[str] = ("running",),
+        unit: str = "run",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console, self._clock, self._unit = console, clock, unit
+        self._headline: str | None = headline
+        self._stages = list(stages)
         self._bar: Progress | None = None
 
+    @classmethod
+    def of_study(cls, console: Console, study: Study, clock: Callable[[], float] = time.monotonic) -> Bar:
+        """Return the bar of a study, with a stage for its tuning if it has one."""
+        return cls(console, headline(study), ["tuning", "running"] if study.file.tune else ["running"], clock=clock)
+
     def start(self, total: int, done: int, workers: int) -> None:
-        """Begin a stage: tuning, if the study has it, or the runs themselves."""
+        """Begin a stage; the last one is begun again if there is no other."""
         if self._headline is not None:
             self._console.print(Text(self._headline))
             self._headline = None
@@ -61,7 +75,7 @@ class Bar:
         self._began = self._latest = self._clock()
         self._logged = done
         if done == total:
-            self._console.print(Text(f"{self._stage}: all {_count(total, 'run')} are in the store already"))
+            self._console.print(Text(f"{self._stage}: all {_count(total, self._unit)} are in the store already"))
         elif self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -74,7 +88,7 @@ class Bar:
             self._bar.start()
         else:
             kept = f", {done} in the store already" if done else ""
-            self._console.print(Text(f"{self._stage}: {_count(total - done, 'run')} to do{kept}, {self._crew()}"))
+            self._console.print(Text(f"{self._stage}: {_count(total - done, self._unit)} to do{kept}, {self._crew()}"))
 
     def finished(self, run_id: str, status: str) -> None:
         """Count a run that has ended."""

@@ -16,7 +16,7 @@ from stabilitybench.errors import shown
 from stabilitybench.recipe import Recipe
 from stabilitybench.reports.diagnosis import Record, diagnose, headline
 from stabilitybench.reports.formats import ABSENT, points
-from stabilitybench.studies.store import MISSING
+from stabilitybench.studies.records import MISSING
 
 if TYPE_CHECKING:
     import pandas as pd

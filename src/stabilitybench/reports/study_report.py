@@ -14,6 +14,7 @@ from stabilitybench.finetuning import resolved
 from stabilitybench.recipe import Recipe
 from stabilitybench.reports.comparison import Comparison, compare
 from stabilitybench.reports.facts import StudyFacts
+from stabilitybench.reports.instability import Predictions
 from stabilitybench.reports.page import ReportPaths, write_report
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.studies.store import versions
@@ -29,14 +30,17 @@ SAID = (
 )  # fmt: skip
 
 
-def report_study(results: Results, folder: Path) -> tuple[Comparison, ReportPaths]:
-    """Compare the arms of a study and write report.html, report.md and scores.csv into `folder`.
+def report_study(
+    results: Results, folder: Path, predictions: Predictions | None = None
+) -> tuple[Comparison, ReportPaths]:
+    """Compare the arms of a study and write report.html, report.md, tables.tex and scores.csv into `folder`.
 
+    predictions : `Store.predictions`, for the disagreement of runs; without it the report says nothing of that.
     Unfinished runs are counted and enter no statistic.  Raises EnvironmentFailure where `folder` cannot be written.
     """
     scores = results.to_frame()
     comparison = compare(scores, results.study.baseline)
-    return comparison, write_report(scores, results.curves(), study_facts(results), folder)
+    return comparison, write_report(scores, results.curves(), study_facts(results), folder, predictions)
 
 
 def study_facts(results: Results) -> StudyFacts:

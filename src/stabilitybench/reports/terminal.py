@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from stabilitybench.reports import formats
+from stabilitybench.reports.conclusions import conclusion
 from stabilitybench.reports.tables import caption, ratio
 from stabilitybench.reports.verdicts import verdict
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from stabilitybench.reports.comparison import Cell, Comparison
 
 STYLES = {"better": "green", "worse": "red", "neutral": ""}
+DETECTABLE = (
+    "Detectable: what the test shows in 80 of 100 studies with these numbers of runs, after Holm; seeds that would be "
+    "needed are for an effect of exactly the size seen."
+)
 HEADS = ("arm", "failed", "mean ± SD", "SD ratio [95 %]")
 
 
@@ -38,11 +43,19 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         block.add_column("verdict")
         for cell in cells:
             said = verdict(cell, comparison.baseline_of(cell))
-            block.add_row(*(Text(entry) for entry in _row(cell)), Text(said.brief, style=STYLES[said.tone]))
+            words = Text(said.brief, style=STYLES[said.tone])
+            told = conclusion(cell, comparison.baseline_of(cell)).removeprefix(f"{said.claim}: ")
+            if told:
+                words.append(
+                    f"\n{told}" + (f" (detectable: {said.detectable})" if said.detectable else ""), style="dim"
+                )
+            block.add_row(*(Text(entry) for entry in _row(cell)), words)
         console.print(Text(f"{task} with {encoder}" if several else task, style="bold"))
         console.print(block)
         console.print()
     console.print(Text(caption(comparison, comparison.varied, comparison.fixed), style="dim"))
+    if any(c.against for c in comparison.cells):
+        console.print(Text(DETECTABLE, style="dim"))
     for note in comparison.notes:
         console.print(Text(f"note: {note}", style="yellow"))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from stabilitybench.reports.conclusions import conclusion
 from stabilitybench.reports.verdicts import verdict
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     rows = []
     for c in comparison.cells:
         a = c.against
+        ratio, rate, two = (a.detectable_ratio, a.detectable_rate, a.two_part) if a else (None, None, None)
         rows.append(
             {
                 "encoder": c.encoder,
@@ -54,11 +56,21 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
                 "permutation_p": a.permutation.p if a else None,
                 "fisher_p": a.fisher.p if a else None,
                 "fisher_holm": a.fisher_holm if a else None,
+                "detectable_ratio_below": ratio.below if ratio else None,
+                "detectable_ratio_above": ratio.above if ratio else None,
+                "detectable_rate_below": rate.below if rate else None,
+                "detectable_rate_above": rate.above if rate else None,
+                "failure_difference": two.difference.estimate if two else None,
+                "failure_difference_low": two.difference.low if two else None,
+                "failure_difference_high": two.difference.high if two else None,
+                "failure_share_of_variance": c.mixture.failure_share,
                 "verdict": verdict(c, comparison.baseline_of(c)).text,
+                "conclusion": conclusion(c, comparison.baseline_of(c)),
             }
         )
     frame = pd.DataFrame(rows)
-    words = {"encoder", "task", "arm", "baseline", "metric", "sd_ratio_note", "verdict"}
-    counts = {"planned", "n", "failed", "near_baseline", "constant", "diverged", "n_not_failed"}
-    numeric = [c for c in frame.columns if c not in words | counts]
-    return frame.astype(dict.fromkeys(numeric, "float64"))
+    words = {"encoder", "task", "arm", "baseline", "metric", "sd_ratio_note", "verdict", "conclusion"}
+    counts = {"planned", "n", "failed", "diverged", "n_not_failed"}
+    flags = {"near_baseline", "constant"}
+    numeric = [c for c in frame.columns if c not in words | counts | flags]
+    return frame.astype(dict.fromkeys(numeric, "float64") | dict.fromkeys(flags, "Int64"))

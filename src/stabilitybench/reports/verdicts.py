@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stabilitybench.reports.comparison import Against, Cell
-from stabilitybench.reports.formats import estimate, p_value, spread
+from stabilitybench.reports.detectable import ALPHA
+from stabilitybench.reports.formats import detectable_rate, detectable_ratio, estimate, p_value, spread
 
-ALPHA = 0.05
 Tone = Literal["better", "worse", "neutral"]
+BETTER: Tone = "better"
+WORSE: Tone = "worse"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What the tests show about an arm: `claim` in a few words, the p-value behind it, then what else was seen.
 
+    detectable : the effects that the test behind p shows in 80 of 100 studies of this size.
     tone : whether it speaks for the arm, against it, or neither.
     """
 
@@ -24,6 +27,7 @@ class Verdict:
     shown: str = ""
     aside: str = ""
     tone: Tone = "neutral"
+    detectable: str = ""
 
     @property
     def text(self) -> str:
@@ -59,15 +63,16 @@ def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
     if cell.failure.failed == cell.n and base.failure.failed == base.n:
         return Verdict("every run failed, as in the baseline")
     p = _printed("Fisher", against.fisher.p, against.fisher_holm)
+    detectable = f"failure rate {detectable_rate(against.detectable_rate)}"
     aside = "spread not compared: failed runs"
     if against.kept_ratio is not None:
         kept = f"{spread(cell.sd_kept)} against {spread(base.sd_kept)}"
         aside = f"SD of the runs that did not fail {kept}, descriptive"
     if against.fisher_holm is None or against.fisher_holm >= ALPHA:
-        return Verdict("no difference in failures detected", p, aside=aside)
+        return Verdict("no difference in failures detected", p, aside=aside, detectable=detectable)
     if cell.failure.failed / cell.n < base.failure.failed / base.n:
-        return Verdict("fails less often", p, aside=aside, tone="better")
-    return Verdict("fails more often", p, aside=aside, tone="worse")
+        return Verdict("fails less often", p, aside=aside, tone="better", detectable=detectable)
+    return Verdict("fails more often", p, aside=aside, tone="worse", detectable=detectable)
 
 
 def _about_spread(cell: Cell, base: Cell, against: Against) -> Verdict:
@@ -76,16 +81,18 @@ def _about_spread(cell: Cell, base: Cell, against: Against) -> Verdict:
     if test.p is None or adjusted is None:
         return Verdict(f"spread not tested: {test.reason}")
     p = _printed("Brown-Forsythe", test.p, adjusted)
+    detectable = f"SD ratio {detectable_ratio(against.detectable_ratio)}"
     shown = f"SD ratio {estimate(found.estimate, found.low, found.high)}"
     if found.estimate is None:
         shown = f"SD {spread(cell.sd)} against {spread(base.sd)}"
     if adjusted >= ALPHA:
-        return Verdict("no difference in spread detected", p, shown)
+        return Verdict("no difference in spread detected", p, shown, detectable=detectable)
     smaller = (cell.sd or 0.0) < (base.sd or 0.0)
     if against.distance_ratio is not None and smaller != (against.distance_ratio < 1):
         # the test compares distances to the median, the SD squares: a direction needs both
-        return Verdict("spread differs, direction unclear", p, shown)
-    return Verdict("more stable" if smaller else "less stable", p, shown, tone="better" if smaller else "worse")
+        return Verdict("spread differs, direction unclear", p, shown, detectable=detectable)
+    claim, tone = ("more stable", BETTER) if smaller else ("less stable", WORSE)
+    return Verdict(claim, p, shown, tone=tone, detectable=detectable)
 
 
 def _printed(name: str, p: float | None, adjusted: float | None) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from stabilitybench.errors import EnvironmentFailure
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text to `path`; an older file stays as it was until the new one is complete.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write `content`, text as UTF-8, to `path`; an older file stays as it was until the new one is complete.
 
     Raises EnvironmentFailure when the folder cannot be made or written, or the disk is full.
     """
@@ -17,8 +17,8 @@ def write_atomically(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with temporary.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

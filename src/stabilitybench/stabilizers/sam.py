@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stabilitybench.optim.clipping import norm
 from stabilitybench.stabilizers.base import Context, Stabilizer
 from stabilitybench.stabilizers.registry import register
 
@@ -35,6 +34,8 @@ class Sam(Stabilizer):
 
     def gradient(self, grad_at: GradientAt, params: Params, state: State, ctx: Context) -> tuple[Tensor, Params]:
         """Climb, then take the gradient there; the loss reported is that of the weights themselves."""
+        from stabilitybench.optim.clipping import norm
+
         loss, grads = grad_at(params)
         size = norm(grads)
         if self.radius == 0 or not size > 0:

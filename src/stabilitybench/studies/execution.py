@@ -1,61 +1,21 @@
-"""Doing the missing runs: in this process, or in a pool of single-threaded workers through joblib.
-
-A worker writes its run to the store itself, so a pool may die without loss; the same call is what
-``joblib.parallel_config`` hands to a Dask or Ray cluster.
-"""
+"""Doing the missing runs of a study."""
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from stabilitybench.errors import EnvironmentFailure, UserError
 from stabilitybench.finetuning import Evaluation, finetune
 from stabilitybench.finetuning.saving import save_model
 from stabilitybench.stabilizers import build, load_file, loaded_files
+from stabilitybench.studies.pool import Progress, check_jobs, cores, do_all
+from stabilitybench.studies.records import storage_failure
 from stabilitybench.studies.spec import RunSpec
-from stabilitybench.studies.store import Store, storage_failure
-
-#: A pool whose workers are killed this often in a row without finishing a run is given up.
-MAX_LOST_POOLS = 3
-
-
-class Progress(Protocol):
-    """Who watches an execution; every method may do nothing."""
-
-    def start(self, total: int, done: int, workers: int) -> None:
-        """`done` of `total` runs are in the store already."""
-
-    def finished(self, run_id: str, status: str) -> None:
-        """Take note that a run has ended."""
-
-    def message(self, text: str) -> None:
-        """Something worth a line happened."""
-
-    def end(self) -> None:
-        """Nothing more will come."""
-
-
-class Silent:
-    """A watcher that does nothing."""
-
-    def start(self, total: int, done: int, workers: int) -> None:
-        """Do nothing."""
-
-    def finished(self, run_id: str, status: str) -> None:
-        """Do nothing."""
-
-    def message(self, text: str) -> None:
-        """Do nothing."""
-
-    def end(self) -> None:
-        """Do nothing."""
+from stabilitybench.studies.store import Store
 
 
 @dataclass(frozen=True)
@@ -74,8 +34,7 @@ class Options:
     retry: bool = False
 
     def __post_init__(self) -> None:
-        if self.jobs is not None and self.jobs < 1:
-            raise UserError(f"--jobs {self.jobs}: must be at least 1")
+        check_jobs(self.jobs)
         devices(self.device)
         if self.timeout is not None and not self.timeout > 0:
             raise UserError(f"--timeout {self.timeout}: must be a positive number of seconds")
@@ -107,7 +66,7 @@ def workers(options: Options) -> int:
     if options.jobs is not None:
         return options.jobs
     places = devices(options.device)
-    return len(os.sched_getaffinity(0)) if places == ["cpu"] and hasattr(os, "sched_getaffinity") else len(places)
+    return cores() if places == ["cpu"] else len(places)
 
 
 def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: Progress) -> None:
@@ -120,54 +79,13 @@ def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: 
             f'--save {options.save}: a head on frozen features is no Hugging Face classifier; save only mode = "full"'
         )
     places = devices(options.device)
-    count = max(1, min(workers(options), len(specs)))
-    jobs = [_Job.of(spec, store, places[i % len(places)], options) for i, spec in enumerate(specs)]
-    if count == 1:
-        for job in jobs:
-            progress.finished(*_run(job))
-        return
-    remaining = {job.run_id: job for job in jobs}
-    lost = 0
-    while remaining:
-        before = len(remaining)
-        try:
-            with _recycling_workers():
-                for run_id, status in _pool(list(remaining.values()), count):
-                    remaining.pop(run_id, None)
-                    progress.finished(run_id, status)
-        except _worker_death() as error:
-            # The pool is gone, the store is not: what it holds by now is done.
-            for run_id in [r for r in remaining if (record := store.read(r)) and record["status"] != "crashed"]:
-                progress.finished(run_id, "ok")
-                del remaining[run_id]
-            lost = lost + 1 if len(remaining) == before else 0
-            progress.message("a worker process was killed; the runs it had not finished are started again")
-            if lost >= MAX_LOST_POOLS:
-                raise EnvironmentFailure(
-                    f"worker processes are killed again and again (out of memory?); {len(remaining)} runs are missing. "
-                    "Finished runs are kept; try fewer --jobs and start the same command again."
-                ) from error
+    jobs = {spec.id: _Job.of(spec, store, places[i % len(places)], options) for i, spec in enumerate(specs)}
 
+    def is_done(run_id: str) -> bool:
+        record = store.read(run_id)
+        return record is not None and record["status"] != "crashed"
 
-@contextmanager
-def _recycling_workers() -> Iterator[None]:
-    """Keep quiet about a worker that is replaced: loky does so once its memory has grown, and no run is lost."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
-        yield
-
-
-def _worker_death() -> type[BaseException]:
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    return BrokenProcessPool  # type: ignore[no-any-return]
-
-
-def _pool(jobs: list[_Job], count: int) -> Iterator[tuple[str, str]]:
-    from joblib import Parallel, delayed
-
-    pool = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-    yield from pool(delayed(_run)(job) for job in jobs)
+    do_all(jobs, _run, workers(options), is_done, progress)
 
 
 @dataclass(frozen=True)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from stabilitybench.errors import UserError, requirement, shown, suggest
+from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.stabilizers import Stabilizer, build, compose
+from stabilitybench.studies.toml import Name, Table, read_toml, sentence
 
-MAX_BYTES = 1_000_000
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class EncoderEntry(_Table):
+class EncoderEntry(Table):
     """An encoder: a hub id (with a pinned revision if wanted), a directory, or ``pocket/...``."""
 
     name: Reference
@@ -38,7 +30,7 @@ class EncoderEntry(_Table):
         return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
 
-class TaskEntry(_Table):
+class TaskEntry(Table):
     """A task; n: training rows drawn by the subset stream (unset: all)."""
 
     name: Reference
@@ -54,14 +46,14 @@ class TaskEntry(_Table):
         return f"{self.name} ({details})" if details else self.name
 
 
-class ArmEntry(_Table):
+class ArmEntry(Table):
     """An arm: stabilizers on the study's recipe, with recipe fields of its own if wanted."""
 
     stabilizers: list[Any] = Field(default_factory=list)
     recipe: dict[str, Any] = Field(default_factory=dict)
 
 
-class TuneEntry(_Table):
+class TuneEntry(Table):
     """A grid of recipe fields, searched on seeds of its own (10,000 and up) by mean validation score.
 
     scope : "arm" chooses for every arm; "baseline" chooses with the baseline arm and gives its choice to all.
@@ -72,7 +64,7 @@ class TuneEntry(_Table):
     scope: Literal["arm", "baseline"] = "arm"
 
 
-class StudyFile(_Table):
+class StudyFile(Table):
     """A study: encoders x tasks x arms x seeds.
 
     seeds : a number (init, order, dropout and prepare vary together) or a table of streams to cross.
@@ -187,26 +179,8 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> StudyFile:
 
     Raises UserError with the file, the key, the value and what is allowed.
     """
-    file = Path(path)
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than a study file can be ({MAX_BYTES} bytes)")
-        raw = tomllib.loads(file.read_text("utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such study file; `stabilitybench new study` writes one") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, not a study file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not a text file in UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: is not valid TOML: {error}") from None
-    if not raw:
-        raise UserError(f"{path}: is empty; `stabilitybench new study` writes a commented example")
-    for override in overrides:
-        _override(raw, override)
-    return parse(raw, source=str(path), folder=file.parent)
+    raw = read_toml(path, overrides, "a study file", "`stabilitybench new study` writes a commented example")
+    return parse(raw, source=str(path), folder=Path(path).parent)
 
 
 def parse(raw: Mapping[str, Any], *, source: str = "study", folder: Path | None = None) -> StudyFile:
@@ -216,7 +190,7 @@ def parse(raw: Mapping[str, Any], *, source: str = "study", folder: Path | None 
     except ValidationError as error:
         # A misspelt key is also a missing one: the spelling says more.
         details = sorted(error.errors(include_url=False), key=lambda e: e["type"] == "missing")
-        raise UserError(f"{source}: {_sentence(details[0], raw)}") from None
+        raise UserError(f"{source}: {sentence(details[0], _model_at, _TABLES)}") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     return study if folder is None else _anchor(study, folder)
@@ -243,63 +217,19 @@ def _anchor(study: StudyFile, folder: Path) -> StudyFile:
     )
 
 
-def _override(raw: dict[str, Any], text: str) -> None:
-    key, sign, value = text.partition("=")
-    parts = key.strip().split(".")
-    if not sign or not all(parts):
-        raise UserError(f'--set "{text}": must look like key=value, for example recipe.epochs=5')
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    table = raw
-    for part in parts[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise UserError(f'--set "{text}": {part} is not a table')
-    table[parts[-1]] = parsed
-
-
 def _recipe(where: str, fields: dict[str, Any], only: str | None = None) -> None:
     try:
         Recipe(**fields)
     except ValidationError as error:
         details = error.errors(include_url=False)
         chosen = next((d for d in details if only is None or (d["loc"] and d["loc"][0] == only)), details[0])
-        raise UserError(_sentence({**chosen, "loc": (where, *chosen["loc"])}, fields, model=Recipe)) from None
+        raise UserError(sentence({**chosen, "loc": (where, *chosen["loc"])}, lambda _: Recipe)) from None
 
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= TUNING_OFFSET
 
 
-def _sentence(error: ErrorDetails, raw: Mapping[str, Any], model: type[BaseModel] | None = None) -> str:
-    """Turn a validation error into ``key = value: what is allowed``."""
-    loc = [part for part in error["loc"] if part != "function-after"]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-    kind, reason = error["type"], error["msg"].removeprefix("Value error, ")
-    if kind == "missing":
-        return f"{key}: is missing; must be given"
-    if loc[-1:] == ["[key]"]:
-        return f"{'.'.join(map(str, loc[:-2]))}: the name {shown(loc[-2])} {_NAMES}"
-    if kind == "extra_forbidden":
-        keys = list((model or _model_at(loc)).model_fields)
-        return f"{key}: unknown key; must be one of {', '.join(keys)}{suggest(str(loc[-1]), keys)}"
-    if kind == "value_error":
-        # Sentences of our own name their key; those of a field's validator lack the key's path.
-        if not key:
-            return reason
-        if re.match(r"[\w.]+( = .*)?: ", reason):
-            return f"{key}.{reason}"
-        return f"{key} = {shown(error['input'])}: {reason}"
-    if kind == "string_pattern_mismatch":
-        reason = _NAMES
-    elif kind in ("model_type", "model_attributes_type", "dict_type"):
-        reason = _TABLES.get(str(loc[0]), "must be a table") if len(loc) == 2 else "must be a table"
-    return f"{key} = {shown(error['input'])}: {requirement(reason)}"
-
-
-_NAMES = "must start with a letter or digit and hold only letters, digits, '.', '_' and '-'"
 _TABLES = {
     "arms": "must be a list of stabilizers, or a table with stabilizers and recipe",
     "encoders": 'must be a text, or a table such as { name = "roberta-base", revision = "main" }',

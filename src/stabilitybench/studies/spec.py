@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,16 +11,8 @@ from stabilitybench.finetuning import resolved
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Stabilizer, compose, source_fingerprint
+from stabilitybench.studies.records import content_id
 from stabilitybench.tasks import Task
-
-
-def canonical(value: Any) -> str:
-    """Return JSON with sorted keys and no blanks: equal values give equal text.
-
-    >>> canonical({"b": 1, "a": [1.0, None]})
-    '{"a":[1.0,null],"b":1}'
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,7 @@ class RunSpec:
     @cached_property
     def id(self) -> str:
         """The run id: 16 hexadecimal digits of the SHA-256 of the canonical identity."""
-        return hashlib.sha256(canonical(self.identity()).encode()).hexdigest()[:16]
+        return content_id(self.identity())
 
     def labels(self) -> dict[str, Any]:
         """Return the names a person knows the run by; they do not enter the id."""

@@ -15,11 +15,13 @@ from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
 from stabilitybench.studies import file as study_file
-from stabilitybench.studies.execution import Options, Progress, Silent, devices, execute, workers
+from stabilitybench.studies.execution import Options, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
+from stabilitybench.studies.pool import Progress, Silent
+from stabilitybench.studies.records import saving, write_text
 from stabilitybench.studies.results import PlannedRun, Results
 from stabilitybench.studies.spec import RunSpec
-from stabilitybench.studies.store import FINISHED, Store, saving, write_text
+from stabilitybench.studies.store import FINISHED, Store
 from stabilitybench.tasks import Task, load_task
 
 Cell = tuple[str, str, str]  # labels of encoder, task and arm

@@ -1,0 +1,107 @@
+"""What all figures share: size, colours, text that is safe to draw, and the finished figure as SVG."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+# Okabe & Ito's palette, told apart under the common colour blindnesses; shapes repeat what colours say
+BLUE, VERMILION, GREY, BLACK = "#0072B2", "#D55E00", "#777777", "#111111"
+WIDTH = 4.7  # inches: the text stays readable when a narrow screen shrinks the figure to 400 pixels
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "stabilitybench",
+    "axes.unicode_minus": False,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A finished figure: SVG text, and what it shows in words for those who cannot see it."""
+
+    title: str
+    alt: str
+    svg: str
+
+    @property
+    def data_uri(self) -> str:
+        """Return the figure as the source of an HTML image, which runs no script and shares no ids."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
+
+
+def rows(axes: Axes, names: list[str]) -> None:
+    """Name the rows of a figure, the first at its top."""
+    axes.set_yticks(range(len(names)), [plain(short(name, 32)) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def log_ticks(axes: Axes) -> None:
+    """Tick a logarithmic axis at 1, 2 and 5 times powers of ten, as plain numbers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = axes.get_xlim()
+    steps = [10.0**k * m for k in range(-12, 13) for m in (1, 2, 5)]
+    inside = [s for s in steps if low <= s <= high]
+    axes.xaxis.set_major_locator(FixedLocator(inside[:: max(1, len(inside) // 8)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def remark(axes: Axes, place: float, words: str) -> None:
+    """Say in a row what is not drawn there."""
+    axes.text(
+        0.99, place, plain(words), transform=axes.get_yaxis_transform(), ha="right", va="center", color=VERMILION,
+        fontsize=8.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+    )  # fmt: skip
+
+
+def label(scores: pd.DataFrame, encoder: object, task: object) -> str:
+    """Name a task, with its encoder where there are several."""
+    return f"{task} ({encoder})" if scores["encoder"].nunique() > 1 else str(task)
+
+
+def short(name: str, limit: int) -> str:
+    """Cut a long name."""
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """Return text that matplotlib prints as it is: `$` would start a formula, control signs break XML."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text).replace("$", r"\$")
+
+
+def canvas_of(height: float) -> Canvas:
+    """Return an empty figure of the common width; pyplot and the user's own figures are not touched."""
+    from matplotlib.figure import Figure as Canvas
+
+    return Canvas(figsize=(WIDTH, height), layout="constrained")
+
+
+def svg_of(canvas: Canvas) -> str:
+    """Return the drawing as SVG, the same bytes each time."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    buffer = io.StringIO()
+    with warnings.catch_warnings():
+        # text stays text in the SVG, so the reader's browser draws the letters that our font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        engine = canvas.get_layout_engine()
+        if engine is not None:  # once: saving would lay out the figure twice, the slowest part of it
+            engine.execute(canvas)
+            canvas.set_layout_engine("none")
+        # savefig would draw a second time, only to find out the size
+        FigureCanvasSVG(canvas).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
+    return buffer.getvalue()

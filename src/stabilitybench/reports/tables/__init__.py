@@ -1,0 +1,27 @@
+"""The tables of a report as data, printed alike in HTML, Markdown, LaTeX and the terminal."""
+
+from stabilitybench.reports.tables.evidence import across_tasks, components, instability, levels
+from stabilitybench.reports.tables.grid import Column, Entry, Table
+from stabilitybench.reports.tables.runs import coverage, every_run, failed_runs, unfinished_runs
+from stabilitybench.reports.tables.scores import caption, checkpoints, failures, ratio, spreads, summary, two_parts
+
+__all__ = [
+    "Column",
+    "Entry",
+    "Table",
+    "across_tasks",
+    "caption",
+    "checkpoints",
+    "components",
+    "coverage",
+    "every_run",
+    "failed_runs",
+    "failures",
+    "instability",
+    "levels",
+    "ratio",
+    "spreads",
+    "summary",
+    "two_parts",
+    "unfinished_runs",
+]

@@ -1,0 +1,22 @@
+"""Where the data files are that come with the package: suites and claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stabilitybench.errors import EnvironmentFailure
+
+
+def shipped(name: str) -> Path:
+    """Return the folder or file `name` that ships with the package, such as ``synthetic``.
+
+    In a wheel it lies inside the package; in a checkout (an editable installation) at the top of the repository.
+
+    >>> (shipped("synthetic") / "README.md").is_file()
+    True
+    """
+    package = Path(__file__).resolve().parent
+    for place in (package / "_shipped" / name, package.parents[1] / name):
+        if place.exists():
+            return place
+    raise EnvironmentFailure(f"{name}: is missing from this installation of stabilitybench; install it again")

@@ -1,0 +1,221 @@
+"""Records: one folder for each finished piece of work, complete or absent, whatever happens to process or disk.
+
+``<kind>/<id>/`` holds one JSON record and what belongs to it.  The id is the hash of all that determines the numbers.
+A record is written to a temporary folder, flushed, and renamed once.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from stabilitybench.errors import EnvironmentFailure, UserError
+
+#: Statuses of work that has no result; it can be done again.
+MISSING = ("crashed", "timeout")
+DIGITS = set("0123456789abcdef")
+
+
+def canonical(value: Any) -> str:
+    """Return JSON with sorted keys and no blanks: equal values give equal text.
+
+    >>> canonical({"b": 1, "a": [1.0, None]})
+    '{"a":[1.0,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def content_id(identity: Any) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of the canonical `identity`.
+
+    >>> content_id({"n": 60}) == content_id({"n": 60}) != content_id({"n": 61})
+    True
+    """
+    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]
+
+
+class Records:
+    """The records of one kind in a store; `whole` says what a record must hold to be used.
+
+    kind : folder of these records inside the store.  file : name of the JSON record in each of its folders.
+    """
+
+    def __init__(self, folder: str | Path, kind: str, file: str) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+        self._kind, self._file = self.folder / kind, file
+        self._drafts = self.folder / "drafts"
+
+    def whole(self, record_id: str, record: dict[str, Any]) -> bool:
+        """Tell whether a readable record holds what it must."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Create the folders, check that they can be written, and clear what killed processes left behind."""
+        with saving(self.folder):
+            self._kind.mkdir(parents=True, exist_ok=True)
+            self._drafts.mkdir(exist_ok=True)
+            probe = self._drafts / _draft_name("probe")
+            probe.write_text("x")
+            probe.unlink()
+        for draft in self._drafts.iterdir():
+            if not owner_lives(draft.name):
+                shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink(missing_ok=True)
+
+    def path(self, record_id: str) -> Path:
+        """Return the folder of a record; the id must be one that `content_id` can give."""
+        if len(record_id) != 16 or not set(record_id) <= DIGITS:
+            raise UserError(f'run id "{record_id}": must be 16 hexadecimal digits')
+        return self._kind / record_id
+
+    def read(self, record_id: str) -> dict[str, Any] | None:
+        """Return a record, or None where it is absent or damaged."""
+        try:
+            record = json.loads((self.path(record_id) / self._file).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(record, dict) or record.get("id") != record_id or record.get("complete") is not True:
+            return None
+        if record.get("status") in MISSING:
+            return record if "reason" in record else None
+        return record if self.whole(record_id, record) else None
+
+    def damaged(self, record_id: str) -> bool:
+        """Tell whether a folder of this record exists that cannot be read."""
+        return self.path(record_id).exists() and self.read(record_id) is None
+
+    def set_aside(self, record_id: str) -> Path:
+        """Move a damaged record out of the way, so that it can be done again; return where it went."""
+        with saving(self.folder):
+            aside = self.folder / "damaged" / f"{record_id}-{uuid4().hex[:8]}"
+            aside.parent.mkdir(exist_ok=True)
+            self.path(record_id).rename(aside)
+        return aside
+
+    def publish(self, record: dict[str, Any], fill: Callable[[Path], None] = lambda _: None) -> None:
+        """Store a complete record with an ``id`` and a ``status``; one that is already there stays.
+
+        fill : writes what belongs to the record into the folder it is given.
+        """
+        record_id = str(record["id"])
+        draft, target = self._drafts / _draft_name(record_id), self.path(record_id)
+        with saving(self.folder):
+            try:
+                draft.mkdir(parents=True)
+                fill(draft)
+                text = json.dumps(_plain({**record, "complete": True}), indent=1, allow_nan=False)
+                (draft / self._file).write_text(text + "\n", "utf-8")
+                flush(draft / self._file)
+                flush(draft)
+                self._make_room(record_id)
+                _rename_once(draft, target)
+                flush(self._kind)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+
+    def _make_room(self, record_id: str) -> None:
+        """Clear what stands in the way of a new result: a damaged record, or the trace of a crash."""
+        old = self.read(record_id)
+        if old is None and self.path(record_id).exists():
+            self.set_aside(record_id)
+        elif old is not None and old["status"] in MISSING:
+            shutil.rmtree(self.path(record_id))
+
+
+@contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """Turn what a disk can do to us into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_failure(folder, error) from error
+
+
+def storage_failure(folder: Path, error: OSError) -> EnvironmentFailure:
+    """Return the failure that tells what is wrong with `folder`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EnvironmentFailure(
+            f"{folder}: the disk is full. Finished runs are kept; free some space and start the same command again."
+        )
+    reason = error.strerror or str(error)
+    return EnvironmentFailure(f"{folder}: cannot be written ({reason}). Choose a folder you may write to.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that no partial one is ever visible."""
+    draft = path.with_name(f".{_draft_name(path.name)}")
+    with saving(path.parent):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(text, "utf-8")
+            flush(draft)
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of packages that can change a number, and of Python."""
+    return {name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()}
+
+
+def owner_lives(name: str) -> bool:
+    """Tell whether the process that writes this draft may still be running."""
+    parts = name.split("@")
+    if len(parts) != 4 or parts[1] != socket.gethostname() or not parts[2].isdigit():
+        return True  # another machine's, or not ours: leave it
+    try:
+        os.kill(int(parts[2]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _draft_name(stem: str) -> str:
+    # Host and process say later whether the writer still lives.
+    return f"{stem}@{socket.gethostname()}@{os.getpid()}@{uuid4().hex[:8]}"
+
+
+def _rename_once(draft: Path, target: Path) -> None:
+    """Publish a draft; where another process published the same record first, theirs stays: it is the same."""
+    try:
+        draft.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` as JSON can hold it; numbers that are not finite become null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
