@@ -302,7 +302,10 @@ def test_a_bad_option_gets_one_sentence(cli, study_file, tmp_path, no_training, 
     [
         (["run"], "Missing argument 'STUDY.toml'; see `stabilitybench run --help`"),
         (["rnu"], "No such command 'rnu'. Did you mean 'run'?; see `stabilitybench --help`"),
-        (["run", "nowhere.toml"], "nowhere.toml: there is no such study file; `stabilitybench new study` writes a commented example"),
+        (
+            ["run", "nowhere.toml"],
+            "nowhere.toml: there is no such study file; `stabilitybench new study` writes a commented example",
+        ),
         (["run", "."], ".: is a folder, not a study file"),
         (["show", "xyz"], 'run id "xyz": must be hexadecimal digits, as `stabilitybench status` lists them'),
         (["show", "abc"], 'run "abc": no run in '),

@@ -82,7 +82,6 @@ def seeds_for_sd_ratio(sd_ratio: float, level: float) -> int | None:
     return needed if needed <= MOST_SEEDS else None
 
 
-
 @lru_cache(maxsize=1024)
 def _detectable_above(n: int, level: float) -> float | None:
     """Return the smallest ratio over 1 that two arms of n normal scores show at `level` with 80 % power."""
