@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.svm import SVC
 
 from stabilitybench.errors import UserError
+from stabilitybench.synthetic import generate
 from stabilitybench.theory import NotSeparable, leave_one_out, leave_one_out_max_margin, max_margin
 
 few = settings(deadline=None, derandomize=True, max_examples=40)
@@ -174,3 +175,32 @@ def test_not_separable_is_said(solve):
 def test_bad_input(x, y, message):
     with pytest.raises(UserError, match=message):
         max_margin(x, y)
+
+
+def cold(x, y):
+    """Return margins without each row, every one from nothing."""
+    return np.array([max_margin(np.delete(x, i, axis=0), np.delete(y, i)).margin for i in range(len(x))])
+
+
+@pytest.mark.parametrize("small", [1e-3, 1e-5, 1e-7])
+def test_rows_of_nearly_low_rank(small):
+    """The features of an encoder are like that: the inverse that is updated row by row loses its digits there."""
+    random = rng(0)
+    compared = 0
+    for _ in range(20):
+        x = random.standard_normal((12, 3)) @ random.standard_normal((3, 8)) + small * random.standard_normal((12, 8))
+        x[:, 0] += 10  # a common direction, as encoders have
+        y = (x @ random.standard_normal(8) > 0).astype(int)
+        if min(np.bincount(y, minlength=2)) < 2:
+            continue
+        found, expected = leave_one_out_max_margin(x, y), cold(x, y)
+        np.testing.assert_allclose(found.margin, expected, rtol=1e-6)
+        compared += 1
+    assert compared > 5
+
+
+@pytest.mark.parametrize(("n", "seed"), [(80, 8), (160, 25), (320, 46)])
+def test_rows_that_come_and_go_while_the_inverse_drifts(n, seed):
+    data = generate("separable-ball", n=n, d=10, margin=0.2, seed=seed)
+    found = leave_one_out_max_margin(data.x, data.y)
+    np.testing.assert_allclose(found.margin[found.full.support], cold(data.x, data.y)[found.full.support], rtol=1e-8)

@@ -25,11 +25,11 @@ from stabilitybench.theory import (
     bounds,
     constants,
     leave_one_out,
+    leave_one_out_max_margin,
 )
 from stabilitybench.theory.bounds import Bound, Weight
 from stabilitybench.theory.margin import MaxMarginLeaveOneOut
 from stabilitybench.theory.one_run import HeadLoss
-from stabilitybench.theory.refits import refitted_max_margin
 
 Floats = npt.NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def certify(
             return None
 
     try:
-        limit = refitted_max_margin(x, y)
+        limit = leave_one_out_max_margin(x, y)
     except UserError as error:
         limit = None
         refused["B2, B3 closed form"] = str(error)

@@ -27,6 +27,7 @@ from stabilitybench.theory import (
     NotSeparable,
     bounds,
     leave_one_out,
+    leave_one_out_max_margin,
     leave_one_out_quadratics,
     log_spaced_steps,
     max_margin,
@@ -34,7 +35,6 @@ from stabilitybench.theory import (
 from stabilitybench.theory.bounds import Bound, Weight, violated
 from stabilitybench.theory.bounds.result import PUBLISHED
 from stabilitybench.theory.one_run import HeadLoss
-from stabilitybench.theory.refits import safe_leave_one_out_max_margin
 from stabilitybench.theory.rows import Loss
 
 Floats = npt.NDArray[np.float64]
@@ -270,7 +270,7 @@ def _mean_head_moves(z: Floats, starts: Floats, rate: float, steps: int) -> Floa
 
 
 def _max_margin(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], Held]]]:
-    loo = safe_leave_one_out_max_margin(data.x, data.y)
+    loo = leave_one_out_max_margin(data.x, data.y)
     loss: HeadLoss = "logistic" if data.classes == 2 else "softmax"
     gamma = loo.full.margin
     average = np.array(loo.direction.mean())

@@ -7,7 +7,7 @@ arXiv 1710.10345).  It solves the least-distance problem min |w| subject to y_j 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -22,6 +22,9 @@ Number = TypeVar("Number", bound=np.generic)
 #: A margin, as a share of the largest feature norm, below which rows count as not separable.
 SMALLEST_MARGIN = 1e-7
 
+
+#: How far a warm solution may miss its constraints, and its multipliers 0, to be believed.
+OPTIMAL = 1e-12
 
 NOT_SEPARABLE = "the classes cannot be separated by a linear head through the origin: there is no margin"
 
@@ -86,8 +89,9 @@ def leave_one_out_max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMarginLea
     """Return the max-margin solution and how far it moves when each row in turn is left out.
 
     This is the limit t -> infinity of `leave_one_out` for the logistic and the softmax loss on separable rows.  Only
-    support vectors are solved again, each from the active set that remains without it; the other rows change
-    nothing.  Arguments and errors are those of `max_margin`.
+    support vectors are solved again, each from the active set that remains without it, and from nothing where the
+    outcome is not optimal to rounding (nearly dependent rows); the other rows change nothing.  Arguments and errors
+    are those of `max_margin`.
 
     >>> found = leave_one_out_max_margin([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0])
     >>> found.margin.round(4).tolist(), found.direction.round(4).tolist(), found.refits
@@ -105,7 +109,9 @@ def leave_one_out_max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMarginLea
         kept, start, u = active, inverse, multipliers[active]
         for place in np.flatnonzero(constraints.owners[active] == i)[::-1]:
             kept, start, u = _dropped(kept, place), _shrunk(start, place), _dropped(u, place)
-        without = _active_set(constraints.rows, kept, start, u, constraints.owners != i) / constraints.scale
+        allowed = constraints.owners != i
+        warm = _active_set(constraints.rows, kept, start, u, allowed)
+        without = (constraints.without(allowed) if warm is None else warm) / constraints.scale
         norm = float(np.linalg.norm(without))
         margin[i] = 1 / norm
         distance[i] = np.linalg.norm(weights - without)
@@ -162,12 +168,8 @@ class _Constraints:
 
     def solution(self, multipliers: Floats) -> MaxMargin:
         """Turn the multipliers of the least-distance problem into direction, margin and alpha."""
-        in_use = np.flatnonzero(multipliers)
-        active = self.rows[in_use]
-        weights = linalg.lstsq(active, np.ones(len(in_use)))[0] if len(in_use) else np.zeros(self.rows.shape[1])
-        norm = float(np.linalg.norm(weights))
-        if norm == 0 or not np.min(self.rows @ weights) / norm > SMALLEST_MARGIN:
-            raise NotSeparable(NOT_SEPARABLE)
+        in_use, weights = self._weights(multipliers)
+        active, norm = self.rows[in_use], float(np.linalg.norm(weights))
         shares = linalg.lstsq(active.T, weights)[0] / self.scale**2
         count = int(self.owners[-1]) + 1
         alpha = np.zeros((count, self.shape[0]) if len(self.shape) == 2 else (count, 1))
@@ -179,9 +181,29 @@ class _Constraints:
             support=np.unique(self.owners[in_use]),
         )
 
+    def without(self, allowed: npt.NDArray[np.bool_]) -> Floats:
+        """Return the shortest w with <w, z> >= 1 on the rows allowed, from nothing."""
+        rest = replace(self, rows=self.rows[allowed])
+        return rest._weights(rest.first())[1]
 
-def _active_set(rows: Floats, active: Ints, inverse: Floats, u: Floats, allowed: npt.NDArray[np.bool_]) -> Floats:
+    def _weights(self, multipliers: Floats) -> tuple[Ints, Floats]:
+        """Return the rows in use and the w that meets them with equality."""
+        in_use = np.flatnonzero(multipliers)
+        weights = np.zeros(self.rows.shape[1])
+        if len(in_use):
+            weights = linalg.lstsq(self.rows[in_use], np.ones(len(in_use)))[0]
+        norm = float(np.linalg.norm(weights))
+        if norm == 0 or not np.min(self.rows @ weights) / norm > SMALLEST_MARGIN:
+            raise NotSeparable(NOT_SEPARABLE)
+        return in_use, np.asarray(weights)
+
+
+def _active_set(
+    rows: Floats, active: Ints, inverse: Floats, u: Floats, allowed: npt.NDArray[np.bool_]
+) -> Floats | None:
     """Return the shortest w with <w, z> >= 1 on the rows allowed, from the optimal set without one of its rows.
+
+    None where rounding has got in the way: w is then not optimal to `OPTIMAL`, or not found.
 
     Lawson & Hanson's active-set iteration for |Z^T u|^2 + (1 - sum u)^2 over u >= 0.  The inverse of its normal
     equations, Z Z^T + 1 on the rows in use, is changed by one row at a time.  The negative gradient at u is
@@ -207,11 +229,15 @@ def _active_set(rows: Floats, active: Ints, inverse: Floats, u: Floats, allowed:
         violation *= allowed
         entering = int(np.argmax(violation))
         if violation[entering] <= 1e-10 * slack + 1e-14:
-            weights /= slack
+            weights, shares = weights / slack, u / slack
             for _ in range(2):  # refinement takes away what the changes of the inverse have left
                 left = inverse @ (1.0 - used @ weights)
-                weights += (left + u * (left.sum() / slack)) @ used
-            return np.asarray(weights)
+                left += u * (left.sum() / slack)
+                weights, shares = weights + left @ used, shares + left
+            tight = not len(used) or float(np.abs(1.0 - used @ weights).max()) <= OPTIMAL
+            met = float((rows @ weights)[allowed].min()) >= 1.0 - OPTIMAL
+            dual = not len(shares) or float(shares.min()) >= -OPTIMAL * float(shares.max())
+            return np.asarray(weights) if tight and met and dual else None
         if entering in gone:  # where the changed inverse has drifted, rows would come and go for ever: look again
             inverse, gone = np.asarray(np.linalg.inv(used @ used.T + 1.0)), set()
             continue
@@ -225,7 +251,7 @@ def _active_set(rows: Floats, active: Ints, inverse: Floats, u: Floats, allowed:
         grown[size, :size] = grown[:size, size] = -turned / rest
         grown[size, size] = 1.0 / rest
         active, inverse, u = np.append(active, entering), grown, np.append(u, 0.0)
-    raise NotSeparable(NOT_SEPARABLE)
+    return None
 
 
 def _shrunk(inverse: Floats, leaving: int) -> Floats:
