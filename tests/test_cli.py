@@ -147,7 +147,7 @@ def test_a_method_of_ones_own_is_one_file(cli, study_file, tmp_path):
     (tmp_path / "zero_head.py").write_text(
         "from dataclasses import dataclass\n"
         "import stabilitybench as sb\n"
-        "@sb.register('zero-head')\n"
+        "@sb.register('silent-head')\n"
         "@dataclass(frozen=True)\n"
         "class ZeroHead(sb.Stabilizer):\n"
         "    '''Start the head at zero.'''\n"
@@ -155,10 +155,10 @@ def test_a_method_of_ones_own_is_one_file(cli, study_file, tmp_path):
         "        head = ctx.layout.names_in(params, ['head'])\n"
         "        return {**params, **{name: params[name] * 0 for name in head}}\n"
     )
-    arms = ("--set", 'arms={plain = [], zero = ["zero-head"]}')
+    arms = ("--set", 'arms={plain = [], zero = ["silent-head"]}')
     code, _, err = cli("run", study_file, "--jobs", "1", *arms)
     assert code == 2
-    assert 'stabilizer "zero-head" is unknown' in err
+    assert 'stabilizer "silent-head" is unknown' in err
     code, out, _ = cli("run", study_file, "--jobs", "1", *arms, "--with", "zero_head.py")
     assert code == 0
     assert "zero" in out
