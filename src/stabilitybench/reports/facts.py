@@ -28,6 +28,7 @@ class StudyFacts:
     environment : versions and machine.
     warnings : one sentence each, shown at the top.
     origin : where scores made elsewhere come from, a sentence.
+    paired : whether the study declares that runs of the same seeds make a pair.
 
     >>> facts = StudyFacts("demo", "plain", {"plain": []}, {"mode": "full"}, "init and order", "subset")
     >>> facts.references
@@ -45,3 +46,4 @@ class StudyFacts:
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     origin: str = ""
+    paired: bool = False

@@ -47,7 +47,7 @@ PHRASES: dict[str, Callable[[Any], str]] = {
 def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> list[str]:
     """Return the paragraphs: what was trained, what varied, and how it was judged."""
     if not facts.recipe:
-        return [facts.origin, _judged(comparison)]
+        return [facts.origin, _judged(comparison, facts.paired)]
     encoders, tasks = _unique(scores["encoder"]), _unique(scores["task"])
     arms = "; ".join(
         f"{name} ({', '.join(lines) if lines else 'the plain recipe'})" for name, lines in facts.arms.items()
@@ -69,10 +69,10 @@ def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> 
         f"of a constant prediction, when its predictions are constant, or when training diverged; "
         f"undefined metrics count as that no-skill score. "
     )
-    return [trained, data + _judged(comparison)]
+    return [trained, data + _judged(comparison, facts.paired)]
 
 
-def _judged(comparison: Comparison) -> str:
+def _judged(comparison: Comparison, paired: bool) -> str:
     ratios = [c.against.ratio for c in comparison.cells if c.against is not None]
     intervals = _join(list(dict.fromkeys(r.method for r in ratios if r.has_interval)) or ["none here"])
     return (
@@ -83,7 +83,8 @@ def _judged(comparison: Comparison) -> str:
         f"runs. p-values were adjusted by Holm's method within each of the two families; the effects called "
         f"detectable are those that the tests show with 80 % power at the first step of the adjustment. SD ratios of "
         f"several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp interval. Runs were "
-        f"treated as unpaired."
+        f"treated as unpaired"
+        + (", and, as the study declares pairs, compared in pairs of equal seeds beside that." if paired else ".")
     )
 
 

@@ -77,6 +77,8 @@ def sections(
     if agreement:
         heat = Gallery("disagreement", "Disagreement of runs", HEAT, tuple(figures.disagreement_figures(agreement)))
         found.append(Section("predictions", "Predictions", (heat, tables.instability(agreement))))
+    if facts.paired:
+        found.append(Section("pairs", "Runs in pairs", (tables.paired(comparison, scores),)))
     if components.rows:
         found.append(Section("variance", "Variance components", (components,)))
     return (

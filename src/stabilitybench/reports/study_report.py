@@ -61,6 +61,7 @@ def study_facts(results: Results) -> StudyFacts:
         spec_toml=tomli_w.dumps(_without_none(study.plain())),
         environment=_environment(results),
         warnings=tuple(dict.fromkeys(results.warnings())),
+        paired=study.paired,
     )
 
 

@@ -68,6 +68,7 @@ class StudyFile(Table):
     """A study: encoders x tasks x arms x seeds.
 
     seeds : a number (init, order, dropout and prepare vary together) or a table of streams to cross.
+    paired : declares that runs of the same seeds in two arms make a pair; the report then compares pairs, too.
     """
 
     name: Name
@@ -78,6 +79,7 @@ class StudyFile(Table):
     arms: dict[Name, ArmEntry] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     tune: TuneEntry | None = None
+    paired: bool = False
 
     @field_validator("encoders", "tasks", mode="before")
     @classmethod

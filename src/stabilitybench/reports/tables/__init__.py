@@ -2,6 +2,7 @@
 
 from stabilitybench.reports.tables.evidence import across_tasks, components, instability, levels
 from stabilitybench.reports.tables.grid import Column, Entry, Table
+from stabilitybench.reports.tables.paired import paired
 from stabilitybench.reports.tables.runs import coverage, every_run, failed_runs, unfinished_runs
 from stabilitybench.reports.tables.scores import caption, checkpoints, failures, ratio, spreads, summary, two_parts
 
@@ -19,6 +20,7 @@ __all__ = [
     "failures",
     "instability",
     "levels",
+    "paired",
     "ratio",
     "spreads",
     "summary",
