@@ -417,6 +417,8 @@ def plan(
     from stabilitybench.reports.planning import plan_effects, plan_study
     from stabilitybench.reports.power_figure import check_figure, draw_power
 
+    if study is None and (overrides or files):
+        raise UserError("--set and --with belong to a study: give its file, too")
     if figure is not None:
         check_figure(figure)
     before = None if pilot is None else read_pilot(pilot, points=points)

@@ -63,6 +63,15 @@ CALLS: dict[str, Callable] = ONE_ARM | {
 }
 
 
+@pytest.mark.parametrize(
+    "call",
+    [statistics.sd, lambda x: statistics.brown_forsythe(x, GOOD), lambda x: statistics.sd_ratios(x[None], [GOOD])],
+)
+def test_masked_scores_are_not_counted_behind_the_users_back(call: Callable) -> None:
+    with pytest.raises(UserError, match="holds masked scores"):
+        call(np.ma.masked_greater([*GOOD[:6], 99.0], 90.0))
+
+
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize(
     ("bad", "sentence"),

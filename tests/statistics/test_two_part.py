@@ -80,5 +80,6 @@ def test_empty_arms_have_no_answer_and_wrong_marks_are_refused() -> None:
     assert found.mixture.driver == "nothing"
     with pytest.raises(UserError, match="scores: 2 scores with 1 marks of failure"):
         mixture([0.1, 0.2], [True])
-    with pytest.raises(UserError, match="must be as many true or false"):
-        mixture([0.1, 0.2], [0, 1])
+    assert mixture([0.1, 0.2, 0.4], [0, 1, 0]) == mixture([0.1, 0.2, 0.4], [False, True, False])
+    with pytest.raises(UserError, match=r"scores: marks of failure \['no', 'yes'\]: must be true or false"):
+        mixture([0.1, 0.2], ["no", "yes"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -158,6 +158,8 @@ def plan_study(
     """
     from stabilitybench.reports.progress import headline
 
+    if seeds is not None and seeds != len(grid(study.file.seeds)):  # the cost is that of the seeds asked about
+        study = replace(study, file=study.file.model_copy(update={"seeds": seeds}))
     results = study.results()
     file = study.file
     shape, notes = _scores(scores, pilot)

@@ -87,5 +87,8 @@ def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: flo
 
 
 def _check(failed: int, n: int) -> None:
+    for value in (failed, n):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise UserError(f"failed = {failed} of n = {n}: must be whole numbers")
     if not 0 <= failed <= n:
         raise UserError(f"failed = {failed} of n = {n}: must satisfy 0 <= failed <= n")

@@ -14,7 +14,7 @@ from stabilitybench.errors import UserError
 Floats = npt.NDArray[np.float64]
 
 # differences of scores beyond this size would overflow
-LARGEST = 1e300
+LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def sample(scores: npt.ArrayLike, name: str) -> Floats:
     Raises UserError when they are not one-dimensional numbers or hold NaN or infinity: a run without a
     score must be counted as a failure or as missing before any statistic is taken, never dropped here.
     """
+    _refuse_masks(scores, name)
     try:
         values = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -92,6 +93,7 @@ def sample(scores: npt.ArrayLike, name: str) -> Floats:
 
 def stack(scores: npt.ArrayLike, name: str) -> Floats:
     """Return `scores` as a float64 matrix with one comparison per row; raises UserError as `sample` does."""
+    _refuse_masks(scores, name)
     try:
         values = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -101,6 +103,11 @@ def stack(scores: npt.ArrayLike, name: str) -> Floats:
     for row in np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1))[:1]:
         sample(values[row], f"{name}, row {row + 1}")
     return values
+
+
+def _refuse_masks(scores: npt.ArrayLike, name: str) -> None:
+    if np.ma.is_masked(scores):  # the array beneath would count what was masked away
+        raise UserError(f"{name}: holds masked scores: leave them out, or count them, before any statistic is taken")
 
 
 def paired_samples(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> tuple[Floats, Floats]:

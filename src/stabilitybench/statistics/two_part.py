@@ -151,8 +151,10 @@ def _marked(scores: npt.ArrayLike, failed: npt.ArrayLike, name: str) -> tuple[Fl
     values, marks = sample(scores, name), np.asarray(failed)
     if marks.size == 0:
         marks = marks.astype(bool)
-    if marks.dtype != bool or marks.shape != values.shape:
-        raise UserError(
-            f"{name}: {values.size} scores with {marks.size} marks of failure: must be as many true or false"
-        )
+    if marks.dtype != bool and marks.dtype.kind in "iuf" and np.isin(marks, (0, 1)).all():
+        marks = marks.astype(bool)
+    if marks.dtype != bool:
+        raise UserError(f"{name}: marks of failure {failed!r:.60}: must be true or false")
+    if marks.shape != values.shape:
+        raise UserError(f"{name}: {values.size} scores with {marks.size} marks of failure: must be as many")
     return values, marks
