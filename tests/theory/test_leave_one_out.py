@@ -16,7 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory import fused, leave_one_out, leave_one_out_many, log_spaced_steps
+from stabilitybench.theory import (
+    bounds,
+    fused,
+    leave_one_out,
+    leave_one_out_many,
+    leave_one_out_minimisers,
+    log_spaced_steps,
+    max_margin,
+)
 from stabilitybench.theory.problem import problem
 
 STEPS = [0, 1, 2, 7, 64, 65, 300]
@@ -411,3 +419,35 @@ def test_the_page_runs():
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) == 2
     exec("".join(blocks), {})
+
+
+def test_one_run_that_diverges_leaves_the_directions_of_the_others_alone():
+    """Rows 3 and 4 have converged long ago, while the run without a heavy row grows without bound."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(6, 2)), random.normal(size=6)
+    x[0] *= 0.01
+    rate = 1.8 / (np.linalg.eigvalsh(x.T @ x)[-1] / 6)
+    for memory in (1700, 1 << 30):
+        found = leave_one_out(x, y, "squared", steps=[100, 400], rate=rate, weight="1/(n-1)", max_memory=memory)
+        assert found.distance[1].max() > 1e6
+        np.testing.assert_allclose(found.direction[1, 0, 3:5], [0.667, 0.292], atol=2e-3)
+        assert "their descent may not converge" in found.warnings[0]
+
+
+def test_nothing_that_is_no_number_holds_a_bound():
+    assert bounds.violated([0.5, np.nan], 1.0).tolist() == [False, True]
+    assert bounds.violated(0.5, np.nan)
+
+
+@pytest.mark.parametrize("last", ["a", None, float("nan"), 1.5, 10**400, 0])
+def test_steps_that_cannot_be_spaced(last):
+    with pytest.raises(UserError, match="log_spaced_steps: last = "):
+        log_spaced_steps(last)
+
+
+def test_sizes_beyond_squaring_are_named():
+    for unit in (1e200, 1e-200):
+        with pytest.raises(UserError, match="rescale it"):
+            max_margin(np.array([[1.0, 0], [-1, 0]]) * unit, [1, 0])
+    with pytest.raises(UserError, match="l2 = 1e-300: must be above 0"):
+        leave_one_out_minimisers([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0], 1e-300)

@@ -228,6 +228,11 @@ def _results(
         warnings = []
         if rate > 2 / smoothness * (1 + 1e-12):
             warnings.append(f"rate {rate:.4g} is above 2/beta = {2 / smoothness:.4g}: descent may not converge")
+        elif weight == "1/(n-1)" and rate > 2 / (smoothness * task.count / (task.count - 1)):
+            warnings.append(
+                f"rate {rate:.4g} is close to 2/beta = {2 / smoothness:.4g}: without a row the others weigh "
+                "n/(n-1) times as much, and their descent may not converge"
+            )
         if not finite.all():
             first = steps[int(np.argmin(finite.all(axis=(1, 2))))]
             warnings.append(f"a run has left the finite numbers by step {first}: its distances are infinite")

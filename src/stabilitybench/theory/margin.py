@@ -148,6 +148,11 @@ class _Constraints:
             blocks[pairs, labels[owners]] = data[owners]
             blocks[pairs, others] = -data[owners]
             rows, shape = blocks.reshape(len(owners), -1), (number, width)
+        largest = float(np.abs(rows).max())
+        if largest and not 1e-100 < largest < 1e100:
+            raise UserError(
+                f"x holds entries of up to {largest:.3g}: rescale it, its squares leave the range of float64"
+            )
         scale = float(np.sqrt(np.max(np.einsum("ij,ij->i", rows, rows))))
         if scale == 0:
             raise NotSeparable("x is zero everywhere: there is no margin")

@@ -11,8 +11,8 @@ from stabilitybench.theory.rows import Floats
 
 #: Distances below this share of the norm of the weights are not resolved to more digits.
 SMALLEST_GAP = 1e-6
-#: Weights below this share of the largest weights beside them are zero but for rounding.
-ROUNDING = 1e-13
+#: Weights below this share of those they are compared with are zero but for rounding.
+ROUNDING = 1e-11
 #: Scores count as equal below this share of |w| |x|.
 TIE = {"float32": 1e-5, "float64": 1e-11}
 
@@ -37,13 +37,15 @@ def distances(weights: Floats, moves: Floats) -> tuple[Floats, Floats]:
     """Return |v| and |u(w + v) - u(w)| for weights w [..., C, S, 1, d] and moves v [..., C, S, R, d], as [..., S, R].
 
     The direction of zero weights is the zero vector, so that it lies at distance 1 from every other direction.  Weights
-    are zero that are rounding error beside the largest: gradients that cancel leave such.
+    are zero that are rounding error beside the other weights of their pair: gradients that cancel leave such.
     """
     distance = np.sqrt(_square(moves))
     other = weights + moves
     norm, other_norm = np.sqrt(_square(weights)), np.sqrt(_square(other))
-    zero = ROUNDING * np.maximum(norm, other_norm.max(axis=-1, keepdims=True))
-    return distance, np.sqrt(_square(_directions(other, other_norm, zero) - _directions(weights, norm, zero)))
+    # a pair is its own yardstick: beside a run that diverges every other would count as zero
+    zero = ROUNDING * np.maximum(norm, other_norm)
+    mine = _directions(weights, np.broadcast_to(norm, zero.shape), zero)
+    return distance, np.sqrt(_square(_directions(other, other_norm, zero) - mine))
 
 
 def audit_error(error: Floats, gap: Floats, norm: Floats) -> Floats:

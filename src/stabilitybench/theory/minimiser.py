@@ -19,6 +19,8 @@ from stabilitybench.theory.measure import distances
 from stabilitybench.theory.problem import Weight, problem
 from stabilitybench.theory.rows import Floats, Ints
 
+#: The least penalty, as a share of the largest squared norm of a row.
+SMALLEST_L2 = 1e-30
 #: Wanted bound on the distance to the exact minimiser, as a share of the norm of the weights.
 ACCURACY = 1e-11
 #: A gradient below this many rounding errors of its largest term cannot be improved.
@@ -57,8 +59,11 @@ def leave_one_out_minimisers(
     [0.7033, 0.7033, 0.0205]
     """
     task = problem(x, y, loss="logistic", weight=weight, l2=l2)
-    if task.l2 == 0:
-        raise UserError("l2 = 0: must be above 0, or there may be no minimiser")
+    # below that the Hessian of separable rows is singular to rounding
+    if not task.l2 > SMALLEST_L2 * float(np.max(np.einsum("nd,nd->n", task.out[0], task.out[0]))):
+        raise UserError(
+            f"l2 = {task.l2:g}: must be above 0, and not vanish beside the rows, or there may be no minimiser"
+        )
     rows, count = task.out[0], task.count
     weights = _newton(rows, 1.0 / count, task.l2, np.zeros(rows.shape[1]))
     without = np.empty_like(rows)

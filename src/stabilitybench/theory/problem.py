@@ -23,11 +23,14 @@ import numpy.typing as npt
 from scipy import linalg
 
 from stabilitybench.errors import UserError, shown
+from stabilitybench.theory.checks import whole
 from stabilitybench.theory.rows import LOSSES, Floats, Loss, classes, features, signs, targets
 
 if TYPE_CHECKING:
     import torch
 
+#: Gradient descent is not followed further than this.
+MOST_STEPS = 10**15
 Weight = Literal["1/n", "1/(n-1)"]
 WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 
@@ -169,8 +172,10 @@ def log_spaced_steps(last: int, per_decade: int = 4) -> tuple[int, ...]:
     >>> log_spaced_steps(100, per_decade=2)
     (1, 3, 10, 32, 100)
     """
-    if last < 1 or per_decade < 1:
-        raise UserError(f"last = {last}, per_decade = {per_decade}: both must be at least 1")
+    last = whole("log_spaced_steps", "last", last, least=1)
+    per_decade = whole("log_spaced_steps", "per_decade", per_decade, least=1)
+    if last > MOST_STEPS:
+        raise UserError(f"log_spaced_steps: last = {last}: must be at most {MOST_STEPS}")
     exponents = np.arange(0, math.log10(last) * (1 + 1e-12), 1 / per_decade)
     return tuple(int(step) for step in np.unique([*np.round(10.0**exponents).astype(int), last]))
 

@@ -142,7 +142,7 @@ def head_tuning(
     how: Assumption
     if smoothness is None:
         # with margin gamma, X'X / n has an eigenvalue of at least gamma^2 (class pairs: gamma^2 / 2), at most B^2
-        certain, possible = 2 / (CURVATURE[loss] * b * b), 8 / gamma**2
+        certain, possible = 2 / (CURVATURE[loss] * b * b), 8 / max(gamma**2, 1e-300)
         check_rate(owner, eta, possible)
         how = Assumption("rate at most 2 / beta of every leave-one-out problem", True if eta <= certain else None)
     else:

@@ -91,13 +91,13 @@ class Bound:
 
 
 def violated(measured: npt.ArrayLike, bound: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return where `measured` exceeds `bound` by more than rounding in float64.
+    """Return where `measured` exceeds `bound` by more than rounding in float64, or either is no number.
 
     >>> violated([1.0, 1.1], 1.0).tolist()
     [False, True]
     """
-    above: npt.NDArray[np.bool_] = np.asarray(measured) > np.asarray(bound) * (1 + RELATIVE) + ABSOLUTE
-    return above
+    held: npt.NDArray[np.bool_] = np.asarray(measured) <= np.asarray(bound) * (1 + RELATIVE) + ABSOLUTE
+    return np.asarray(~held)  # what is no number holds nothing
 
 
 def chord(sine: npt.ArrayLike) -> Floats:
