@@ -254,13 +254,16 @@ def compare(
 
     Columns used where present: encoder, task, arm, seed, metric, status, failed, no_skill.
     """
-    from stabilitybench.reports.elsewhere import compare_files
+    from stabilitybench.reports.elsewhere import check_out, compared, read_files, write_files
 
     console = _console()
-    comparison, written = compare_files(paths, baseline, column, points=points, no_skill=no_skill, out=out)
+    files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
+    if out is not None:
+        check_out(out, paths)
+    comparison = compared(files)
     comparison.show(console)
-    if written is not None:
-        console.print(f"report: {written.html}", soft_wrap=True)
+    if out is not None:
+        console.print(f"report: {write_files(files, comparison, out).html}", soft_wrap=True)
 
 
 @app.command(rich_help_panel=STUDIES)

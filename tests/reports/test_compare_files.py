@@ -156,7 +156,7 @@ def test_arms_with_other_names_are_compared_where_each_file_has_one(tmp_path: Pa
 
 def test_the_numbers_are_those_of_compare(tmp_path: Path) -> None:
     a, b = plain(tmp_path / "a.csv", WIDE), plain(tmp_path / "b.csv", NARROW)
-    ours, _ = compare_files([a, b])
+    ours, _ = compare_files([a, b], no_skill=NO_SKILL)
     scores, _ = study_frames({("t", "a"): WIDE, ("t", "b"): NARROW}, evaluations=1)
     theirs = compare(scores, "a")
     for one, two in zip(ours.cells, theirs.cells, strict=True):
@@ -366,3 +366,114 @@ def test_files_are_json_safe_in_their_facts(tmp_path: Path) -> None:
     found = read_files([plain(tmp_path / "a.csv", WIDE), plain(tmp_path / "b.csv", NARROW)])
     assert json.loads(json.dumps(found.facts.origin)) == found.facts.origin
     assert found.facts.recipe == {}
+
+
+HALF = np.where(np.arange(20) < 5, 0.5, WIDE)
+
+
+def test_a_column_status_without_failed_runs_is_no_knowledge_of_failures(tmp_path: Path) -> None:
+    pd.DataFrame({"score": HALF, "no_skill": 0.5}).to_csv(tmp_path / "a.csv", index=False)
+    status = ["diverged", *["ok"] * 19]
+    pd.DataFrame({"score": [0.6, *HALF[:-1]], "status": status}).to_csv(tmp_path / "b.csv", index=False)
+    comparison, _ = compare_files([tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert [c.failure.failed for c in comparison.cells] == [5, 6]  # the diverged run stays failed
+    assert any("those of the other files were taken" in note for note in comparison.notes)
+    assert not read_scores(tmp_path / "b.csv", "b").knows_failures
+    status[1] = "failed"
+    pd.DataFrame({"score": HALF, "status": status}).to_csv(tmp_path / "b.csv", index=False)
+    assert read_scores(tmp_path / "b.csv", "b").knows_failures
+    pd.DataFrame({"score": HALF, "failed": ""}).to_csv(tmp_path / "b.csv", index=False)
+    assert not read_scores(tmp_path / "b.csv", "b").knows_failures
+
+
+def test_it_is_told_where_a_no_skill_score_applied(tmp_path: Path) -> None:
+    a = plain(tmp_path / "a.csv", HALF)
+    pd.DataFrame({"score": NARROW, "failed": False}).to_csv(tmp_path / "b.csv", index=False)
+    pd.DataFrame({"score": NARROW, "metric": "eval_matthews_correlation"}).to_csv(tmp_path / "c.csv", index=False)
+    notes = compare_files([a, tmp_path / "b.csv"], no_skill=0.5)[0].notes
+    assert "--no-skill 0.5: was applied to a, and not to b (its column failed holds)." in notes
+    assert any("two definitions of failure" in note for note in notes)
+    (note,) = (n for n in compare_files([tmp_path / "c.csv", a], no_skill=0.0)[0].notes if "--no-skill" in n)
+    assert note == "--no-skill 0: was applied to a, and not to c (it has no-skill scores, or its metric has 0)."
+    for name, values in (("d", WIDE), ("e", NARROW)):
+        rows = pd.DataFrame({"task": ["rte"] * 10 + ["mrpc"] * 10, "score": values})
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    notes = compare_files([tmp_path / "d.csv", tmp_path / "e.csv"], no_skill=0.5)[0].notes
+    assert any("was applied to 2 tasks, rte, mrpc" in note for note in notes)
+
+
+def test_no_results_but_earlier_comparisons_are_written_over(cli: Cli, tmp_path: Path) -> None:
+    results(tmp_path / "one", {("t", "plain"): WIDE})
+    results(tmp_path / "two", {("t", "plain"): NARROW})
+    results(tmp_path / "three", {("t", "plain"): NARROW})
+    Path("link").symlink_to("one")
+    Path("study").mkdir()
+    Path("study/study.json").write_text("{}")
+    before = {p: p.read_bytes() for p in Path().rglob("*.csv")}
+    for out, sentence in (
+        ("link", "would overwrite the scores.csv that is compared"),
+        ("two/../one", "would overwrite the scores.csv that is compared"),
+        ("three", "holds a report.html that no comparison wrote"),
+        ("study", "holds results of a study"),
+    ):
+        assert cli("one", "two", "--out", out)[::2] == (2, f"error: --out {out}: {sentence}; give another folder\n")
+    assert {p: p.read_bytes() for p in Path().rglob("*.csv")} == before
+    assert cli("one", "two", "--out", "made")[0] == 0
+    assert cli("one", "two", "--out", "made")[0] == 0
+    assert cli("made", "two", "--out", "made")[0] == 2
+    code, _, err = cli("one", "link")
+    assert (code, err) == (2, "error: link: is given twice; a comparison needs different files\n")
+
+
+def test_a_report_that_cannot_be_written_does_not_take_the_comparison_along(cli: Cli, tmp_path: Path) -> None:
+    plain(tmp_path / "a.csv", WIDE)
+    plain(tmp_path / "b.csv", NARROW)
+    code, out, err = cli("a.csv", "b.csv", "--out", "a.csv/made")
+    assert code == 1
+    assert "more stable" in out
+    assert "runs" not in err
+    assert err.count("\n") == 1
+
+
+def test_a_no_skill_column_in_the_wrong_unit_is_refused(tmp_path: Path) -> None:
+    b = plain(tmp_path / "b.csv", 100 * NARROW)
+    pd.DataFrame({"score": 100 * WIDE, "no_skill": 0.5}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(UserError, match=r'a\.csv: line 2, column "no_skill": 0\.5: .* in points too'):
+        compare_files([tmp_path / "a.csv", b], points=True)
+    pd.DataFrame({"score": WIDE, "no_skill": 50}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(UserError, match=r"no_skill\": 50: must lie between -1 and 1"):
+        read_scores(tmp_path / "a.csv", "a")
+
+
+def test_files_of_one_encoder_each_compare_the_encoders(tmp_path: Path) -> None:
+    for name, values in (("small", WIDE), ("large", NARROW)):
+        rows = pd.DataFrame({"encoder": f"bert-{name}", "task": "rte", "score": values})
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    comparison, _ = compare_files([str(tmp_path / "small.csv"), str(tmp_path / "large.csv")])
+    assert [(c.encoder, c.arm, c.n) for c in comparison.cells] == [("", "small", 20), ("", "large", 20)]
+    assert any("small is bert-small, large is bert-large" in note for note in comparison.notes)
+
+
+def test_copies_spellings_and_losses(tmp_path: Path) -> None:
+    paths = []
+    for name, metric in (("a", "MCC"), ("b", "mcc"), ("c", "MCC")):
+        rows = pd.DataFrame({"metric": metric, "score": np.where(np.arange(20) < 2, 0, WIDE)})
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+        paths.append(tmp_path / f"{name}.csv")
+    comparison, _ = compare_files(paths)
+    assert [c.failure.failed for c in comparison.cells] == [2, 2, 2]
+    assert any(note.startswith("a and c are the same file, byte for byte") for note in comparison.notes)
+    plain(tmp_path / "d.csv", WIDE, "eval_loss")
+    with pytest.raises(UserError, match='"eval_loss" is a loss; scores must be "higher is better"'):
+        read_scores(tmp_path / "d.csv", "d", "eval_loss")
+
+
+def test_commands_to_the_terminal_in_a_file_are_written_out(cli: Cli, tmp_path: Path) -> None:
+    for name, values in (("a", WIDE), ("b\x1b[2J", NARROW)):
+        rows = pd.DataFrame({"task": "\x1b[31mrte\u202e", "score": values})
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    code, out, _ = cli("a.csv", "b\x1b[2J.csv")
+    assert code == 0
+    assert not set("\x1b\u202e") & set(out)
+    Path("bad.csv").write_text("\x1b[31mscore\n0.7\n")
+    assert "\x1b" not in cli("a.csv", "bad.csv")[2]

@@ -129,8 +129,8 @@ def test_arms_without_enough_runs_are_not_compared() -> None:
 def test_constant_arms_are_told_apart_from_failures() -> None:
     flat = np.full(20, 0.8)
     assert said(comparison_of(plain=flat, other=flat), "other") == "spread not tested: both arms are constant"
-    assert said(comparison_of(plain=WIDE, other=flat), "other").startswith("more stable (SD ratio 0.00")
-    assert said(comparison_of(plain=flat, other=WIDE), "other").startswith("less stable (SD ")
+    assert said(comparison_of(plain=WIDE, other=flat), "other").startswith("all scores are equal, perhaps collapsed")
+    assert said(comparison_of(plain=flat, other=WIDE), "other").startswith("all scores of the baseline are equal")
     lost = np.full(20, NO_SKILL)
     assert said(comparison_of(plain=lost, other=lost), "other") == "every run failed, as in the baseline"
 
@@ -168,7 +168,7 @@ def test_compare_is_deterministic_and_leaves_its_input_alone() -> None:
         (lambda s: s.assign(status="done"), "status 'done': must be one of ok, failed"),
         (lambda s: s.assign(run_id="same"), "occurs more than once"),
         (lambda s: s.assign(score=np.nan), "is finished and has no score"),
-        (lambda s: s.assign(no_skill=np.arange(len(s)) / 100), 'task "pocket/acceptability"'),
+        (lambda s: s.assign(no_skill=np.arange(len(s)) / 1000), 'task "pocket/acceptability"'),
     ],
 )
 def test_frames_that_break_the_contract_are_named(change: object, message: str) -> None:
@@ -213,3 +213,62 @@ def test_numbers_stay_whole_in_a_narrow_terminal() -> None:
     print_comparison(comparison_of(plain=WIDE, reinit=NARROW), console)
     line = next(line for line in console.export_text().splitlines() if line.startswith("reinit"))
     assert re.search(r"0/20 +\d\d\.\d ± 0\.\d +0\.\d\d \[0\.\d+, 0\.\d\d\] +more stable", line)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "sentence"),
+    [
+        ("failed", "True", "has failed = 'True': must be True or False"),
+        ("constant", "yes", "has constant = 'yes': must be True or False"),
+        ("failed", None, "is finished and has no flag failed, which other runs of its arm have"),
+        ("score", 71.3, "has score = 71.3: must be a fraction between -1 and 1; divide points by 100"),
+        ("score", math.inf, "has score = inf: must be a fraction"),
+        ("score", "0.7", "has score = '0.7': must be a number, not a text"),
+        ("no_skill", 50.0, "has no_skill = 50: must be a fraction"),
+        ("arm", None, "arm None: must be a text that names the arm"),
+        ("arm", 3, "arm 3: must be a text"),
+        ("task", math.nan, "task nan: must be a text"),
+        ("status", None, "status None: must be one of ok, failed"),
+    ],
+)
+def test_cells_that_are_no_flags_numbers_or_names_are_named(column: str, value: object, sentence: str) -> None:
+    scores, _ = study_frames({("rte", "plain"): WIDE, ("rte", "other"): OTHER})
+    scores[column] = scores[column].astype(object)
+    scores.loc[3, column] = value
+    with pytest.raises(UserError, match=re.escape(sentence)) as error:
+        compare(scores, "plain")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("thing", [None, 3, "scores.csv", [0.7, 0.8]])
+def test_what_is_no_table_is_refused(thing: object) -> None:
+    with pytest.raises(UserError, match="must be the results of a study or a table of its runs"):
+        compare(thing, "plain")  # type: ignore[arg-type]
+
+
+def test_unknown_failures_are_shown_as_unknown_and_leave_the_family() -> None:
+    known = np.where(np.arange(20) < 6, NO_SKILL, WIDE)
+    scores, _ = study_frames(
+        {(t, arm): values for t in ("a", "b") for arm, values in (("plain", OTHER), ("other", known))}
+    )
+    both = compare(scores, "plain").to_frame().set_index(["task", "arm"])
+    assert both.loc[("a", "other"), "fisher_holm"] == pytest.approx(2 * both.loc[("a", "other"), "fisher_p"])
+    scores["failed"] = scores["failed"].astype(object).mask(scores["task"] == "b", None)
+    comparison = compare(scores, "plain")
+    one = comparison.to_frame().set_index(["task", "arm"])
+    assert one.loc[("a", "other"), "fisher_holm"] == one.loc[("a", "other"), "fisher_p"]
+    wide, narrow = (f.loc[("a", "other"), "detectable_rate_above"] for f in (both, one))
+    assert narrow < wide
+    assert one.loc[("b", "other"), ["failed", "failure_rate", "fisher_p", "failure_difference"]].isna().all()
+    console = Console(file=io.StringIO(), width=200)
+    print_comparison(comparison, console)
+    assert console.file.getvalue().count("?/20") == 2  # type: ignore[attr-defined]
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    scores, _ = study_frames({("\x1b[31mrte\u202e", "plain"): WIDE, ("\x1b[31mrte\u202e", "\x9b2Jother"): OTHER})
+    console = Console(file=io.StringIO(), width=200)
+    print_comparison(compare(scores, "plain"), console)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert not set("\x1b\u202e\x9b") & set(printed)
+    assert "\\x1b[31mrte\\u202e" in printed

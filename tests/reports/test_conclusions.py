@@ -107,7 +107,8 @@ def test_a_large_effect_that_was_missed_is_not_promised_to_fewer_seeds() -> None
 def test_constant_arms_have_no_ratio_and_still_a_sentence() -> None:
     flat = np.full(20, 0.8)
     assert told(compared(plain=flat, other=flat), "other") == "spread cannot be compared: both arms are constant"
-    assert told(compared(plain=flat, other=WIDE), "other").startswith("spreads more: SD 3.7 against 0.0")
+    assert told(compared(plain=flat, other=WIDE), "other").startswith("every run of the baseline scores 80.0: see")
+    assert told(compared(plain=WIDE, other=flat), "other").startswith("every run of this arm scores 80.0: see")
 
 
 def test_nothing_is_said_of_observed_power() -> None:

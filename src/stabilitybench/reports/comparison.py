@@ -77,7 +77,8 @@ class Cell:
     """One arm on one task with one encoder: scores are fractions, None where there are too few runs.
 
     planned, n : runs planned, and runs finished (failed and diverged ones included).
-    failure : failed runs of n with the Wilson interval.
+    failure : failed runs of n with the Wilson interval; without a rate where nothing tells failed runs from others,
+        and `failed` then counts those that ended without a score.
     kept, mean_kept, sd_kept : the runs that did not fail.
     near_baseline, constant : runs so flagged; None where the scores come without these flags.
     mixture : what failed runs, and what ordinary spread, contribute to the variance.
@@ -110,6 +111,16 @@ class Cell:
     sd_kept: float | None
     mixture: Mixture
     against: Against | None
+
+    @property
+    def failures_known(self) -> bool:
+        """False when nothing tells which of the runs failed."""
+        return self.n == 0 or self.failure.rate is not None
+
+    @property
+    def level(self) -> bool:
+        """True when all scores are equal, which no fine-tuning that works brings about."""
+        return self.n > 1 and self.minimum == self.maximum
 
 
 @dataclass(frozen=True)
@@ -164,7 +175,11 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
 
     Raises UserError for a frame that breaks the contract, or a baseline that is not among the arms of a task.
     """
-    scores = check_scores(scores if isinstance(scores, pd.DataFrame) else scores.to_frame())
+    if not isinstance(scores, pd.DataFrame):
+        if not hasattr(scores, "to_frame"):
+            raise UserError(f"scores: {type(scores).__name__}: must be the results of a study or a table of its runs")
+        scores = scores.to_frame()
+    scores = check_scores(scores)
     arms = list(dict.fromkeys(scores["arm"]))
     if baseline not in arms:
         hint = suggest(baseline, arms)
@@ -206,7 +221,7 @@ def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> Cell:
         n_train=", ".join(f"{int(n)}" for n in sorted(rows["n_train"].dropna().unique())),
         planned=len(rows),
         n=len(done),
-        failure=wilson(int(done["failed"].sum()), len(done), LEVEL),
+        failure=_failure(done),
         near_baseline=_flagged(done["near_baseline"]),
         constant=_flagged(done["constant"]),
         diverged=int((done["status"] == "diverged").sum()),
@@ -225,20 +240,36 @@ def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> Cell:
     )
 
 
+def _failure(done: pd.DataFrame) -> Rate:
+    found = wilson(int(done["failed"].sum()), len(done), LEVEL)
+    return found if done["failures_known"].all() else replace(found, rate=None, low=None, high=None)
+
+
+def _counted(done: pd.DataFrame) -> str:
+    failed = int(done["failed"].sum())
+    return f"{failed}/{len(done)}" if done["failures_known"].all() else f"at least {failed}/{len(done)}"
+
+
 def _against(done: pd.DataFrame, reference: pd.DataFrame) -> Against:
     arm, base = done["score"].to_numpy(), reference["score"].to_numpy()
     failed, base_failed = int(done["failed"].sum()), int(reference["failed"].sum())
     ratio = sd_ratio(arm, base, LEVEL)
     if failed or base_failed:
-        note = f"withheld: failed runs ({failed}/{len(arm)} here, {base_failed}/{len(base)} in the baseline)"
+        note = f"withheld: failed runs ({_counted(done)} here, {_counted(reference)} in the baseline)"
         ratio = replace(ratio, low=None, high=None, log_se=None, note=note)
+    parts = two_part(arm, done["failed"].to_numpy(), base, reference["failed"].to_numpy(), LEVEL)
+    test = fisher(failed, len(arm), base_failed, len(base))
+    if not (done["failures_known"].all() and reference["failures_known"].all()):
+        test = Test.undefined("failed runs are not known")
+        difference = replace(parts.difference, estimate=None, low=None, high=None, note=test.reason)
+        parts = replace(parts, difference=difference, fisher=test)
     return Against(
         ratio=ratio,
         distance_ratio=_distance(arm) / _distance(base) if len(arm) and len(base) and _distance(base) else None,
-        two_part=two_part(arm, done["failed"].to_numpy(), base, reference["failed"].to_numpy(), LEVEL),
+        two_part=parts,
         brown_forsythe=brown_forsythe(arm, base),
         permutation=median_centred_permutation(arm, base, np.random.default_rng(0)),
-        fisher=fisher(failed, len(arm), base_failed, len(base)),
+        fisher=test,
     )
 
 

@@ -43,6 +43,9 @@ def _about_failures(cell: Cell, base: Cell, against: Against) -> str:
 
 
 def _about_spread(cell: Cell, base: Cell, against: Against) -> str:
+    if cell.level != base.level:
+        which, score = ("this arm", cell.mean) if cell.level else ("the baseline", base.mean)
+        return f"every run of {which} scores {formats.points(score)}: see whether it learned anything"
     test, ratio = against.brown_forsythe, against.ratio.estimate
     if test.p is None or against.brown_forsythe_holm is None:
         return f"spread cannot be compared: {test.reason}"

@@ -47,20 +47,33 @@ def finished(scores: pd.DataFrame) -> pd.DataFrame:
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `scores` in a fresh frame with plain column types.
 
-    Raises UserError for a missing column, an empty table, an unknown status, a run id that occurs twice in an arm, a
-    finished run without a score, or two metrics or no-skill scores of one task.
+    The column `failures_known` is added: False for the runs of an arm whose flags `failed` are all missing, or missing
+    wherever they are not true; nothing then tells how many failed.
+
+    Raises UserError for anything but a table, a missing column, an empty table, a run without a task or arm, an unknown
+    status, a run id that occurs twice in an arm, flags and numbers that are text, a finished run without a score, a
+    score beyond [-1, 1], or two metrics or no-skill scores of one task.
     """
     _need(scores, SCORE_COLUMNS, "scores")
     if scores.empty:
         raise UserError("scores: no rows; a report needs at least one planned run")
-    unknown = sorted(set(scores["status"]) - {*FINISHED, *UNFINISHED})
-    if unknown:
-        raise UserError(f"scores: status {unknown[0]!r}: must be one of {', '.join((*FINISHED, *UNFINISHED))}")
+    for status in scores["status"]:
+        if status not in (*FINISHED, *UNFINISHED):
+            raise UserError(f"scores: status {status!r}: must be one of {', '.join((*FINISHED, *UNFINISHED))}")
+    for column in ("task", "arm"):
+        for name in scores[column]:
+            if not isinstance(name, str) or not name:
+                raise UserError(f"scores: {column} {name!r}: must be a text that names the {column} of the run")
     # tuning may lead two arms to the same training: one run, which each of them may count once
     twice = scores.loc[scores.duplicated(["run_id", *GROUP, "arm"]), "run_id"]
     if len(twice):
         raise UserError(f"scores: run {twice.iloc[0]!r} occurs more than once in an arm; every run is one row")
     result = scores.reset_index(drop=True).copy()
+    result["encoder"] = result["encoder"].fillna("")  # pandas reads an empty name as NaN
+    for column in ("failed", "near_baseline", "constant"):
+        _check_flags(result, column)
+    if "failures_known" not in result:
+        result["failures_known"] = _failures_known(result)
     # unfinished runs may carry NaN here, which would turn the column into objects
     result["failed"] = result["failed"].eq(True)
     for column in ("near_baseline", "constant"):  # scores made elsewhere come without these
@@ -74,11 +87,18 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
         "train_loss",
         "seconds",
     ):
-        result[column] = result[column].astype("float64")
+        result[column] = _numbers(result, column)
     done = finished(result)
     if done["score"].isna().any():
         run = done.loc[done["score"].isna(), "run_id"].iloc[0]
         raise UserError(f"scores: run {run!r} is finished and has no score; a NaN metric counts as no skill")
+    for column in ("score", "no_skill"):
+        beyond = done[done[column].abs() > 1]
+        if len(beyond):
+            raise UserError(
+                f"scores: run {beyond['run_id'].iloc[0]!r} has {column} = {beyond[column].iloc[0]:g}: must be a "
+                "fraction between -1 and 1; divide points by 100"
+            )
     for (encoder, task), part in done.groupby(GROUP, sort=False):
         for column in ("metric", "no_skill"):
             values = part[column].unique()
@@ -112,6 +132,43 @@ def seed_streams(scores: pd.DataFrame) -> tuple[list[str], list[str], bool]:
         for s in varied
     )
     return varied, [s for s in known if s not in varied], shared
+
+
+def _check_flags(scores: pd.DataFrame, column: str) -> None:
+    if scores[column].dtype.kind == "b":
+        return
+    missing = scores[column].isna()
+    for run, flag in scores.loc[~missing, ["run_id", column]].itertuples(index=False):
+        if isinstance(flag, str) or flag not in (True, False):
+            raise UserError(f"scores: run {run!r} has {column} = {flag!r}: must be True or False")
+
+
+def _failures_known(scores: pd.DataFrame) -> pd.Series[bool]:
+    """Tell of each run whether failed runs of its arm are known; raises UserError where they are of a part only."""
+    done = finished(scores)
+    known = scores["status"].notna()  # true: every run has a status
+    for _, part in done.groupby([*GROUP, "arm"], sort=False):
+        missing = part["failed"].isna()
+        if missing.any():
+            if part["failed"].eq(False).any():
+                run = part.loc[missing, "run_id"].iloc[0]
+                raise UserError(
+                    f"scores: run {run!r} is finished and has no flag failed, which other runs of its arm have"
+                )
+            known[part.index] = False
+    return known
+
+
+def _numbers(scores: pd.DataFrame, column: str) -> pd.Series[float]:
+    if scores[column].dtype.kind in "iuf":
+        return scores[column].astype("float64")
+    for run, value in scores[["run_id", column]].itertuples(index=False):
+        if isinstance(value, str):
+            raise UserError(f"scores: run {run!r} has {column} = {value!r}: must be a number, not a text")
+    try:
+        return scores[column].astype("float64")
+    except (TypeError, ValueError):
+        raise UserError(f"scores: column {column!r} holds something that is no number") from None
 
 
 def _need(frame: pd.DataFrame, columns: tuple[str, ...], name: str) -> None:

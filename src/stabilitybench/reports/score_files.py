@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,11 @@ from stabilitybench.reports.frames import FINISHED, SCORE_COLUMNS, STREAMS, UNFI
 MAX_BYTES = 50_000_000
 MAX_COLUMNS = 1_000
 UNNAMED_TASK = "unnamed task"
-#: Metrics that no constant prediction can lift above 0, as others spell them.
+#: Metrics that no constant prediction can lift above 0, as others spell them, perhaps behind "eval_".
 NO_SKILL_0 = ("mcc", "matthews_correlation", "pearson", "pearsonr", "spearman", "spearmanr")
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
+#: Characters that command a terminal or turn the direction of text.
+COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 T = TypeVar("T")
 
 
@@ -32,6 +35,7 @@ class ScoreFile:
     path : the file itself.  label : a short name for people.  scores : one row per run with the columns of a report;
     encoder, task, arm and metric are empty where the file does not name them.  made_by_report : it is a report's own
     scores.csv.  flagged : a column tells which runs failed; otherwise no-skill scores do, where there are any.
+    marked : it does so by a column `failed`.  assumed : the tasks that took the no-skill score of the option.
     """
 
     path: Path
@@ -39,6 +43,8 @@ class ScoreFile:
     scores: pd.DataFrame
     made_by_report: bool
     flagged: bool
+    marked: bool
+    assumed: tuple[str, ...]
 
     @property
     def knows_failures(self) -> bool:
@@ -55,7 +61,8 @@ def read_scores(
     failed (true or false), no_skill, seconds.  points : scores and no-skill scores of files made elsewhere are times
     100.  no_skill : the best score of a constant prediction, in the unit of the scores, for files made elsewhere that
     lack it; correlations have 0.  A run is failed if its score is not above it, unless the file has a column `failed`,
-    and if its score is undefined (empty or NaN): it then counts as the no-skill score.
+    and if its score is undefined (empty or NaN): it then counts as the no-skill score.  A column `status` tells of all
+    failed runs only if it calls some "failed".  Characters that command a terminal are written out.
 
     Raises UserError, one sentence that names file, line and column, for anything that is not such a table.
     """
@@ -66,8 +73,13 @@ def read_scores(
     status = table.words("status", lambda: "ok", allowed=(*FINISHED, *UNFINISHED))
     ended = [s in FINISHED for s in status]
     metric = table.words("metric", lambda: "")
+    for name in (score_column, *dict.fromkeys(metric)):
+        if "loss" in re.split(r"[^a-z]+", name.lower()):
+            raise UserError(f'{file}: "{name}" is a loss; scores must be "higher is better", as accuracy is')
     unit = 1.0 if ours or not points else 100.0
-    no_skills = [value / unit for value in _no_skills(table, metric, None if ours else no_skill)]
+    own = _own_no_skills(table, metric, unit, points=points and not ours)
+    default = math.nan if ours or no_skill is None else no_skill
+    no_skills = [(default if math.isnan(value) else value) / unit for value in own]
     given = table.numbers(score_column, [e and math.isnan(s) for e, s in zip(ended, no_skills, strict=True)])
     _check_unit(table, score_column, given, unit, points=points and not ours)
     undefined = [e and math.isnan(value) for e, value in zip(ended, given, strict=True)]
@@ -101,12 +113,15 @@ def read_scores(
         _check_twice(table, frame)
     if ours:
         _complete(table, frame)
-    flagged = "failed" in table.columns or "status" in table.columns
+    marked = "failed" in table.columns and any(e and t for e, t in zip(ended, table.rows["failed"], strict=True))
+    unskilled = [e and math.isnan(value) for e, value in zip(ended, own, strict=True)]
+    took = frame["task"][unskilled] if not marked and not math.isnan(default) else ()
+    assumed = tuple(dict.fromkeys(task or UNNAMED_TASK for task in took))
     lines = [f"{label}:{line}" for line in table.lines]
     frame["run_id"] = [run or line for run, line in zip(frame["run_id"], lines, strict=True)]
     if sum(ended) < 2:
         raise UserError(f"{file}: {sum(ended)} finished run{'s' if sum(ended) != 1 else ''}; needs at least 2")
-    return ScoreFile(file, label, frame[list(SCORE_COLUMNS)], ours, flagged)
+    return ScoreFile(file, label, frame[list(SCORE_COLUMNS)], ours, marked or "failed" in status, marked, assumed)
 
 
 def _file(path: Path) -> Path:
@@ -144,7 +159,16 @@ def _text(file: Path) -> str:
         text = "\0"
     if "\0" in text:
         raise UserError(f"{file}: is not a text file in UTF-8; save it as CSV (comma separated)")
-    return text
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    r"""Write out the characters that would command a terminal; tabs and line breaks stay.
+
+    >>> print(printable("a\x1b[31mred"))
+    a\x1b[31mred
+    """
+    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _head(file: Path, text: str) -> tuple[list[str], str]:
@@ -246,12 +270,18 @@ def _check_unit(table: _Table, column: str, scores: list[float], unit: float, *,
         )
 
 
-def _no_skills(table: _Table, metric: list[str], given: float | None) -> list[float]:
-    """Return the no-skill score of each run: its own, the one given, 0 for a correlation, else NaN."""
+def _own_no_skills(table: _Table, metric: list[str], unit: float, *, points: bool) -> list[float]:
+    """Return the no-skill score that a file knows of each run, in its own unit: told, 0 for a correlation, else NaN."""
     own = table.numbers("no_skill", [False] * len(metric)) if "no_skill" in table.columns else [math.nan] * len(metric)
-    default = math.nan if given is None else given
+    for line, value in zip(table.lines, own, strict=True):
+        if abs(value) > unit or (points and 0 < abs(value) < 1):
+            hint = "; with --points it is in points too, for example 50" if points else ""
+            raise UserError(
+                f"{table.at(line, 'no_skill')} {value:g}: must lie between -{unit:g} and {unit:g}, as the scores "
+                f"do{hint}"
+            )
     return [
-        value if not math.isnan(value) else 0.0 if name.lower() in NO_SKILL_0 else default
+        0.0 if math.isnan(value) and name.lower().endswith(NO_SKILL_0) else value
         for value, name in zip(own, metric, strict=True)
     ]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.reports import formats
 from stabilitybench.reports.conclusions import conclusion
-from stabilitybench.reports.tables import caption, ratio
+from stabilitybench.reports.score_files import printable
+from stabilitybench.reports.tables import caption, failed, ratio
 from stabilitybench.reports.verdicts import verdict
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ HEADS = ("arm", "failed", "mean ± SD", "SD ratio [95 %]")
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a block of verdicts per task, and below them what the numbers are.
 
-    Names come from users: they are printed as plain text, never as markup.
+    Names come from users: they are printed as plain text, never as markup nor as commands to the terminal.
     """
     from rich.table import Table
     from rich.text import Text
@@ -50,16 +51,15 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
                     f"\n{told}" + (f" (detectable: {said.detectable})" if said.detectable else ""), style="dim"
                 )
             block.add_row(*(Text(entry) for entry in _row(cell)), words)
-        console.print(Text(f"{task} with {encoder}" if several else task, style="bold"))
+        console.print(Text(printable(f"{task} with {encoder}" if several else task), style="bold"))
         console.print(block)
         console.print()
-    console.print(Text(caption(comparison, comparison.varied, comparison.fixed), style="dim"))
+    console.print(Text(printable(caption(comparison, comparison.varied, comparison.fixed)), style="dim"))
     if any(c.against for c in comparison.cells):
         console.print(Text(DETECTABLE, style="dim"))
     for note in comparison.notes:
-        console.print(Text(f"note: {note}", style="yellow"))
+        console.print(Text(printable(f"note: {note}"), style="yellow"))
 
 
 def _row(cell: Cell) -> tuple[str, str, str, str]:
-    failed = f"{cell.failure.failed}/{cell.n}"
-    return cell.arm, failed, formats.mean_sd(cell.mean, cell.sd), ratio(cell).text
+    return printable(cell.arm), failed(cell).text, formats.mean_sd(cell.mean, cell.sd), ratio(cell).text

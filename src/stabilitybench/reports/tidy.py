@@ -28,7 +28,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
                 "metric": c.metric,
                 "planned": c.planned,
                 "n": c.n,
-                "failed": c.failure.failed,
+                "failed": c.failure.failed if c.failures_known else None,
                 "failure_rate": c.failure.rate,
                 "failure_low": c.failure.low,
                 "failure_high": c.failure.high,
@@ -70,7 +70,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows)
     words = {"encoder", "task", "arm", "baseline", "metric", "sd_ratio_note", "verdict", "conclusion"}
-    counts = {"planned", "n", "failed", "diverged", "n_not_failed"}
-    flags = {"near_baseline", "constant"}
+    counts = {"planned", "n", "diverged", "n_not_failed"}
+    flags = {"failed", "near_baseline", "constant"}
     numeric = [c for c in frame.columns if c not in words | counts | flags]
     return frame.astype(dict.fromkeys(numeric, "float64") | dict.fromkeys(flags, "Int64"))

@@ -62,6 +62,8 @@ def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
     """Compare failure rates; the spread of what did not fail is told beside it, without a test."""
     if cell.failure.failed == cell.n and base.failure.failed == base.n:
         return Verdict("every run failed, as in the baseline")
+    if against.fisher.p is None:
+        return Verdict("failures not compared: failed runs are not known")
     p = _printed("Fisher", against.fisher.p, against.fisher_holm)
     detectable = f"failure rate {detectable_rate(against.detectable_rate)}"
     aside = "spread not compared: failed runs"
@@ -77,6 +79,9 @@ def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
 
 def _about_spread(cell: Cell, base: Cell, against: Against) -> Verdict:
     """Compare spread where no run failed on either side."""
+    if cell.level != base.level:
+        whose = "all scores" if cell.level else "all scores of the baseline"
+        return Verdict(f"{whose} are equal, perhaps collapsed: spread not judged")
     test, adjusted, found = against.brown_forsythe, against.brown_forsythe_holm, against.ratio
     if test.p is None or adjusted is None:
         return Verdict(f"spread not tested: {test.reason}")

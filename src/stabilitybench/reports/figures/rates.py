@@ -39,7 +39,9 @@ def rate_figures(comparison: Comparison) -> list[Figure]:
             axes.set_xlim(0, 100)
             axes.set_xlabel("% of runs that failed, 95 % Wilson interval")
             svg = svg_of(canvas)
-        alt = "; ".join(f"{c.arm}: {c.failure.failed} of {c.n} failed" for c in cells)
+        alt = "; ".join(
+            f"{c.arm}: {c.failure.failed} of {c.n} failed" if c.failures_known else f"{c.arm}: unknown" for c in cells
+        )
         title = f"Failures: {task} ({encoder})" if several else f"Failures: {task}"
         figures.append(Figure(title, alt, svg))
     return figures

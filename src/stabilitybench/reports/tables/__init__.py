@@ -4,7 +4,16 @@ from stabilitybench.reports.tables.evidence import across_tasks, components, ins
 from stabilitybench.reports.tables.grid import Column, Entry, Table
 from stabilitybench.reports.tables.paired import paired
 from stabilitybench.reports.tables.runs import coverage, every_run, failed_runs, unfinished_runs
-from stabilitybench.reports.tables.scores import caption, checkpoints, failures, ratio, spreads, summary, two_parts
+from stabilitybench.reports.tables.scores import (
+    caption,
+    checkpoints,
+    failed,
+    failures,
+    ratio,
+    spreads,
+    summary,
+    two_parts,
+)
 
 __all__ = [
     "Column",
@@ -16,6 +25,7 @@ __all__ = [
     "components",
     "coverage",
     "every_run",
+    "failed",
     "failed_runs",
     "failures",
     "instability",

@@ -52,7 +52,7 @@ def summary(comparison: Comparison, caption: str) -> Table:
         rows.append(
             (
                 *place(comparison, c),
-                _failed(c.failure.failed, c.n),
+                failed(c),
                 Entry(formats.mean_sd(c.mean, c.sd), c.mean),
                 ratio(c),
                 Entry(said.text, None, said.claim, said.tone),
@@ -89,7 +89,7 @@ def failures(comparison: Comparison, caption: str) -> Table:
         rows.append(
             (
                 *place(comparison, c),
-                _failed(c.failure.failed, c.n),
+                failed(c),
                 _rate(c),
                 _p(a.fisher.p if a else None, c),
                 _p(a.fisher_holm if a else None, c),
@@ -206,12 +206,18 @@ def _difference(found: Estimate) -> Entry:
     return Entry(f"{100 * found.estimate:+.0f}".replace("+0", "0") + limits, found.estimate)
 
 
-def _failed(failed: int, n: int) -> Entry:
-    return Entry(f"{failed}/{n}", failed / n if n else None)
+def failed(cell: Cell) -> Entry:
+    """Return how many runs failed of how many, as far as that is known."""
+    f = cell.failure
+    if not cell.failures_known:
+        return Entry(f"≥ {f.failed}/{cell.n}" if f.failed else f"?/{cell.n}")
+    return Entry(f"{f.failed}/{cell.n}", f.rate)
 
 
 def _rate(cell: Cell) -> Entry:
     f = cell.failure
+    if not cell.failures_known:
+        return Entry("unknown")
     limits = "" if f.rate is None else f" [{formats.percent(f.low)}, {formats.percent(f.high)}]"
     return Entry(formats.percent(f.rate) + limits, f.rate)
 
