@@ -506,6 +506,27 @@ SuiteNames = Annotated[
 ]
 
 
+@app.command(rich_help_panel=THEORY)
+def claims(
+    tiers: Annotated[
+        list[str] | None,
+        typer.Option("--tier", help="analytic, numeric, recorded or pocket, as often as needed; left out: all."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Also write claims.html, claims.md and claims.csv.")
+    ] = None,
+) -> None:
+    """Hold published claims against the kept evidence: a verdict for each, with effect, interval, p and power.
+
+    stabilitybench claims
+    stabilitybench claims --tier recorded
+    stabilitybench claims --out verdicts
+    """
+    from stabilitybench.reports.claims_page import claims_and_print
+
+    claims_and_print(_console(), tiers, out)
+
+
 @suite_app.command("run")
 def suite_run(
     names: SuiteNames,

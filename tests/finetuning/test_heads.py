@@ -15,7 +15,7 @@ from families import make_task, save_family, stock_model
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data, finetune
-from stabilitybench.finetuning.training import draw_fresh
+from stabilitybench.finetuning.loop import draw_fresh
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, TaskFacts, build

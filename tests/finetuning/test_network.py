@@ -13,8 +13,8 @@ from families import FAMILIES, make_task, save_family, stock_model
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.data import TokenBatch
+from stabilitybench.finetuning.loop import draw_fresh
 from stabilitybench.finetuning.network import EncoderNetwork
-from stabilitybench.finetuning.training import draw_fresh
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, TaskFacts

@@ -21,9 +21,9 @@ from transformers import get_constant_schedule_with_warmup, get_linear_schedule_
 from families import make_task, stock_model
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import Outcome, data, finetune
+from stabilitybench.finetuning.loop import Loop, draw_fresh
 from stabilitybench.finetuning.network import EncoderNetwork
 from stabilitybench.finetuning.problem import Problem
-from stabilitybench.finetuning.training import _Loop, draw_fresh
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build
@@ -43,7 +43,7 @@ def starting_point(encoder: Encoder, task: Task, recipe: Recipe, seeds: Seeds) -
 
 def double_loop(
     encoder: Encoder, task: Task, recipe: Recipe, seeds: Seeds, stabilizers: tuple[Stabilizer, ...] = ()
-) -> _Loop:
+) -> Loop:
     """The project's own loop, fed float64 tensors."""
     ctx, start = starting_point(encoder, task, recipe, seeds)
     problem = Problem(
@@ -53,7 +53,7 @@ def double_loop(
         splits=data.tokenise(encoder, task, data.text_length(encoder, recipe.max_length)),
         warnings=(),
     )
-    return _Loop(problem, task, recipe, stabilizers, replace(ctx, reference=problem.pretrained), CPU)
+    return Loop(problem, task, recipe, stabilizers, replace(ctx, reference=problem.pretrained), CPU)
 
 
 def reference_loop(

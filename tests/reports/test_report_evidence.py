@@ -102,8 +102,8 @@ def test_every_section_is_there_and_in_the_contents(written: tuple[Path, pd.Data
     text = (written[0] / "report.html").read_text("utf-8")
     page = Parts(text)
     assert page.sections == [
-        "verdicts", "figures", "failures-and-spread", "level-part", "across-tasks", "predictions", "coverage-part",
-        "failed", "methods", "spec", "environment", "words", "data",
+        "verdicts", "figures", "failures-and-spread", "level-part", "across-tasks", "predictions", "seed-selection",
+        "coverage-part", "failed", "methods", "spec", "environment", "words", "data",
     ]  # fmt: skip
     assert len(page.ids) == len(set(page.ids))
     assert set(page.sections) <= {link.removeprefix("#") for link in page.links}

@@ -93,6 +93,18 @@ class Spy(Stabilizer):
         self.note("evaluation", state=state, params=copies(params))
         return [dict(params)]
 
+    def phases(self, recipe: Any, layout: Any, task: Any) -> Any:
+        self.note("phases")
+        return ()
+
+    def members(self, members: Any, ctx: Any) -> Any:
+        self.note("members", ctx=ctx, count=len(members))
+        return list(members)
+
+    def measures(self, params: Any, ctx: Any) -> Any:
+        self.note("measures", ctx=ctx, params=copies(params))
+        return {"spy.seen": float(len(params))}
+
 
 @pytest.fixture(scope="module")
 def spied(bert: Encoder) -> tuple[Spy, Outcome]:
@@ -122,15 +134,15 @@ def test_hooks_that_return_what_they_got_change_nothing_bit_for_bit(bert: Encode
 def test_hooks_are_called_in_the_documented_order(spied: tuple[Spy, Outcome]) -> None:
     order = [hook for hook, _ in spied[0].log]
     squeezed = [hook for hook, before in zip(order, [None, *order], strict=False) if hook != before]
-    one_step = ["forward_weights", "penalty", "gradient", "edit_gradient", "rate", "after_step"]
-    assert squeezed[:3] == ["recipe", "initialize", "setup"]
-    rest = squeezed[3:]
+    one_step = ["rate", "forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members"]
+    assert squeezed[:4] == ["recipe", "phases", "initialize", "setup"]
+    rest = squeezed[4:]
     looked = []
     for _ in range(6):
-        assert rest[:6] == one_step
-        rest = rest[6:]
-        looked.append(bool(rest) and rest[0] == "evaluation")
-        rest = rest[1:] if looked[-1] else rest
+        assert rest[:7] == one_step
+        rest = rest[7:]
+        looked.append(rest[:2] == ["evaluation", "measures"])
+        rest = rest[2:] if looked[-1] else rest
     assert rest == []
     assert looked == [False, True, False, True, False, True], "evaluated after steps 2, 4 and 6"
 
@@ -154,6 +166,14 @@ def test_state_goes_through_the_steps(spied: tuple[Spy, Outcome]) -> None:
         assert [seen["state"] for seen in calls(spied[0], hook)] == [0, 1, 2, 3, 4, 5]
     # Evaluations after steps 2, 4 and 6.
     assert [seen["state"] for seen in calls(spied[0], "evaluation")] == [2, 4, 6]
+
+
+def test_what_a_method_measures_is_recorded_at_every_evaluation(spied: tuple[Spy, Outcome]) -> None:
+    spy, outcome = spied
+    assert [seen["ctx"].step for seen in calls(spy, "measures")] == [2, 4, 6]
+    names = [len(seen["params"]) for seen in calls(spy, "measures")]
+    assert [e.measures for e in outcome.evaluations] == [{"spy.seen": float(n)} for n in names]
+    assert calls(spy, "measures")[-1]["ctx"].start.keys() == calls(spy, "setup")[0]["params"].keys()
 
 
 def test_every_hook_sees_the_right_tensors(spied: tuple[Spy, Outcome]) -> None:

@@ -21,6 +21,7 @@ class Architecture:
     layers: str
     pooler: str | None
     head: tuple[str, ...]
+    words: str  # what reads the states first in the model that fills in hidden words
     output: str = "classifier"  # the last linear layer
     depth_key: str = "num_hidden_layers"
     shared_layers: bool = False
@@ -30,24 +31,24 @@ class Architecture:
 
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": Architecture(
-        ("bert.embeddings.",), "bert.encoder.layer.", "bert.pooler.", ("classifier.", "dropout."), segments=True
+        ("bert.embeddings.",), "bert.encoder.layer.", "bert.pooler.", ("classifier.", "dropout."), "cls", segments=True
     ),
     "roberta": Architecture(
-        ("roberta.embeddings.",), "roberta.encoder.layer.", None, ("classifier.",), output="classifier.out_proj",
-        positions_after_padding=True,
+        ("roberta.embeddings.",), "roberta.encoder.layer.", None, ("classifier.",), "lm_head",
+        output="classifier.out_proj", positions_after_padding=True,
     ),
     "electra": Architecture(
         ("electra.embeddings.", "electra.embeddings_project."), "electra.encoder.layer.", None, ("classifier.",),
-        output="classifier.out_proj", segments=True,
+        "generator_predictions", output="classifier.out_proj", segments=True,
     ),
     "distilbert": Architecture(
         ("distilbert.embeddings.",), "distilbert.transformer.layer.", None,
-        ("pre_classifier.", "classifier.", "dropout."),
+        ("pre_classifier.", "classifier.", "dropout."), "vocab_transform",
         depth_key="n_layers",
     ),
     "albert": Architecture(
         ("albert.embeddings.", "albert.encoder.embedding_hidden_mapping_in."), "albert.encoder.albert_layer_groups.",
-        "albert.pooler.", ("classifier.", "dropout."), shared_layers=True, segments=True,
+        "albert.pooler.", ("classifier.", "dropout."), "predictions", shared_layers=True, segments=True,
     ),
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Fine-tuning: one run from its inputs to its outcome."""
 
 from stabilitybench.finetuning.outcome import Evaluation, Outcome, Predictions
-from stabilitybench.finetuning.training import finetune, resolved
+from stabilitybench.finetuning.training import finetune, resolved, stage_identity
 
-__all__ = ["Evaluation", "Outcome", "Predictions", "finetune", "resolved"]
+__all__ = ["Evaluation", "Outcome", "Predictions", "finetune", "resolved", "stage_identity"]

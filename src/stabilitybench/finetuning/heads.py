@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -54,14 +55,18 @@ class FeatureTask:
     test: FeatureSplit
 
 
-def head_problem(encoder: Encoder, task: Task, recipe: Recipe, device: torch.device) -> Problem:
+def head_problem(
+    encoder: Encoder, task: Task, recipe: Recipe, device: torch.device, tensors: Mapping[str, Tensor]
+) -> Problem:
     """Return the problem of tuning one linear layer on the features that `recipe.features` names.
+
+    `tensors` take the place of pretrained ones of their name.
 
     cls : last hidden state of the first token.  mean : mean of the last hidden states over the text's tokens.
     pooler : the pretrained pooler's output; refused where the checkpoint carries none.
     """
     length = data.text_length(encoder, recipe.max_length)
-    splits, warnings = _features(encoder, task, recipe.features, length, recipe.precision, device)
+    splits, warnings = _features(encoder, task, recipe.features, length, recipe.precision, device, tensors)
     width = splits.train.features.shape[1]
     return Problem(
         network=HeadNetwork(),
@@ -93,25 +98,29 @@ def _features(
     length: int,
     precision: Literal["fp32", "bf16"],
     device: torch.device,
+    tensors: Mapping[str, Tensor] | None = None,
 ) -> tuple[FeatureTask, tuple[str, ...]]:
     """Return the features of every split, with warnings about the text; the seeds of a study share them."""
+    changed = dict(tensors or {})
 
     def make() -> tuple[FeatureTask, tuple[str, ...]]:
         skeleton = encoder.skeleton(task.outputs)
-        lost = [name for name in skeleton.fresh if encoder.layout.place(name) == "pooler"]
+        lost = [name for name in skeleton.fresh if name not in changed and encoder.layout.place(name) == "pooler"]
         if kind == "pooler" and (encoder.layout.parts.pooler is None or lost):
             raise UserError(
                 f'recipe.features = "pooler": encoder "{encoder.name}" has no pretrained pooler; use "cls" or "mean"'
             )
         network = EncoderNetwork(skeleton, encoder.layout, Recipe(precision=precision), device)
         # The head is not read; any values serve.
-        params = {**skeleton.pretrained, **{n: torch.zeros(s) for n, s in skeleton.fresh.items()}}
+        params = {**{n: torch.zeros(s) for n, s in skeleton.fresh.items()}, **skeleton.pretrained, **changed}
         params = {name: t.to(device) for name, t in params.items()}
         tokens = data.tokenise(encoder, task, length)
         splits = (tokens.train, tokens.validation, tokens.test)
         made = FeatureTask(*(_featurise(network, params, split, kind, encoder, device) for split in splits))
         return made, tuple(tokens.warnings(length))
 
+    if changed:  # by a stage of this run's own
+        return make()
     return _FEATURES.get((encoder.fingerprint, task.fingerprint, kind, length, precision, str(device)), make)
 
 

@@ -64,8 +64,7 @@ class EncoderNetwork:
 
     def __init__(self, skeleton: Skeleton, layout: Layout, recipe: Recipe, device: torch.device) -> None:
         self._module = copy.deepcopy(skeleton.module)
-        self._segments = layout.parts.segments
-        self._first_position = layout.first_position
+        self._layout = layout
         self._dropouts = install(self._module)
         for name, part in self._dropouts.items():
             if recipe.dropout is not None:
@@ -132,17 +131,7 @@ class EncoderNetwork:
             addresses = Addresses.of(key, packing, batch.first_row)
             for part in self._dropouts.values():
                 part.addresses, part.calls = addresses, 0
-        # A ready additive mask passes through transformers unchanged.
-        lowest = torch.finfo(torch.float32).min
-        inputs: dict[str, Any] = {
-            "input_ids": packing.pack(batch.tokens)[:, None],
-            "position_ids": packing.position[:, None] + self._first_position,
-            "attention_mask": ((1.0 - batch.mask.to(torch.float32)) * lowest)[:, None, None, :],
-            "packing": packing,
-        }
-        if self._segments:
-            assert batch.segments is not None
-            inputs["token_type_ids"] = packing.pack(batch.segments)[:, None]
+        inputs = packed_inputs(self._layout, batch, packing)
         self._noise = {place: packing.pack(added)[:, None] for place, added in (noise or {}).items()}
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             out = self._module(**inputs, output_hidden_states=hidden)
@@ -163,6 +152,22 @@ class EncoderNetwork:
 
 def _full_precision(values: Tensor) -> Tensor:
     return values.float() if values.dtype == torch.bfloat16 else values
+
+
+def packed_inputs(layout: Layout, batch: TokenBatch, packing: Packing) -> dict[str, Any]:
+    """Return what a `transformers` encoder reads of a packed batch, whose attention knows the packing."""
+    # A ready additive mask passes through transformers unchanged.
+    lowest = torch.finfo(torch.float32).min
+    inputs: dict[str, Any] = {
+        "input_ids": packing.pack(batch.tokens)[:, None],
+        "position_ids": packing.position[:, None] + layout.first_position,
+        "attention_mask": ((1.0 - batch.mask.to(torch.float32)) * lowest)[:, None, None, :],
+        "packing": packing,
+    }
+    if layout.parts.segments:
+        assert batch.segments is not None
+        inputs["token_type_ids"] = packing.pack(batch.segments)[:, None]
+    return inputs
 
 
 class HeadNetwork:

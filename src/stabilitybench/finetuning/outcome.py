@@ -22,7 +22,8 @@ class Evaluation:
 
     train_loss : mean over the steps since the evaluation before.  validation : score by metric name (NaN where the
     metric is undefined).  gradient_norm : norm of the last training gradient before clipping, by place.
-    distance : Euclidean distance of the weights to their values at step 0, by place.
+    distance : Euclidean distance of the weights to their values at step 0, by place.  measures : the stabilizers' own
+    numbers, by name.
     """
 
     step: int
@@ -33,6 +34,7 @@ class Evaluation:
     validation: dict[str, float]
     gradient_norm: dict[str, float]
     distance: dict[str, float]
+    measures: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Outcome:
     no_skill : of the headline metric, by split.  failed, constant, diverged, near_baseline : of the last
     checkpoint on the test split.  drawn, frozen, fresh : names of the tensors that started anew because of a
     stabilizer, that never moved, and that the checkpoint lacked.  weights : SHA-256 of the last trained weights.
+    facts : what is worth a record beside, such as the stages before fine-tuning.
     """
 
     status: Status

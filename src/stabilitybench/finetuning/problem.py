@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +56,7 @@ class TrainableTask(Protocol):
 class Problem:
     """A network, its tensors at step 0 and the tokenised (or featurised) splits.
 
-    fresh : shapes of the tensors that every run draws for itself.
+    fresh : shapes of the tensors that every run draws for itself.  facts : what stages before left to be recorded.
     """
 
     network: Network
@@ -64,3 +64,4 @@ class Problem:
     fresh: dict[str, tuple[int, ...]]
     splits: TrainableTask
     warnings: tuple[str, ...]
+    facts: dict[str, Any] = field(default_factory=dict)

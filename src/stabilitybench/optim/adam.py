@@ -13,7 +13,7 @@ The uncorrected form is the optimizer BERT was released with.  Without eps its s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +31,25 @@ class AdamState:
     first: dict[str, Tensor] = field(default_factory=dict)
     second: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
+
+
+def copy_moments(state: AdamState) -> AdamState:
+    """Return a state of its own with the same moments."""
+    return average_moments([state])
+
+
+def average_moments(states: Sequence[AdamState]) -> AdamState:
+    """Return the mean of each moment over `states`, all after the same number of steps; their tensors are copied.
+
+    >>> one, two = (AdamState({"w": torch.tensor([x])}, {"w": torch.tensor([x])}, 3) for x in (1.0, 3.0))
+    >>> average_moments([one, two])
+    AdamState(first={'w': tensor([2.])}, second={'w': tensor([2.])}, step=3)
+    """
+
+    def mean(moments: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.stack([m[name] for m in moments]).mean(0) for name in moments[0]}
+
+    return AdamState(mean([s.first for s in states]), mean([s.second for s in states]), states[0].step)
 
 
 def bias_ratio(step: int, betas: tuple[float, float] = (0.9, 0.999)) -> float:

@@ -70,7 +70,7 @@ def _agreement(runs: pd.DataFrame, predictions: Predictions) -> Callable[[str, s
     logits: list[npt.NDArray[np.float64]] = []
     labels, kept = None, []
     for run in runs[["run_id", "seed", "failed"]].to_dict("records"):
-        read = _test_logits(str(run["run_id"]), predictions)
+        read = logits_on_test(str(run["run_id"]), predictions)
         if read is None or (logits and read[0].shape != logits[0].shape):
             continue
         if read[0].shape[1] < 2:
@@ -96,13 +96,15 @@ def _agreement(runs: pd.DataFrame, predictions: Predictions) -> Callable[[str, s
         disagreement=_pair_mean(matrix),
         kept_disagreement=_pair_mean(good) if len(good) > 1 else None,
         kappa=fleiss_kappa(classes),
-        divergence=jensen_shannon(_softmax(stack)),
+        divergence=jensen_shannon(softmax(stack)),
         churned=float((churn(classes)["churn"] > 0).mean()),
         both_right=correct_consistency(classes, labels),
     )
 
 
-def _test_logits(run_id: str, predictions: Predictions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]] | None:
+def logits_on_test(
+    run_id: str, predictions: Predictions
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]] | None:
     """Return logits and labels of the test split at the last checkpoint; None where they are damaged or not numbers."""
     try:
         table = predictions(run_id)
@@ -116,7 +118,8 @@ def _test_logits(run_id: str, predictions: Predictions) -> tuple[npt.NDArray[np.
     return logits, rows["label"].to_numpy()
 
 
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the probabilities of logits, over the last axis."""
     odds: npt.NDArray[np.float64] = np.exp(logits - logits.max(axis=-1, keepdims=True))
     odds /= odds.sum(axis=-1, keepdims=True)
     return odds

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from stabilitybench.reports import figures, tables
 from stabilitybench.reports.across import over_tasks
 from stabilitybench.reports.instability import Predictions, agreements
+from stabilitybench.reports.seed_selection import droppings, joined
 from stabilitybench.reports.tables import Table
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def sections(
     if agreement:
         heat = Gallery("disagreement", "Disagreement of runs", HEAT, tuple(figures.disagreement_figures(agreement)))
         found.append(Section("predictions", "Predictions", (heat, tables.instability(agreement))))
+    selection = _selection(scores, curves, predictions)
+    if selection:
+        found.append(Section("seed-selection", "Several seeds at once", selection))
     if facts.paired:
         found.append(Section("pairs", "Runs in pairs", (tables.paired(comparison, scores),)))
     if components.rows:
@@ -102,6 +106,14 @@ def _galleries(comparison: Comparison, scores: pd.DataFrame, curves: pd.DataFram
         Gallery("curves", "Learning curves", CURVES, learning),
     )  # fmt: skip
     return tuple(g for g in drawn if g.figures)
+
+
+def _selection(scores: pd.DataFrame, curves: pd.DataFrame | None, predictions: Predictions | None) -> tuple[Table, ...]:
+    dropped = () if curves is None else droppings(scores, curves)
+    together = () if predictions is None else joined(scores, predictions)
+    found = [tables.early_dropping(dropped), tables.early_failures(dropped)] if dropped else []
+    found += [tables.ensembles(together)] if together else []
+    return tuple(table for table in found if table.rows)
 
 
 SEEDS = (

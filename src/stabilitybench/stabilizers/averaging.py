@@ -19,8 +19,11 @@ class Ema(Stabilizer):
 
     ``a <- decay * a + (1 - decay) * w`` after each step, from a = w at step 0.
 
-    Touches: the weights that are evaluated; the training itself is the plain one.  Default: 0.99, a window of about 100
-    steps, for runs of a few hundred.
+    Touches: the weights that are evaluated; the training itself is the plain one.
+
+    Defaults: decay 0.99, ours: a window of about 100 steps, for runs of a few hundred.
+
+    Deviations: the average begins at the pretrained weights and is not corrected for that.
     """
 
     paper = "Polyak & Juditsky 1992, doi:10.1137/0330046; for networks: Tarvainen & Valpola 2017, arXiv:1703.01780"
@@ -53,9 +56,12 @@ class Swa(Stabilizer):
     ``a <- a + (w - a) / (k + 1)`` with k the number of weights in the mean so far, after every `every`-th step from
     the fraction `start` of the training on; the weights themselves before that.
 
-    Touches: the weights that are evaluated; the training itself is the plain one (the authors also keep the rate
-    high: set schedule = "constant" for that).  Encoders normalise by layer, so no statistics need an update.
+    Touches: the weights that are evaluated; the training itself is the plain one.  Encoders normalise by layer, so no
+    statistics need an update.
+
     Defaults: start 0.5, about where the authors begin (epoch 161 of 300); every step, since short runs have few epochs.
+
+    Deviations: the authors average once an epoch and keep the rate high; set schedule = "constant" for the latter.
     """
 
     paper = "Izmailov et al. 2018, arXiv:1803.05407"

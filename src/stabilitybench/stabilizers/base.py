@@ -3,7 +3,7 @@
 Parameters travel as ``dict[str, Tensor]`` under Hugging Face names.  A hook returns new values and never changes
 what it was given, so the same object serves every run.  Override only what the method changes.  One optimizer step
 always runs in this order: forward weights, loss and penalties, gradient, clip, edited gradient, optimizer,
-after_step.
+after_step, members.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
     from stabilitybench.seeds import Seeds, Stream
+    from stabilitybench.stabilizers.stages import Stage
 
     Params = dict[str, Tensor]
     State = Any
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 def _no_gradients() -> Iterator[Params]:
     return iter(())
+
+
+def _no_features(params: Params) -> tuple[Tensor, Tensor]:
+    raise RuntimeError("features of the training rows are offered to `initialize`, `setup` and `measures` alone")
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,14 @@ class TaskFacts:
 class Context:
     """What a hook may read.
 
-    reference : the pretrained tensors, by name, before any change.  step : optimizer steps taken so far.
-    total_steps : steps of the whole run.  start : all tensors at step 0, as the composed methods initialised them
+    reference : the pretrained tensors, by name, before any change, stages included.  step : optimizer steps taken so
+    far.  total_steps : steps of the whole run.  start : all tensors at step 0, as the composed methods initialised them
     (empty while they do).  rates : the learning rate of each trained tensor in the step just taken (`after_step`
-    alone).
+    alone).  member : number of the network in training, where a method trains several.
+
+    epoch_gradients() : the gradient of each batch of the first epoch (`setup` alone).  training_features(params) : what
+    the last linear layer reads of every training row, (rows, width), without training noise, and the labels (rows,);
+    for `initialize`, `setup` and `measures`.
     """
 
     recipe: Recipe
@@ -70,12 +79,19 @@ class Context:
     step: int = 0
     start: Mapping[str, Tensor] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
+    member: int = 0
     epoch_gradients: Callable[[], Iterator[Params]] = field(default=_no_gradients, repr=False)
+    training_features: Callable[[Params], tuple[Tensor, Tensor]] = field(default=_no_features, repr=False)
 
     @property
     def progress(self) -> float:
         """Fraction of the training done, in [0, 1]."""
         return self.step / self.total_steps
+
+    @property
+    def moment(self) -> tuple[str, ...]:
+        """The names under which noise of this step is drawn; every member of several has its own."""
+        return (f"step {self.step}", *((f"member {self.member}",) if self.member else ()))
 
     def generator(self, stream: Stream, *names: str) -> np.random.Generator:
         """Return a generator of its own for each combination of names; the same names give the same draws."""
@@ -97,7 +113,7 @@ class Context:
 
         noise = np.zeros((*batch.mask.shape, width), dtype=np.float32)
         for row, length in enumerate(batch.mask.sum(1).tolist()):
-            rng = self.generator("dropout", name, f"step {self.step}", f"row {batch.first_row + row}")
+            rng = self.generator("dropout", name, *self.moment, f"row {batch.first_row + row}")
             size = (length, width)
             noise[row, :length] = rng.standard_normal(size) if law == "normal" else rng.uniform(-1, 1, size)
         return torch.from_numpy(noise).to(batch.mask.device)
@@ -106,7 +122,7 @@ class Context:
         """Draw booleans that are True with `probability` from the `dropout` stream, anew at each step."""
         import torch
 
-        draws = self.generator("dropout", name, f"step {self.step}").random(shape, dtype=np.float32)
+        draws = self.generator("dropout", name, *self.moment).random(shape, dtype=np.float32)
         return torch.from_numpy(draws < probability)
 
 
@@ -205,6 +221,10 @@ class Stabilizer:
         """Change the standard part of the training."""
         return recipe
 
+    def phases(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> tuple[Stage, ...]:
+        """Return the stages that train the encoder before fine-tuning begins, in their order."""
+        return ()
+
     def initialize(self, params: Params, ctx: Context) -> Params:
         """Return the tensors at step 0; may add tensors."""
         return params
@@ -241,9 +261,21 @@ class Stabilizer:
         """Return weights and state after the optimizer; `previous` are the weights before it."""
         return params, state
 
+    def members(self, members: list[Params], ctx: Context) -> list[Params]:
+        """Return the networks that go on training after a step; `members` itself where nothing changes.
+
+        One may become several, which train on side by side (the optimizer's moments are copied), and several may become
+        one (the moments are averaged).  At an evaluation the predictions of all are averaged.
+        """
+        return members
+
     def evaluation(self, params: Params, state: State) -> list[Params]:
         """Return the weights to evaluate; the predictions of several sets are averaged."""
         return [params]
+
+    def measures(self, params: Params, ctx: Context) -> dict[str, float]:
+        """Return numbers of the method's own, by name, to be recorded at an evaluation."""
+        return {}
 
     def neutral(self) -> Stabilizer | None:
         """Return the instance that equals the plain recipe bit for bit, or None where there is none."""

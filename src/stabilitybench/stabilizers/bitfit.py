@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 class BitFit(Stabilizer):
     """Train the biases and the head alone; every other tensor keeps its pretrained value.
 
+    ``w <- w + change`` for biases (those of norms and of the pooler too) and the head alone.
+
     Touches: nothing; frozen tensors get no gradient and end bit for bit where they started.  It wants a far higher
     rate than full fine-tuning (the authors: 1e-3 against 1e-5): give the arm a recipe of its own.
+
+    Deviations: none known; the authors also train named subsets of the biases, which are not offered.
     """
 
     paper = "Ben Zaken, Goldberg & Ravfogel 2022, arXiv:2106.10199"

@@ -23,7 +23,11 @@ class ChildTuningF(Stabilizer):
     ``g <- g * M / keep`` with M ~ Bernoulli(keep), drawn anew for each element and step.
 
     Touches: the clipped gradient of the layers, before Adam's moments; embeddings, pooler and head train as ever, as
-    in the authors' code.  Weight decay still shrinks every weight.  Default: 0.3, the authors' sample command.
+    in the authors' code.  Weight decay still shrinks every weight.
+
+    Defaults: keep 0.3, the authors' sample command (for their task-driven variant).
+
+    Deviations: none in the method.  The authors' code ignores the warm-up it is told, here the recipe's holds.
     """
 
     paper = "Xu et al. 2021, arXiv:2109.05687"
@@ -63,8 +67,12 @@ class ChildTuningD(Stabilizer):
     the squared gradient at step 0 (each tensor's gradient clipped to norm 1), ranked over all layers together.
 
     Touches: the clipped gradient of the layers; embeddings, pooler and head train as ever, as in the authors' code.
-    Weight decay still shrinks every weight.  One epoch of gradients before the training.  Default: 0.3, the authors'
-    sample command.
+    Weight decay still shrinks every weight.  One epoch of gradients before the training.
+
+    Defaults: keep 0.3, the authors' sample command.
+
+    Deviations: elements are chosen by rank, where the authors take a percentile as threshold; they differ in ties.  The
+    authors' code ignores the warm-up it is told, here the recipe's holds.
     """
 
     paper = "Xu et al. 2021, arXiv:2109.05687"

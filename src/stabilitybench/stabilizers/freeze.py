@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 class Freeze(Stabilizer):
     """Keep the embeddings and the first `layers` layers at their pretrained weights.
 
+    ``w = u`` for the tensors of embeddings and layers 1 to `layers`, u the pretrained value.
+
     Touches: nothing; the frozen tensors get no gradient, no decay and end bit for bit where they started.  Pooler
     and head always train.  With every layer frozen, pooler and head alone are tuned.  dropout: whether the frozen
-    part keeps its dropout while training; the study below does not say, and transformers' own loops leave it on.
+    part keeps its dropout while training.
+
+    Defaults: layers 1, ours, the mildest; the authors try half of the layers to all of them.  The authors do not say
+    whether frozen layers keep their dropout; they do here, as in transformers' own loops.
     """
 
     paper = "Lee, Tang & Lin 2019, arXiv:1911.03090"

@@ -22,9 +22,13 @@ class GradualUnfreezing(Stabilizer):
     The k-th layer from the top moves from the fraction ``over * k / (L + 1)`` of the training on, the embeddings as
     the last at ``over``; head and pooler from the start.
 
-    Touches: the learning rates and the schedule.  The authors add a layer each epoch; runs here are shorter than an
-    encoder is deep, so the layers are spread over the fraction `over` of the training.  A layer that waits moves not
-    at all, its optimizer's moments grow already.  Default: 0.5.
+    Touches: the learning rates and the schedule.  A layer that waits moves not at all, its optimizer's moments grow
+    already.
+
+    Defaults: over 0.5, ours.  The rate falls to 1/32 of its peak, as the authors' does.
+
+    Deviations: the authors add a layer each epoch; runs here have fewer epochs than an encoder has layers, so the
+    layers are spread over the fraction `over` of the training.
     """
 
     paper = "Howard & Ruder 2018, arXiv:1801.06146"

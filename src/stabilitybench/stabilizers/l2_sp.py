@@ -26,8 +26,11 @@ class L2SP(Stabilizer):
     ``loss + alpha / 2 * ||w - u||^2 + beta / 2 * ||w_head||^2`` over weights, not biases and norms.
 
     Touches: the loss, and so the gradient before clipping.  The penalty goes through Adam, which rescales it: the
-    decoupled form is pretrained-decay.  Defaults: 0.01 and 0.01, those of the authors' code; their example has alpha
-    0.1.
+    decoupled form is pretrained-decay.
+
+    Defaults: alpha and beta 0.01, those of the authors' code; their example has alpha 0.1.
+
+    Deviations: the authors train image classifiers with SGD, where the penalty acts as it stands.
     """
 
     paper = "Li, Grandvalet & Davoine 2018, arXiv:1802.01483"

@@ -22,8 +22,9 @@ class Llrd(Stabilizer):
     Head and pooler at the full rate, the top layer at ``decay``, layer k of L (from 0) at ``decay^(L-k)``, the
     embeddings at ``decay^(L+1)``.
 
-    Touches: the learning rates.  ALBERT shares its layers and is refused.  Default: 0.95, usual for BERT; Howard &
-    Ruder divided by 2.6.
+    Touches: the learning rates.  ALBERT shares its layers and is refused.
+
+    Defaults: decay 0.95, that of Zhang et al. for BERT; Howard & Ruder divide by 2.6.
     """
 
     paper = "Howard & Ruder 2018, arXiv:1801.06146; for BERT: Zhang et al. 2021, arXiv:2006.05987"

@@ -24,8 +24,10 @@ class Lnsr(Stabilizer):
     ``loss + weight * sum over layers r > b of ||f_r(h_b + e) - f_r(h_b)||^2``, averaged over tokens, with Gaussian e
     whose length is on average the fraction `noise` of that of h_b in each token.
 
-    Touches: the loss.  A second pass with the same dropout masks.  The authors' layers and weights are not known to
-    us; the first layer and weight 1 are ours, the noise of 5 % is that of their motivating figure.
+    Touches: the loss.  A second pass with the same dropout masks.
+
+    Defaults: the authors' layers and weights are not known to us; the first layer and weight 1 are ours, the noise of
+    5 % is that of their motivating figure.
     """
 
     paper = "Hua et al. 2021, arXiv:2107.04835"

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 class Longer(Stabilizer):
     """Train for more steps than the three epochs that are usual.
 
+    ``T = epochs * ceil(rows / batch size)`` steps.
+
     Touches: the number of steps, and with it the length of warm-up and decay, which are fractions of it.
-    Default: 20 epochs; Zhang et al. choose among 200 to 3,200 steps on validation.
+
+    Defaults: epochs 20, that of Mosbach et al. 2021; Zhang et al. choose among 200 to 3,200 steps on validation.
     """
 
     paper = "Zhang et al. 2021, arXiv:2006.05987, section 6"
@@ -43,8 +46,11 @@ class Longer(Stabilizer):
 class SmallRate(Stabilizer):
     """Train at a smaller rate for longer, with bias correction.
 
-    Touches: the learning rate (times `factor`), the number of steps, and Adam's bias correction, which it switches on.
-    Defaults: 20 epochs, the authors'; their rate, 2e-5 for BERT-large, is no small one among published recipes, so the
+    ``lr <- factor * lr`` and ``T = epochs * ceil(rows / batch size)`` steps.
+
+    Touches: the learning rate, the number of steps, and Adam's bias correction, which it switches on.
+
+    Defaults: epochs 20, the authors'; their rate, 2e-5 for BERT-large, is no small one among published recipes, so the
     default factor is 1 and what changes is the length.
     """
 

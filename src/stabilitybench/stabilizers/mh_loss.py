@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 class MhLoss(Stabilizer):
     """Train several linear heads on the same features and predict with their mean.
 
-    Loss: the mean (or sum) of the heads' losses.  Prediction: the mean of their logits, that is one head with the mean
-    weight.
+    ``1 / H * sum over h of loss(W_h x + b_h)`` (or the sum itself) with H = `heads`.  It predicts with the mean of the
+    heads' logits, that is one head with the mean weight.
 
     Touches: adds heads - 1 output layers, each drawn like the first; the loss; what is evaluated.  Under the mean each
-    head's gradient is divided by the number of heads; Adam does not notice, plain gradient descent does.  The authors'
-    number of heads is not known to us: 5 is ours.
+    head's gradient is divided by the number of heads; Adam does not notice, plain gradient descent does.
+
+    Defaults: the authors' number of heads is not known to us: 5 is ours.
     """
 
     paper = "Fu, So & Collier 2023, arXiv:2301.09820"
@@ -87,6 +88,8 @@ class MhLoss(Stabilizer):
 @dataclass(frozen=True)
 class ZeroHead(Stabilizer):
     """Start the output layer at zero instead of at random weights.
+
+    ``W = 0, b = 0`` at step 0.
 
     Touches: the output layer at step 0.  The mean of many random heads is nearly zero, so this is what mh-loss tends to
     with a growing number of heads, at no cost: a control for it.

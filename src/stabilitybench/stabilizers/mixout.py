@@ -28,9 +28,12 @@ class Mixout(Stabilizer):
 
     Touches: the weights that the training pass reads (linear layers of encoder, pooler and head; no bias, norm or
     embedding), and the recipe's dropout, which it replaces unless keep_dropout is set.  U of a tensor that another
-    method draws anew is the new draw.  variant="paper" has the gradient of this formula, M / (1 - p);
-    variant="reference" leaves the factor 1 / (1 - p) out, as the authors' code does.  Default of p: 0.1, with which
-    later comparisons ran it; the authors' own example has 0.9.
+    method draws anew is the new draw.
+
+    Defaults: p 0.1, with which later comparisons ran it; the authors' own example has 0.9.
+
+    Deviations: variant="paper" has the gradient of this formula, M / (1 - p); variant="reference" leaves the factor
+    1 / (1 - p) out, as the authors' code does.  Adam does not notice, gradient clipping does.
     """
 
     paper = "Lee, Cho & Kang 2020, arXiv:1909.11299"

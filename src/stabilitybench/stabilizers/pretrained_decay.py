@@ -28,8 +28,11 @@ class PretrainedDecay(Stabilizer):
 
     Touches: the weights after each step, and the recipe's own weight decay, which it replaces.  u is the weight at
     step 0, so that layers another method draws anew are drawn to their new values, as in the authors' code.
-    variant="paper": the new head decays towards 0; variant="reference": towards its own random start, which is what
-    the released code did by mistake.  Default: 0.01; the authors' sample command has 0.001.
+
+    Defaults: strength 0.01, that of a later comparison (Du & Nguyen 2023); the authors' sample command has 0.001.
+
+    Deviations: variant="paper": the new head decays towards 0; variant="reference": towards its own random start, which
+    is what the released code did by mistake.
     """
 
     paper = "Zhang et al. 2021, arXiv:2006.05987; coupled form: Li et al. 2018, arXiv:1802.01483"

@@ -66,8 +66,11 @@ class R3F(_Noised):
     ``loss + weight * [KL(f(x) || f(x + z)) + KL(f(x + z) || f(x))]``, z uniform on [-epsilon, epsilon] or N(0,
     epsilon^2).
 
-    Touches: the loss.  A second pass with dropout masks of its own.  variant="reference": the noised branch sends no
-    gradient to the embeddings, as in the authors' code.  Defaults: theirs (weight 1, epsilon 1e-5, uniform).
+    Touches: the loss.  A second pass with dropout masks of its own.
+
+    Defaults: the authors' (weight 1, epsilon 1e-5, uniform); their example for RTE has weight 0.7.
+
+    Deviations: variant="reference": the noised branch sends no gradient to the embeddings, as in the authors' code.
     """
 
     def neutral(self) -> R3F:
@@ -82,7 +85,9 @@ class R4F(_Noised):
 
     ``W / sigma_max(W)`` in training and evaluation.
 
-    Touches: the loss and the weight of the output layer that both passes and the evaluation read.  Defaults as in r3f.
+    Touches: the loss and the weight of the output layer that both passes and the evaluation read.
+
+    Defaults: those of r3f.
     """
 
     def forward_weights(self, params: Params, ctx: Context) -> Params:

@@ -23,8 +23,9 @@ from stabilitybench.stabilizers.base import Stabilizer
 
 ENTRY_POINTS = "stabilitybench.stabilizers"
 SHIPPED = (
-    "averaging", "bert_adam", "bitfit", "child_tuning", "debiased_adam", "freeze", "gradual_unfreezing", "l2_sp",
-    "llrd", "lnsr", "longer", "mh_loss", "mixout", "mmr", "pretrained_decay", "r3f", "reinit", "sam", "smart",
+    "averaging", "bert_adam", "bitfit", "child_tuning", "debiased_adam", "deni", "freeze", "gradual_unfreezing",
+    "intermediate_task", "l2_sp", "llrd", "lnsr", "longer", "lora", "lp_ft", "mh_loss", "mixout", "mmr",
+    "pretrained_decay", "r3f", "reinit", "sam", "smart", "surt",
 )  # fmt: skip
 _REGISTRY: dict[str, type[Stabilizer]] = {}
 _FILES: dict[str, None] = {}

@@ -21,7 +21,9 @@ class Sam(Stabilizer):
 
     ``g(w + radius * g(w) / ||g(w)||)`` in place of ``g(w)``; both passes see the same dropout masks.
 
-    Touches: the gradient, before clipping.  Two passes a step.  Default: 0.05, the authors'.
+    Touches: the gradient, before clipping.  Two passes a step.
+
+    Defaults: radius 0.05, the authors'.
     """
 
     paper = "Foret et al. 2021, arXiv:2010.01412; for language models: Bahri et al. 2022, arXiv:2110.08529"

@@ -26,10 +26,13 @@ class Smart(Stabilizer):
     then per token ``d = radius * g / max|g|`` (variant="gradient") or ``d = radius * v / max|v|`` with ``v = d0 + step
     * g`` (variant="sum").  l is the symmetric KL divergence, the squared difference under regression.
 
-    Touches: the loss.  Three passes a step, all with the same dropout masks.  The two variants are the two released
-    codes: the first one, of radius 0.001, and the later one, whose noise has a maximum of 1 in every token whatever the
-    step; so set radius = 1 with variant="sum".  The Bregman proximal half of the paper is not in the released training
-    and not here.  Defaults: the first code's.
+    Touches: the loss.  Three passes a step, all with the same dropout masks.
+
+    Defaults: those of the authors' first released code.
+
+    Deviations: the two variants are the two released codes: the first one, of radius 0.001, and the later one, whose
+    noise has a maximum of 1 in every token whatever the step; so set radius = 1 with variant="sum".  The Bregman
+    proximal half of the paper is not in the released training and not here.
     """
 
     paper = "Jiang et al. 2020, arXiv:1911.03437"

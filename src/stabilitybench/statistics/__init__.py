@@ -12,6 +12,13 @@ from stabilitybench.statistics.disagreement import (
     jensen_shannon_matrix,
     pairwise_disagreement,
 )
+from stabilitybench.statistics.early_dropping import (
+    dropping_cost,
+    dropping_plans,
+    early_dropping,
+    failure_auc,
+    plain_best,
+)
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
 from stabilitybench.statistics.level import (
     Dominance,
@@ -52,6 +59,7 @@ from stabilitybench.statistics.representation import (
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
 from stabilitybench.statistics.samples import Estimate, Test
 from stabilitybench.statistics.sd_ratios import SdRatio, sd, sd_ratio, sd_ratios
+from stabilitybench.statistics.seed_ensembles import SeedEnsembles, seed_ensembles
 from stabilitybench.statistics.spread import (
     bonett,
     brown_forsythe,
@@ -71,6 +79,7 @@ __all__ = [
     "PairedSpread",
     "Rate",
     "SdRatio",
+    "SeedEnsembles",
     "Test",
     "TwoPart",
     "adjust",
@@ -86,8 +95,12 @@ __all__ = [
     "correct_consistency",
     "disagreement_matrix",
     "distance_ratio",
+    "dropping_cost",
+    "dropping_plans",
+    "early_dropping",
     "equivalence",
     "expected_best",
+    "failure_auc",
     "fisher",
     "fisher_power",
     "fleiss_kappa",
@@ -111,6 +124,7 @@ __all__ = [
     "paired_spread",
     "pairwise_disagreement",
     "pitman_morgan",
+    "plain_best",
     "probability_of_improvement",
     "procrustes_distance",
     "ranks",
@@ -120,6 +134,7 @@ __all__ = [
     "sd_precision",
     "sd_ratio",
     "sd_ratios",
+    "seed_ensembles",
     "seeds_for_rates",
     "seeds_for_ratio",
     "stochastic_dominance",

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.finetuning import resolved
+from stabilitybench.finetuning import resolved, stage_identity
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Stabilizer, compose, source_fingerprint
@@ -48,6 +48,8 @@ class RunSpec:
         }
         if self.n_train is not None:
             identity["n_train"] = self.n_train
+        if stages := stage_identity(self.encoder, self.task, self.recipe, self.stabilizers):
+            identity["stages"] = stages
         return identity
 
     def with_stabilizers(self, stabilizers: tuple[Stabilizer, ...]) -> RunSpec:

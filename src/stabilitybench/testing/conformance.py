@@ -185,9 +185,15 @@ class _Battery:
         return "initial tensors follow the seeds"
 
     def freezes(self) -> str:
-        outcome, plain = self.run(), self.start(Seeds())
+        returned: dict[str, Any] = {}
+        outcome, plain = self.run(method=_watched(self.method, [], returned)), self.start(Seeds())
+        assert outcome.final_weights is not None
+        # What training reads otherwise, such as a frozen weight with a trained change, may be evaluated otherwise.
+        read = {**plain, **returned.get("forward_weights", {})}
         moved = [
-            n for n in outcome.frozen if outcome.final_weights and not torch.equal(outcome.final_weights[n], plain[n])
+            n
+            for n in outcome.frozen
+            if torch.equal(read[n], plain[n]) and not torch.equal(outcome.final_weights[n], plain[n])
         ]
         if moved:
             raise _Refused(

@@ -41,7 +41,7 @@ def seed_figures(scores: pd.DataFrame) -> list[Figure]:
             canvas = canvas_of(0.42 * len(arms) + 1.25)
             axes = canvas.subplots()
             for place, arm in enumerate(arms):
-                _seeds(axes, place, part[part["arm"] == arm])
+                strip(axes, place, part[part["arm"] == arm])
             no_skill = part["no_skill"].dropna().unique()
             for value in no_skill:
                 axes.axvline(100 * value, color=GREY, linestyle=":", linewidth=1.2, zorder=0)
@@ -55,7 +55,8 @@ def seed_figures(scores: pd.DataFrame) -> list[Figure]:
     return figures
 
 
-def _seeds(axes: Axes, place: int, runs: pd.DataFrame) -> None:
+def strip(axes: Axes, place: int, runs: pd.DataFrame) -> None:
+    """Draw the runs of one arm in row `place`: points, failed ones as crosses, over a box of quartiles."""
     values = 100 * runs["score"].to_numpy()
     failed = runs["failed"].to_numpy()
     if len(values) > 1:

@@ -14,6 +14,7 @@ from stabilitybench.reports.tables.scores import (
     summary,
     two_parts,
 )
+from stabilitybench.reports.tables.selection import early_dropping, early_failures, ensembles
 
 __all__ = [
     "Column",
@@ -24,6 +25,9 @@ __all__ = [
     "checkpoints",
     "components",
     "coverage",
+    "early_dropping",
+    "early_failures",
+    "ensembles",
     "every_run",
     "failed",
     "failed_runs",

@@ -1,0 +1,26 @@
+"""Published claims, held against evidence: a verdict for each, with effect, interval, p and power."""
+
+from stabilitybench.claims.declared import TIERS, Check, Claim, Claims, read_claims
+from stabilitybench.claims.evidence import MissingEvidence, Sample, cells, read_table
+from stabilitybench.claims.findings import ALPHA, Finding, Verdict, decide
+from stabilitybench.claims.judging import Judged, examine, judge, kept_tables
+
+__all__ = [
+    "ALPHA",
+    "TIERS",
+    "Check",
+    "Claim",
+    "Claims",
+    "Finding",
+    "Judged",
+    "MissingEvidence",
+    "Sample",
+    "Verdict",
+    "cells",
+    "decide",
+    "examine",
+    "judge",
+    "kept_tables",
+    "read_claims",
+    "read_table",
+]

@@ -1,0 +1,163 @@
+"""Rules that need no experiment: what a paper says, computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise, product
+
+import numpy as np
+
+from stabilitybench.claims.findings import Finding, Verdict
+from stabilitybench.errors import UserError, suggest
+
+
+def update_ratio() -> Finding:
+    """Compare steps of Adam without bias correction with those with it: at most 6.57 times as large, at step 12.
+
+    Two trainings of our own optimizer on one constant gradient without eps, step by step, beside the closed form
+    (1 - b1^t) / sqrt(1 - b2^t).
+    """
+    import torch
+
+    from stabilitybench.optim.adam import AdamState, adam_step, bias_ratio
+
+    steps = 2_500
+    moved = []
+    for corrected in (False, True):
+        weights, state, path = {"w": torch.zeros(1, dtype=torch.float64)}, AdamState(), [0.0]
+        for _ in range(steps):
+            adam_step(
+                weights, {"w": torch.ones(1, dtype=torch.float64)}, state, rates={"w": 1.0}, decays={"w": 0.0},
+                epsilon=0.0, bias_correction=corrected,
+            )  # fmt: skip
+            path.append(float(weights["w"]))
+        moved.append(np.diff(path))
+    ratio = moved[0] / moved[1]
+    formula = np.array([bias_ratio(t) for t in range(1, steps + 1)])
+    error = float(np.abs(ratio / formula - 1).max())
+    peak, at = float(ratio.max()), int(ratio.argmax()) + 1
+    faded = int(np.argmax((ratio < 1.1) & (np.arange(1, steps + 1) > at))) + 1
+    agrees = error < 1e-9 and abs(peak - 6.57) < 0.005 and at == 12 and bool((np.diff(ratio[at:]) < 0).all())
+    return Finding(
+        f"{steps} steps", peak, unit="ratio", note=f"largest at step {at}, below 1.1 from step {faded}",
+        decided=_verdict(agrees),
+    )  # fmt: skip
+
+
+def biased_is_larger_rate() -> Finding:
+    """Take 200 steps of Adam without correction at rate r, and of AdamW at r c_t, eps / sqrt(1 - b2^t), decay / c_t."""
+    import torch
+
+    from stabilitybench.optim.adam import AdamState, adam_step, bias_ratio
+
+    rng = np.random.default_rng(7)
+    start = torch.from_numpy(rng.normal(size=20))
+    plain, other = {"w": start.clone()}, {"w": start.clone()}
+    states = AdamState(), AdamState()
+    rate, decay, eps, b2 = 1e-3, 0.01, 1e-8, 0.999
+    for t in range(1, 201):
+        gradient = {"w": torch.from_numpy(rng.normal(size=20))}
+        c = bias_ratio(t)
+        adam_step(
+            plain, gradient, states[0], rates={"w": rate}, decays={"w": decay}, epsilon=eps, bias_correction=False
+        )
+        adam_step(
+            other, gradient, states[1], rates={"w": rate * c}, decays={"w": decay / c},
+            epsilon=eps / math.sqrt(1 - b2**t), bias_correction=True,
+        )  # fmt: skip
+    error = float((plain["w"] - other["w"]).abs().max() / (plain["w"] - start).abs().max())
+    return Finding("200 steps", note=_agreement(error, 1e-9), decided=_verdict(error < 1e-9))
+
+
+def mixout_mean() -> Finding:
+    """Average Mixout's mixed weight over every mask of six inputs, with its probability: W."""
+    rng = np.random.default_rng(11)
+    weight, start = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
+    worst = 0.0
+    for p in (0.1, 0.5, 0.9):
+        mean = np.zeros_like(weight)
+        for mask in product((0.0, 1.0), repeat=6):
+            kept = np.array(mask)
+            mixed = (kept * weight + (1 - kept) * start - p * start) / (1 - p)
+            mean += mixed * (1 - p) ** kept.sum() * p ** (6 - kept.sum())
+        worst = max(worst, float(np.abs(mean - weight).max()))
+    return Finding("3 x 64 masks", note=_agreement(worst, 1e-12), decided=_verdict(worst < 1e-12))
+
+
+def p1_falls_with_n() -> Finding:
+    """Double, quadruple: P1, as recalled, is proportional to 1 / n, to sqrt(L), and to sqrt of the distance."""
+    from stabilitybench.theory.bounds.published import published_full_tuning
+
+    def value(n: int = 100, lipschitz: float = 1.0, distance: float = 1.0) -> float:
+        bound = published_full_tuning(n=n, lipschitz=lipschitz, smoothness=1.0, convexity=0.1, distance=distance)
+        return float(bound.value)
+
+    ratios = (value() / value(n=200), value(lipschitz=4.0) / value(), value(distance=4.0) / value())
+    error = max(abs(r - 2) for r in ratios)
+    return Finding("3 ratios", note=_agreement(error, 1e-12), decided=_verdict(error < 1e-12))
+
+
+def p1_small_rate() -> Finding:
+    """Read P1, which fixes the rate at 1 / beta, at smaller rates: a larger beta, with which it grows."""
+    from stabilitybench.theory.bounds.published import published_full_tuning
+
+    rates = (1.0, 0.1, 0.01)
+    values = [
+        float(published_full_tuning(n=100, lipschitz=1.0, smoothness=1 / r, convexity=0.1, distance=1.0).value)
+        for r in rates
+    ]
+    falls = all(b < a for a, b in pairwise(values))
+    told = ", ".join(f"{v:.2f} at {r:g}" for v, r in zip(values, rates, strict=True))
+    return Finding(
+        "3 rates", values[-1] / values[0], unit="P1, smallest rate / largest", note=told, decided=_verdict(falls)
+    )
+
+
+def heads_shrink_the_bound() -> Finding:
+    """Check the factor of the corollary on heads, sqrt((2 + 8 ln(1 / delta)) / H), falls as 1 / sqrt(H)."""
+    at = {h: math.sqrt((2 + 8 * math.log(20)) / h) for h in (26, 104, 416)}
+    error = max(abs(at[26] / at[104] - 2), abs(at[104] / at[416] - 2))
+    note = ", ".join(f"{value:.2f} with {h} heads" for h, value in at.items())
+    return Finding("3 numbers of heads", note=note, decided=_verdict(error < 1e-12))
+
+
+def mmr_needs_a_gradient() -> Finding:
+    """Ask the toolkit for MMR under head tuning, where its penalty is a constant: frozen features have no gradient."""
+    from stabilitybench.encoders import load_encoder
+    from stabilitybench.recipe import Recipe
+    from stabilitybench.stabilizers import build
+    from stabilitybench.stabilizers.base import TaskFacts
+
+    encoder = load_encoder("pocket/bert-small")
+    facts = TaskFacts("pocket/acceptability", "classification", outputs=2, n_train=320)
+    try:
+        build("mmr").supports(Recipe(mode="head"), encoder.layout, facts)
+    except UserError as error:
+        return Finding("1 method", note=str(error), decided="not applicable")
+    return Finding("1 method", note="the method was not refused", decided="contradicted")
+
+
+def _agreement(error: float, limit: float) -> str:
+    # not the error itself, whose last digits differ between machines
+    return f"largest difference below {limit:g}" if error < limit else f"largest difference {error:.1e}"
+
+
+def _verdict(agrees: bool) -> Verdict:
+    return "supported" if agrees else "contradicted"
+
+
+FORMS: dict[str, Callable[[], Finding]] = {
+    form.__name__.replace("_", "-"): form
+    for form in (
+        update_ratio, biased_is_larger_rate, mixout_mean, p1_falls_with_n, p1_small_rate,
+        heads_shrink_the_bound, mmr_needs_a_gradient,
+    )
+}  # fmt: skip
+
+
+def closed_form(name: str) -> Finding:
+    """Return the finding of the form `name`."""
+    if name not in FORMS:
+        raise UserError(f'form = "{name}": must be one of {", ".join(FORMS)}{suggest(name, list(FORMS))}')
+    return FORMS[name]()

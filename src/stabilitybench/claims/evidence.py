@@ -1,0 +1,135 @@
+"""Evidence: the kept tables, and what a rule takes out of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from stabilitybench.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+#: What every table of runs holds; further columns are quantities that a check may name.
+RUN_COLUMNS = ("study", "task", "arm", "score", "failed")
+#: What a table of published results holds, scores in fractions.
+SUMMARY_COLUMNS = ("study", "task", "arm", "n", "mean", "sd")
+
+
+class MissingEvidence(UserError):
+    """A check asks for runs that its table does not hold; that is an error, never a pass."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The runs of one arm on one task, or what a paper reports of them.
+
+    n, mean, sd : number of runs, mean and sample SD (ddof = 1) of the quantity.
+    values : the quantity of each run; empty where only a summary was published.
+    failed : which of them failed; empty where that was not published.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    values: Floats
+    failed: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike, failed: npt.ArrayLike | None = None) -> Sample:
+        """Return the sample of single runs, at least two of them.
+
+        >>> Sample.of([1.0, 2.0, 3.0]).sd
+        1.0
+        """
+        x = np.asarray(values, np.float64)
+        marks = np.zeros(len(x), bool) if failed is None else np.asarray(failed, bool)
+        if len(x) < 2 or not np.isfinite(x).all() or len(marks) != len(x):
+            raise UserError(f"a sample of {len(x)} runs: must hold at least 2, all with finite numbers")
+        return cls(len(x), float(x.mean()), float(x.std(ddof=1)), x, marks)
+
+    @classmethod
+    def summary(cls, n: int, mean: float, sd: float) -> Sample:
+        """Return what a paper reports of n runs."""
+        if n < 2 or not math.isfinite(mean) or not (math.isfinite(sd) and sd >= 0):
+            raise UserError(f"a summary of n = {n}, mean = {mean}, SD = {sd}: n must be at least 2, the others finite")
+        return cls(n, mean, sd, np.empty(0), np.empty(0, bool))
+
+    @property
+    def failures(self) -> int:
+        """The number of failed runs."""
+        return int(self.failed.sum())
+
+    @property
+    def known(self) -> bool:
+        """Tell whether single runs are known."""
+        return len(self.values) > 0
+
+
+#: The samples of a check: one entry per task, in each one sample per arm, in the order of the check.
+Cells = dict[str, list[Sample]]
+
+
+def read_table(path: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a kept table; `columns` must be among its columns."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype={"run_id": str, "predicted": str, "subset": str})
+    except FileNotFoundError:
+        raise MissingEvidence(f"{path}: there is no such table") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as a table ({error})") from None
+    lacking = [name for name in columns if name not in table]
+    if lacking:
+        raise UserError(f"{path}: has no column {', '.join(lacking)}; needs {', '.join(columns)}")
+    return table
+
+
+def cells(table: pd.DataFrame, tasks: Sequence[str], arms: Sequence[str], quantity: str = "score") -> Cells:
+    """Return the samples of `arms` on each of `tasks`; a cell without runs raises MissingEvidence.
+
+    An arm is named ``study/arm``, or ``study@TASK/arm`` for a task other than the one in turn; ``[failed]`` or
+    ``[ok]`` at its end takes only the runs that failed or did not.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"study": "s", "task": "t", "arm": ["a", "a", "b", "b"], "score": [1.0, 3.0, 5.0, 7.0],
+    ...                       "failed": False})
+    >>> [sample.mean for sample in cells(table, ["t"], ["s/a", "s/b"])["t"]]
+    [2.0, 6.0]
+    """
+    return {task: [_sample(chosen(table, task, arm), task, arm, quantity) for arm in arms] for task in tasks}
+
+
+def chosen(table: pd.DataFrame, task: str, arm: str) -> pd.DataFrame:
+    """Return the rows of one arm on one task, in the order of their seeds; none raises MissingEvidence."""
+    name, _, only = arm.removesuffix("]").partition("[")
+    study, _, label = name.rpartition("/")
+    study, _, elsewhere = study.partition("@")
+    rows = table[(table["study"] == study) & (table["task"] == (elsewhere or task)) & (table["arm"] == label)]
+    if only:
+        rows = rows[rows["failed"].astype(bool) == (only == "failed")]
+    if rows.empty:
+        raise MissingEvidence(f'no run of "{arm}" on {elsewhere or task} is in the table; a check without runs is none')
+    return rows.sort_values("seed", kind="stable") if "seed" in rows else rows
+
+
+def _sample(rows: pd.DataFrame, task: str, arm: str, quantity: str) -> Sample:
+    if "n" in rows and "mean" in rows:
+        if len(rows) != 1:
+            raise UserError(f'"{arm}" on {task}: is reported {len(rows)} times; must be once')
+        row = rows.iloc[0]
+        return Sample.summary(int(row["n"]), float(row["mean"]), float(row["sd"]))
+    if quantity not in rows:
+        raise MissingEvidence(f'"{arm}" on {task}: the table has no {quantity}')
+    values = rows[quantity].to_numpy(np.float64)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise MissingEvidence(f'"{arm}" on {task}: {quantity} of {len(values)} runs; needs at least 2, none missing')
+    return Sample.of(values, rows["failed"].to_numpy(bool))

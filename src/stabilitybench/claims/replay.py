@@ -1,0 +1,110 @@
+"""Trainings done again: a fixed sample of kept runs, or all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stabilitybench.claims.evidence import MissingEvidence
+from stabilitybench.claims.record import conditions
+from stabilitybench.studies import Study
+from stabilitybench.studies.execution import Options, execute
+from stabilitybench.studies.pool import Progress, Silent
+from stabilitybench.studies.store import FINISHED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Runs of a replay, at most.
+MOST = 60
+#: How far the mean score of the replayed runs may lie from the kept one on another kind of machine, in SDs of the arm.
+TOLERANCE = 1.0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A run done again.
+
+    kept, again : its score then and now.  same : whether score and final weights agree to the last bit.
+    """
+
+    study: str
+    task: str
+    arm: str
+    seed: int
+    run_id: str
+    kept: float
+    again: float
+    same: bool
+
+
+def sample(table: pd.DataFrame, most: int = MOST, leave_out: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the runs of a replay: equally many of every study, the first by run id, which is as good as random.
+
+    leave_out : studies that take too long for a replay.
+
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"study": list("aaabb"), "run_id": list("31254")})
+    >>> sample(runs, most=4)["run_id"].tolist()
+    ['1', '2', '4', '5']
+    """
+    part = table[~table["study"].isin(leave_out)].drop_duplicates("run_id")
+    studies = sorted(part["study"].unique())
+    each = most // max(1, len(studies))
+    return part.sort_values("run_id", kind="stable").groupby("study").head(each).sort_values(["study", "run_id"])
+
+
+def replay(
+    table: pd.DataFrame, studies: str | Path, store: str | Path, *, jobs: int | None = None, device: str = "cpu",
+    progress: Progress | None = None,
+) -> list[Replay]:  # fmt: skip
+    """Do the runs of `table` again, but for those that `store` already holds, and compare.
+
+    studies : the folder of the study files.  A run that its study file does not plan any more raises MissingEvidence:
+    something that determines its numbers has changed.
+    """
+    specs = {}
+    for name in sorted(table["study"].unique()):
+        study = Study.from_file(Path(studies) / f"{name}.toml", store=store)
+        planned = {run.spec.id: run.spec for run in study.plan()}
+        for run_id in table.loc[table["study"] == name, "run_id"]:
+            if run_id not in planned:
+                raise MissingEvidence(
+                    f"run {run_id} of study {name}: is not planned any more; its settings have changed"
+                )
+            specs[run_id] = planned[run_id]
+    store_of = Study.from_file(Path(studies) / f"{table['study'].iloc[0]}.toml", store=store).store
+    store_of.prepare()
+    missing = [spec for spec in specs.values() if store_of.read(spec.id) is None]
+    watcher = progress or Silent()
+    options = Options(jobs, device)
+    watcher.start(len(specs), len(specs) - len(missing), jobs or 1)
+    try:
+        if missing:
+            execute(missing, store_of, options, watcher)
+    finally:
+        watcher.end()
+    out = []
+    for row in table.to_dict("records"):
+        record = store_of.read(str(row["run_id"]))
+        if record is None or record["status"] not in FINISHED:
+            raise MissingEvidence(f"run {row['run_id']} of study {row['study']}: could not be done again")
+        metric = specs[str(row["run_id"])].task.metrics[0]
+        again = float(record["scores"]["last"]["test"][metric])
+        same = again == row["score"] and record["weights"].startswith(str(row["weights"]))
+        out.append(
+            Replay(
+                row["study"], row["task"], row["arm"], int(row["seed"]), str(row["run_id"]), row["score"], again, same
+            )
+        )
+    return out
+
+
+def comparable_machine(path: str | Path) -> list[str]:
+    """Return how this machine differs from the one that made the kept runs; empty where runs must repeat exactly."""
+    kept = json.loads(Path(path).read_text("utf-8"))
+    here = conditions()
+    return [f"{key}: {kept.get(key)} there, {here.get(key)} here" for key in here if kept.get(key) != here.get(key)]

@@ -1,0 +1,142 @@
+"""The stage that fills in hidden words of the task's own texts: masked-language modelling (Devlin et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.encoders.layout import is_bias, is_norm
+from stabilitybench.encoders.loading import quiet
+from stabilitybench.errors import UserError
+from stabilitybench.finetuning import data
+from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
+from stabilitybench.finetuning.network import packed_inputs
+from stabilitybench.finetuning.packing import Packing
+from stabilitybench.optim.adam import AdamState, adam_step
+from stabilitybench.optim.clipping import clip
+from stabilitybench.optim.schedule import multiplier
+from stabilitybench.recipe import Recipe
+from stabilitybench.seeds import Seeds
+from stabilitybench.stabilizers.stages import MaskedWords
+from stabilitybench.tasks.base import Task
+
+_IGNORED = -100
+
+
+def fill_in_words(
+    encoder: Encoder, task: Task, recipe: Recipe, stage: MaskedWords, tensors: Mapping[str, Tensor], seeds: Seeds,
+    device: torch.device,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:  # fmt: skip
+    """Train on the training texts of `task`, from `tensors` where given; return the encoder's tensors and a record.
+
+    The output layer is the checkpoint's own where it has one, else a new one tied to the word embeddings.  Dropout
+    has the encoder's own rates.  Cross-entropy of the chosen words; the schedule is linear.
+    """
+    tokenizer = encoder.tokenizer()
+    if tokenizer.mask_token_id is None:
+        raise UserError(f'encoder "{encoder.name}": its tokenizer has no mask token, so no word can be hidden')
+    module = _module(encoder, tensors, seeds).to(device)
+    dropouts = install(module)
+    module.set_attn_implementation(ATTENTION)  # type: ignore[operator]
+    module.train()
+    params = dict(module.named_parameters())
+    chosen: list[Tensor] = []
+    # The output layer is wide: it reads the chosen tokens alone.
+    module.get_submodule(encoder.layout.parts.words).register_forward_pre_hook(
+        lambda _, inputs: (inputs[0][chosen[0]],)
+    )
+    split = data.tokenise(encoder, task, data.text_length(encoder, recipe.max_length)).train
+    total = max(1, round(stage.epochs * -(-len(split) // recipe.batch_size)))
+    decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in params}
+    moments = AdamState()
+    assert stage.rate is not None  # resolved before
+    losses = []
+    for step, rows in enumerate(data.order(len(split), recipe.batch_size, total, seeds)):
+        batch = split.batch(rows)
+        visible, targets = hide_words(
+            batch.tokens.numpy(), batch.mask.numpy(), tokenizer.all_special_ids, int(tokenizer.mask_token_id),
+            len(tokenizer), stage.mask, seeds.generator("dropout", "words", f"step {step}"),
+        )  # fmt: skip
+        packing = Packing.of(batch.mask)
+        wanted = packing.pack(torch.from_numpy(targets))
+        chosen[:] = [(wanted != _IGNORED).to(device)]
+        if not bool(chosen[0].any()):
+            continue
+        hidden = data.TokenBatch(torch.from_numpy(visible), batch.mask, batch.segments, batch.labels).to(device)
+        packing = Packing.of(hidden.mask)
+        addresses = Addresses.of(seeds.key("dropout", f"step {step}"), packing)
+        for part in dropouts.values():
+            part.addresses, part.calls = addresses, 0
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            logits = module(**packed_inputs(encoder.layout, hidden, packing)).logits
+        loss = nn.functional.cross_entropy(logits.flatten(0, -2).float(), wanted[wanted != _IGNORED].to(device))
+        grads = torch.autograd.grad(loss, list(params.values()), allow_unused=True, materialize_grads=True)
+        clipped = clip(dict(zip(params, grads, strict=True)), recipe.clip)
+        rate = stage.rate * multiplier("linear", step, total, recipe.warmup)
+        adam_step(
+            params, clipped, moments, rates=dict.fromkeys(params, rate), decays=decays, betas=recipe.betas,
+            epsilon=recipe.epsilon,
+        )  # fmt: skip
+        losses.append(float(loss.detach()))
+    known = encoder.skeleton(task.outputs).pretrained
+    trained = {n: p.detach().clone() for n, p in params.items() if n in known}
+    tenth = max(1, len(losses) // 10)
+    means = {"first_loss": losses[:tenth], "last_loss": losses[-tenth:]}
+    return trained, {"steps": total, **{name: float(np.mean(part)) if part else 0.0 for name, part in means.items()}}
+
+
+def _module(encoder: Encoder, tensors: Mapping[str, Tensor], seeds: Seeds) -> nn.Module:
+    """Load the model that fills in words; what the checkpoint lacks is drawn from `seeds`."""
+    from transformers import AutoModelForMaskedLM
+
+    with quiet(), torch.random.fork_rng(devices=[]):  # construction draws weights that are overwritten below
+        module, info = AutoModelForMaskedLM.from_pretrained(
+            encoder.folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    lacking = set(info["missing_keys"])
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name in tensors:
+                parameter.copy_(tensors[name])
+            elif name in lacking:
+                if is_norm(name) and not is_bias(name):
+                    parameter.fill_(1.0)
+                elif is_bias(name):
+                    parameter.zero_()
+                else:
+                    draw = seeds.generator("init", "words", name).standard_normal(tuple(parameter.shape), np.float32)
+                    parameter.copy_(torch.from_numpy(draw) * encoder.layout.initializer_range)
+    module.config.return_dict = True
+    return module  # type: ignore[no-any-return]
+
+
+def hide_words(
+    tokens: np.ndarray[Any, np.dtype[np.int64]], mask: np.ndarray[Any, np.dtype[np.int64]], special: list[int],
+    mask_token: int, vocabulary: int, share: float, rng: np.random.Generator,
+) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:  # fmt: skip
+    """Choose a share of the words: 80 % hidden by the mask token, 10 % replaced by a random one, 10 % left as they are.
+
+    tokens, mask : (rows, length).  special : token ids that are never chosen.  Returns what the model sees, and the
+    targets (-100 where nothing is to be predicted), both (rows, length).
+
+    >>> rng = np.random.default_rng(0)
+    >>> seen, targets = hide_words(np.full((1, 6), 9), np.ones((1, 6), int), [0], 4, 20, 1.0, rng)
+    >>> targets.tolist(), bool((seen == 4).any())
+    ([[9, 9, 9, 9, 9, 9]], True)
+    """
+    draw = rng.random(tokens.shape)
+    swap = rng.integers(0, vocabulary, tokens.shape)
+    chosen = (mask == 1) & ~np.isin(tokens, special) & (draw < share)
+    part = draw / share
+    seen = np.where(chosen & (part < 0.8), mask_token, np.where(chosen & (part >= 0.8) & (part < 0.9), swap, tokens))
+    return seen, np.where(chosen, tokens, _IGNORED)

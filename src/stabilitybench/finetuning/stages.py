@@ -1,0 +1,108 @@
+"""Stages before fine-tuning: from an encoder's tensors to better ones, as a function of content and seeds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.finetuning.full import full_problem
+from stabilitybench.finetuning.loop import Loop, Params
+from stabilitybench.finetuning.masked_words import fill_in_words
+from stabilitybench.finetuning.memory import Memory
+from stabilitybench.optim.clipping import norm
+from stabilitybench.recipe import Recipe
+from stabilitybench.seeds import Seeds
+from stabilitybench.stabilizers import Context, TaskFacts
+from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
+from stabilitybench.tasks import Task, load_task
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the stages left.
+
+    tensors : the encoder's tensors that they changed, by name; before : the same as they were pretrained.
+    records : one for each stage, to be kept with the run: its name, steps, first and last loss, and the Euclidean
+    distance that the encoder moved in it.
+    """
+
+    tensors: Params = field(default_factory=dict)
+    before: Params = field(default_factory=dict)
+    records: tuple[dict[str, Any], ...] = ()
+
+
+#: The last one made: arms that share their stages and seeds follow each other.
+_PREPARED = Memory[Prepared](size=1)
+
+
+def prepare(
+    encoder: Encoder, task: Task, recipe: Recipe, stages: tuple[Stage, ...], seeds: Seeds, device: torch.device
+) -> Prepared:
+    """Execute `stages` one after the other, each from where the one before ended.
+
+    Everything random comes from the `prepare` stream.  The result is kept by content and seed.
+    """
+    if not stages:
+        return Prepared()
+    settings = recipe.model_dump_json(include=set(_SHARED))
+    key = (encoder.fingerprint, task.fingerprint, settings, stages, seeds.prepare, str(device))
+
+    def make() -> Prepared:
+        pretrained = encoder.skeleton(task.outputs).pretrained
+        tensors: Params = {}
+        records = []
+        for number, stage in enumerate(stages):
+            before = {**pretrained, **tensors}
+            own = _stage_seeds(seeds, number)
+            if isinstance(stage, MaskedWords):
+                found, record = fill_in_words(encoder, task, recipe, stage, tensors, own, device)
+            else:
+                found, record = _labelled(encoder, recipe, stage, tensors, own, device)
+            tensors = {**tensors, **found}
+            moved = {n: t.cpu() - before[n].cpu() for n, t in found.items()}
+            records.append({"stage": type(stage).__name__, **record, "moved": float(norm(moved))})
+        return Prepared(tensors, {n: pretrained[n].to(device) for n in tensors}, tuple(records))
+
+    return _PREPARED.get(key, make)
+
+
+#: What a stage takes over from the recipe of the fine-tuning; the rest is its own or standard.
+_SHARED = ("batch_size", "micro_batch", "warmup", "weight_decay", "betas", "epsilon", "clip", "max_length", "precision")
+
+
+def _stage_seeds(seeds: Seeds, number: int) -> Seeds:
+    """Return seeds that hang on the `prepare` stream alone and meet those of no other stage or run."""
+    streams = ("init", "order", "dropout")
+    return Seeds(**{stream: seeds.key("prepare", f"stage {number}", stream) for stream in streams})
+
+
+def stage_facts(stage: Stage) -> dict[str, Any]:
+    """Return the content that a stage depends on beside its description."""
+    return {"content": load_task(stage.task).fingerprint} if isinstance(stage, LabelledTask) else {}
+
+
+def _labelled(
+    encoder: Encoder, recipe: Recipe, stage: LabelledTask, tensors: Mapping[str, Tensor], seeds: Seeds,
+    device: torch.device,
+) -> tuple[Params, dict[str, Any]]:  # fmt: skip
+    """Fine-tune on another task and return everything but its head."""
+    task = load_task(stage.task)
+    shared = recipe.model_dump(include=set(_SHARED))
+    own = Recipe(**shared, learning_rate=stage.rate, epochs=stage.epochs, evaluations=1)
+    problem = full_problem(encoder, task, own, device, tensors)
+    facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
+    total = own.total_steps(len(task.train))
+    ctx = Context(own, encoder.layout, facts, problem.pretrained, seeds, total)
+    outcome = Loop(problem, task, own, (), ctx, device).run(time.perf_counter(), None, "last")
+    assert outcome.final_weights is not None
+    layout = encoder.layout
+    kept = {n: t.to(device) for n, t in outcome.final_weights.items() if layout.place(n) != "head"}
+    first, last = outcome.evaluations[0], outcome.evaluations[-1]
+    score = {f"validation_{name}": value for name, value in last.validation.items()}
+    return kept, {"task": task.name, "steps": total, "loss": first.train_loss, **score}

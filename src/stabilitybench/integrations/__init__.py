@@ -1,0 +1,1 @@
+"""Bridges to other training loops: `stabilitybench.integrations.trainer` for the Hugging Face `Trainer`."""

@@ -1,0 +1,176 @@
+"""What penalties read of a classifier's forward pass, and second passes under the same or other dropout masks."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stabilitybench.encoders import Layout
+from stabilitybench.errors import UserError
+from stabilitybench.finetuning.data import TokenBatch
+from stabilitybench.finetuning.network import Pass
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The state of torch's global generators, from which a classifier of transformers draws its dropout masks.
+
+    Only second passes need it: they must see the masks of the first, and must leave the generators as the training
+    would find them without them.
+    """
+
+    cpu: Tensor
+    accelerator: Tensor | None
+    device: torch.device
+
+    @classmethod
+    def now(cls, device: torch.device) -> Noise:
+        """Note the state; nothing is drawn."""
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return cls(torch.get_rng_state(), cuda, device)
+
+    @contextmanager
+    def again(self, key: int | None = None) -> Iterator[None]:
+        """Draw inside the block what was drawn after `now` (or, with a key, what belongs to the key)."""
+        with kept(self.device):
+            if key is not None:
+                torch.manual_seed(key)
+            else:
+                torch.set_rng_state(self.cpu)
+                if self.accelerator is not None:
+                    torch.cuda.set_rng_state(self.accelerator, self.device)
+            yield
+
+
+@contextmanager
+def kept(device: torch.device) -> Iterator[None]:
+    """Put torch's global generators back after the block."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+@dataclass
+class Seen:
+    """What the hooks noted in the pass under way."""
+
+    states: list[Tensor] = field(default_factory=list)
+    words: Tensor | None = None
+    features: Tensor | None = None
+    logits: Tensor | None = None
+
+
+class Watch:
+    """Hooks on a classifier of `transformers`: they note what penalties read and let noise in.
+
+    While nobody looks, they do nothing; `close` takes them away.
+    """
+
+    def __init__(self, module: nn.Module, layout: Layout) -> None:
+        self._noise: Mapping[str, Tensor] = {}
+        self._seen: Seen | None = None
+        layers = list(module.get_submodule(layout.parts.layers.rstrip(".")).children())
+        places = [None if layout.parts.shared_layers else f"layer.{k}" for k in range(len(layers))]
+        words: nn.Module = module.get_input_embeddings()  # type: ignore[operator]
+        self._handles = [
+            module.get_submodule(layout.parts.output).register_forward_hook(self._output),
+            words.register_forward_hook(self._words),
+            layers[0].register_forward_pre_hook(self._bottom, with_kwargs=True),
+            *(layer.register_forward_hook(self._above(place)) for layer, place in zip(layers, places, strict=True)),
+        ]
+
+    def close(self) -> None:
+        """Take the hooks away."""
+        for handle in self._handles:
+            handle.remove()
+
+    @contextmanager
+    def looking(self, noise: Mapping[str, Tensor] | None = None) -> Iterator[Seen]:
+        """Note the pass made inside the block, with `noise` added to places."""
+        outer = self._seen, self._noise
+        self._seen, self._noise = Seen(), noise or {}
+        try:
+            yield self._seen
+        finally:
+            self._seen, self._noise = outer
+
+    def _output(self, _: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> None:
+        if self._seen is not None:
+            self._seen.features, self._seen.logits = inputs[0], out
+
+    def _words(self, _: nn.Module, __: Any, out: Tensor) -> Tensor:
+        if self._seen is None:
+            return out
+        self._seen.words = out
+        return self._noised("embeddings", out)
+
+    def _bottom(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        # Shared layers pass here once for each use; only the first time are these the embeddings.
+        if self._seen is not None and not self._seen.states:
+            self._seen.states.append(args[0] if args else next(iter(kwargs.values())))
+
+    def _above(self, place: str | None) -> Callable[[nn.Module, Any, Any], Any]:
+        def note(_: nn.Module, __: Any, out: Any) -> Any:
+            if self._seen is None:
+                return out
+            states = self._noised(place, out[0] if isinstance(out, tuple) else out)
+            self._seen.states.append(states)
+            return (states, *out[1:]) if isinstance(out, tuple) else states
+
+        return note
+
+    def _noised(self, place: str | None, states: Tensor) -> Tensor:
+        noise = self._noise.get(place) if place else None
+        return states if noise is None else states + noise.to(states.dtype)
+
+
+def batch_of(inputs: Mapping[str, Any], labels: Tensor | None, kind: str, first_row: int) -> TokenBatch:
+    """Return the rows of a Trainer's batch as penalties know them.
+
+    inputs : what the model is called with; input_ids (rows, tokens) and, unless every row is full, attention_mask of
+    the same shape, padded on the right.  labels : one for each row.  kind : of the task.
+    """
+    tokens = inputs.get("input_ids")
+    if tokens is None or labels is None:
+        raise UserError(f"the batch has {', '.join(inputs)}: a stabilizer with a penalty needs input_ids and labels")
+    if labels.numel() != len(tokens) or (kind == "classification" and labels.is_floating_point()):
+        raise UserError(
+            f"the labels are {labels.dtype} of shape {tuple(labels.shape)}: must be one class, or one score, per row"
+        )
+    mask = inputs.get("attention_mask")
+    mask = torch.ones_like(tokens) if mask is None else mask
+    if mask.shape != tokens.shape:
+        raise UserError(
+            f"attention_mask has shape {tuple(mask.shape)}: must be that of input_ids, {tuple(tokens.shape)}"
+        )
+    if bool((mask[:, 1:] > mask[:, :-1]).any()):
+        raise UserError('the batch is padded on the left: set tokenizer.padding_side = "right"')
+    return TokenBatch(tokens, mask, None, labels.flatten(), first_row)
+
+
+def pass_of(
+    seen: Seen, weights: Mapping[str, Tensor], batch: TokenBatch, repeat: Callable[[Mapping[str, Tensor], str], Pass]
+) -> Pass:
+    """Return the pass just made; states beyond the text are 0, whatever the model made of padding."""
+    assert seen.features is not None
+    assert seen.logits is not None
+    assert seen.words is not None
+    beyond = (batch.mask == 0)[..., None]
+    states = tuple(state.masked_fill(beyond, 0.0) for state in seen.states)
+    words = seen.words.masked_fill(beyond, 0.0)
+    return Pass(full_precision(seen.logits), full_precision(seen.features), weights, states, words, repeat)
+
+
+def full_precision(values: Tensor) -> Tensor:
+    """Return bf16 values as float32, and others as they are."""
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
+def other_masks(key: int, name: str) -> int:
+    """Return the key of dropout masks that go by `name`."""
+    return key ^ (zlib.crc32(name.encode()) >> 1)

@@ -1,0 +1,222 @@
+"""The verdicts on published claims: printed, and as Markdown and HTML with a figure for each claim."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stabilitybench.claims.findings import VERDICTS, Verdict
+from stabilitybench.errors import UserError, suggest
+from stabilitybench.reports.claims_figure import RATIOS, claim_figure
+from stabilitybench.reports.facts import StudyFacts
+from stabilitybench.reports.formats import ABSENT, p_value, ratio
+from stabilitybench.reports.markdown import markdown
+from stabilitybench.reports.page import Report, html
+from stabilitybench.reports.sections import Gallery, Section
+from stabilitybench.reports.tables import Column, Entry, Table
+from stabilitybench.reports.tables.grid import numeric
+from stabilitybench.reports.verdicts import Tone
+from stabilitybench.reports.writing import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from stabilitybench.claims import Claims, Judged
+
+TONES: dict[Verdict, Tone] = {"supported": "better", "contradicted": "worse"}
+STYLES: dict[Tone, str] = {"better": "green", "worse": "red", "neutral": ""}
+METHODS = (
+    "Every claim stands once in paper_checks/claims.toml, with its prediction and, for each check, the rule that "
+    "decides: test, minimal effect of interest, arms and tasks, fixed before looking. All tests are two-sided at 5 % "
+    "after Holm's adjustment over the checks of a family in the same tier and table. Supported: significant, and in "
+    "the direction claimed. Contradicted: significant, and against it. Not detected: neither; the table then says "
+    "which effect would have been detected with a power of 80 %, and how many runs per arm would detect the minimal "
+    "effect of interest.",
+    "Means are compared by Welch's t, over several tasks as the mean of the tasks' differences; interactions and "
+    "shares are contrasts of means. Spread: Brown-Forsythe for one task, a median-centred permutation test over "
+    "several, the SD ratio with Bonett's interval, withheld where runs failed; a task where nine tenths of an arm's "
+    "runs fail is left out. Failures: exact and conditional, Fisher's test where there is one task. Equivalence: two "
+    "one-sided tests.",
+    "Tiers. analytic: closed forms. numeric: the synthetic suites. recorded: a public replication of 600 BERT-large "
+    "runs, tables as published, and runs of this project on a real encoder and real text. pocket: runs on the embedded "
+    "encoders, which say nothing about BERT-large by themselves. real: any encoder and task, on request.",
+)
+WORDS = (
+    ("effect", "first arm against second; in points (x100), as an SD ratio, or as a difference of failure rates"),
+    ("detectable", "the distance from no effect that would be detected with a power of 80 %"),
+    ("power", "the chance to detect the minimal effect of interest with these runs"),
+    ("runs needed", "per arm, to detect the minimal effect of interest with a power of 80 %"),
+    ("absent", "the runs have not been made yet; supports nothing"),
+    ("not applicable", "the evidence cannot speak to the claim, for the reason given"),
+)
+COLUMNS = (
+    Column("claim"), Column("tier"), Column("check"), Column("n"), *numeric("effect [95 %]"), Column("unit"),
+    *numeric("p", "Holm", "power", "detectable", "runs needed"), Column("verdict"), Column("note", wraps=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClaimPaths:
+    """Where the exported files are."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+
+
+def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | None) -> None:
+    """Judge the shipped claims by the kept tables, print the verdicts and, if wanted, export them."""
+    from stabilitybench.claims import TIERS, judge, kept_tables, read_claims
+
+    known = [tier for tier in TIERS if tier != "real"]  # that one needs runs: see docs/paper-checks.md
+    for tier in tiers or []:
+        if tier not in known:
+            raise UserError(f'--tier "{tier}": must be one of {", ".join(known)}{suggest(tier, known)}')
+    claims = read_claims()
+    judged = judge(claims, kept_tables(), tuple(t for t in known if t in (tiers or known)))
+    print_verdicts(judged, console)
+    if out is not None:
+        paths = export(claims, judged, out)
+        console.print(f"report: {paths.html}", soft_wrap=True)
+
+
+def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True) -> Report:
+    """Return the report of some checks: the table of all, then every claim with what it says and its figure."""
+    by_claim = {c.id: [j for j in judged if j.claim.id == c.id] for c in claims.claims}
+    sections = [Section("verdicts", "Verdicts", (_overview(judged), _count(judged)))]
+    for claim in claims.claims:
+        found = by_claim[claim.id]
+        if not found:
+            continue
+        caption = f"{claim.statement} Predicted: {claim.prediction} ({claims.papers[claim.paper]}, {claim.where}.)"
+        table = Table(f"table-{claim.id}", claim.statement, caption, COLUMNS[1:], tuple(_row(j)[1:] for j in found))
+        gallery = Gallery(f"figure-{claim.id}", "Figure", caption, (claim_figure(found),) if figures else ())
+        sections.append(Section(claim.id, claim.id, (gallery, table) if figures else (table,)))
+    return Report(
+        facts=StudyFacts("Published claims, checked", "", {}, {}, "", ""),
+        headline=headline(judged),
+        notes=tuple(_notes(judged)),
+        sections=tuple(sections),
+        methods=METHODS,
+        references=tuple(claims.papers.values()),
+        glossary=WORDS,
+        every_run=_overview(judged),
+    )
+
+
+def export(claims: Claims, judged: Sequence[Judged], folder: Path) -> ClaimPaths:
+    """Write claims.html, claims.md and claims.csv into `folder`, each whole or not at all."""
+    paths = ClaimPaths(*(folder / f"claims.{kind}" for kind in ("html", "md", "csv")))
+    report = report_of(claims, judged)
+    write_atomically(paths.csv, verdict_frame(judged).to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.markdown, markdown(report))
+    write_atomically(paths.html, html(report))
+    return paths
+
+
+def verdicts_markdown(claims: Claims, judged: Sequence[Judged]) -> str:
+    """Return the page that is kept with the project, the same bytes each time."""
+    return markdown(report_of(claims, judged, figures=False)).rstrip() + "\n"
+
+
+def verdict_frame(judged: Iterable[Judged]):  # type: ignore[no-untyped-def]
+    """Return one tidy row per check, in the units of the report."""
+    import pandas as pd
+
+    rows = []
+    for j in judged:
+        f = j.finding
+        rows.append({
+            "claim": j.claim.id, "paper": j.claim.paper, "tier": j.check.tier, "check": j.check.label,
+            "rule": j.check.rule, "n": f.n, "effect": f.effect, "low": f.low, "high": f.high, "unit": f.unit, "p": f.p,
+            "p_holm": j.adjusted, "power": f.power, "detectable": f.detectable, "runs_needed": f.seeds,
+            "verdict": j.verdict, "recorded": j.check.verdict, "note": f.note,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def print_verdicts(judged: Sequence[Judged], console: Console) -> None:
+    """Print one line for each check, and how many have which verdict."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    shown = (0, 1, 2, 3, 4, 6, 8, 9, 11)
+    titles = ("claim", "tier", "check", "n", "effect [95 %]", "p", "power", "detectable", "verdict")
+    for k, title in zip(shown, titles, strict=True):
+        grid.add_column(title, justify="right" if COLUMNS[k].numeric else "left", no_wrap=title == "verdict")
+    last = ""
+    for j in judged:
+        row = _row(j)
+        cells = [Text(row[k].text, style=STYLES[row[k].tone]) for k in shown]
+        cells[0] = Text("" if j.claim.id == last else j.claim.id)
+        last = j.claim.id
+        grid.add_row(*cells)
+    console.print(grid)
+    console.print(Text(headline(judged), style="bold"))
+    for note in _notes(judged):
+        console.print(Text(f"note: {note}", style="yellow"))
+
+
+def headline(judged: Sequence[Judged]) -> str:
+    """Return how many claims and checks there are, and how many have which verdict."""
+    counts = Counter(j.verdict for j in judged)
+    told = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
+    return f"{len({j.claim.id for j in judged})} claims, {len(judged)} checks: {told}"
+
+
+def _notes(judged: Iterable[Judged]) -> list[str]:
+    return [
+        f'{j.name}: now {j.verdict}, on record "{j.check.verdict}"'
+        for j in judged
+        if not j.as_recorded and j.check.tier != "real"
+    ]
+
+
+def _overview(judged: Iterable[Judged]) -> Table:
+    caption = "Every check: what was compared, what was found, and the verdict that its rule draws."
+    return Table("verdicts-table", "Verdicts", caption, COLUMNS, tuple(_row(j) for j in judged))
+
+
+def _count(judged: Sequence[Judged]) -> Table:
+    tiers = list(dict.fromkeys(j.check.tier for j in judged))
+    rows = tuple(
+        (Entry(tier), *(Entry(str(n), n) for v in VERDICTS for n in [_number(judged, tier, v)])) for tier in tiers
+    )
+    caption = "How many checks of each tier have which verdict."
+    return Table("counts-table", "Counts", caption, (Column("tier"), *numeric(*VERDICTS)), rows)
+
+
+def _number(judged: Iterable[Judged], tier: str, verdict: str) -> int:
+    return sum(j.check.tier == tier and j.verdict == verdict for j in judged)
+
+
+def _row(j: Judged) -> tuple[Entry, ...]:
+    f = j.finding
+    return (
+        Entry(j.claim.id), Entry(j.check.tier), Entry(j.check.label), Entry(f.n),
+        Entry(_effect(f.effect, f.low, f.high, f.unit), f.effect), Entry(f.unit), Entry(p_value(f.p), f.p),
+        Entry(p_value(j.adjusted), j.adjusted), Entry(ABSENT if f.power is None else f"{f.power:.2f}", f.power),
+        Entry(_amount(f.detectable, f.unit), f.detectable), Entry(ABSENT if f.seeds is None else str(f.seeds), f.seeds),
+        Entry(j.verdict, None, j.verdict, TONES.get(j.verdict, "neutral")), Entry(f.note),
+    )  # fmt: skip
+
+
+def _effect(effect: float | None, low: float | None, high: float | None, unit: str) -> str:
+    limits = "" if low is None or high is None else f" [{_amount(low, unit)}, {_amount(high, unit)}]"
+    return _amount(effect, unit) + limits
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if unit in RATIOS:
+        return ratio(value)
+    if unit == "points":
+        return f"{value:.1f}" if abs(value) >= 0.95 else f"{value:.2f}"
+    return f"{value:.2f}" if abs(value) >= 0.095 else f"{value:.2g}"

@@ -1,0 +1,164 @@
+"""Dropping the runs that look bad early: what it saves, what it loses, and how early a failure shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import comb
+
+from stabilitybench.errors import UserError
+from stabilitybench.statistics.level import expected_best, probability_of_improvement
+from stabilitybench.statistics.samples import Estimate, sample
+
+# all subsets of more runs would overflow a float
+LARGEST = 1000
+
+
+def dropping_cost(started: int, dropped: int, fraction: float) -> float:
+    """Return what it costs, in whole runs, to start `started` runs and to stop `dropped` of them after `fraction`.
+
+    ``(s - k) + k f``, as in Dodge et al. 2020 (arXiv:2002.06305).  Raises UserError unless 0 <= k < s and 0 < f < 1.
+
+    >>> dropping_cost(10, 5, 0.4)
+    7.0
+    """
+    if not (_whole(started) and _whole(dropped) and 0 <= dropped < started):
+        raise UserError(f"dropped = {dropped} of started = {started}: must satisfy 0 <= dropped < started")
+    if not 0 < fraction < 1:
+        raise UserError(f"fraction = {fraction}: must lie between 0 and 1, both excluded")
+    return float((started - dropped) + dropped * fraction)
+
+
+def early_dropping(
+    early: npt.ArrayLike, final: npt.ArrayLike, started: int, dropped: int, score: npt.ArrayLike | None = None
+) -> float:
+    r"""Return the expected score of the run kept in the end, when bad runs are dropped early.
+
+    `started` runs are drawn without replacement from those recorded; the `dropped` ones with the lowest reading
+    `early` are stopped, the others finish, and the one with the highest `final` is kept.  early, final, score : one
+    number per recorded run, higher is better; score is what the kept run counts (`final` itself where it is left out),
+    such as the test score where runs are chosen by validation.  Equal readings are dropped, and equal finals kept, in
+    the order given.
+
+    The mean is exact, over all subsets: with :math:`b_t` runs below t in `early`, and with :math:`a_{ti}` runs above t
+    whose final is below that of i, run i is kept in
+
+    .. math:: \binom{b_i}{k}\binom{a_{ii}}{s-k-1} + \sum_{t} \binom{b_t}{k}\binom{a_{ti}}{s-k-2}
+
+    of the :math:`\binom{n}{s}` subsets, t running over the runs below i in both.  Dodge et al. 2020
+    (arXiv:2002.06305) estimate the same by drawing subsets.
+
+    Raises UserError for lengths that differ, numbers that are not finite, or unless 0 <= dropped < started <= n.
+
+    >>> early, final = [0.5, 0.6, 0.5, 0.7], [0.6, 0.7, 0.5, 0.9]
+    >>> early_dropping(early, final, started=4, dropped=2)
+    0.9
+    >>> round(early_dropping(early, final, started=2, dropped=1), 3)  # pairs: 0.7, 0.5, 0.9, 0.7, 0.9, 0.9
+    0.767
+    """
+    readings, finals = sample(early, "early"), sample(final, "final")
+    scores = finals if score is None else sample(score, "score")
+    n = readings.size
+    if not n == finals.size == scores.size:
+        raise UserError(f"{n} early readings, {finals.size} finals, {scores.size} scores: must be one of each per run")
+    if n > LARGEST:
+        raise UserError(f"{n} runs: must be at most {LARGEST}, or their subsets are too many to count")
+    dropping_cost(started, dropped, 0.5)
+    if started > n:
+        raise UserError(f"started = {started}: must be at most the {n} runs there are")
+    # places of the runs from the worst reading to the best; the first of equal readings goes first
+    order = np.argsort(readings, kind="stable")
+    # ranks of the finals in that order; the first of equal finals wins
+    finals, scores = finals[order], scores[order]
+    rank = np.empty(n, dtype=np.int64)
+    rank[np.lexsort((-order, finals))] = np.arange(n)
+    kept = started - dropped
+    lower = rank[None, :] < rank[:, None]  # lower[i, j]: run j ends below run i
+    above = lower[:, ::-1].cumsum(axis=1)[:, ::-1] - lower  # above[i, t]: those of them beyond place t
+    doomed = comb(np.arange(n), dropped)  # ways to choose the dropped ones below each place
+    ways = doomed * comb(np.diagonal(above), kept - 1)
+    if kept >= 2:
+        below = np.tril(lower, -1)  # t stands below i in both
+        ways += (below * doomed * comb(above, kept - 2)).sum(axis=1)
+    weights = ways / ways.sum()
+    return float(scores[0] + weights @ (scores - scores[0]))
+
+
+def dropping_plans(
+    readings: Mapping[float, npt.ArrayLike], final: npt.ArrayLike, budget: float, score: npt.ArrayLike | None = None
+) -> pd.DataFrame:
+    """Return the plans (started, dropped, fraction) that cost at most `budget` whole runs, best first.
+
+    readings : for each fraction of the training in (0, 1), the early readings as in `early_dropping`.  For every number
+    of starts and every fraction, as few runs are dropped as the budget allows.  The columns are started, dropped,
+    fraction, cost and expected (the score of the run kept); the plan without dropping has fraction NaN.  The best of
+    many plans on the same runs looks better than it will be on others.
+
+    Raises UserError for a budget below 1 or what `early_dropping` refuses.
+
+    >>> readings = {0.5: [0.5, 0.6, 0.5, 0.7]}
+    >>> plans = dropping_plans(readings, [0.6, 0.7, 0.5, 0.9], budget=2)
+    >>> plans[["started", "dropped", "expected"]].round(3).values.tolist()
+    [[3.0, 2.0, 0.85], [2.0, 0.0, 0.783]]
+    """
+    finals = sample(final, "final")
+    if not (math.isfinite(budget) and budget >= 1):
+        raise UserError(f"budget = {budget}: must be at least 1 run")
+    plain = min(int(budget), finals.size)
+    first = next(iter(readings.values()), finals)
+    rows = [(plain, 0, math.nan, float(plain), early_dropping(first, finals, plain, 0, score))]
+    for fraction, early in readings.items():
+        dropping_cost(2, 1, fraction)
+        for started in range(plain + 1, finals.size + 1):
+            dropped = math.ceil((started - budget) / (1 - fraction) - 1e-9)
+            if dropped < started:
+                cost = dropping_cost(started, dropped, fraction)
+                rows.append((started, dropped, fraction, cost, early_dropping(early, finals, started, dropped, score)))
+    table = pd.DataFrame(rows, columns=["started", "dropped", "fraction", "cost", "expected"])
+    return table.sort_values(["expected", "cost"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def plain_best(final: npt.ArrayLike, budget: float) -> float:
+    """Return the expected best of `budget` runs that all finish; between whole numbers it is interpolated.
+
+    Raises UserError for a budget below 1 or above the number of runs, or scores that are not finite.
+
+    >>> round(plain_best([0.6, 0.7, 0.8], 1.5), 3)
+    0.733
+    """
+    values = sample(final, "final")
+    if not 1 <= budget <= values.size:
+        raise UserError(f"budget = {budget}: must lie between 1 and the {values.size} runs there are")
+    low = math.floor(budget)
+    high = min(low + 1, values.size)
+    one, two = expected_best(values, [low, high])
+    return float(one + (budget - low) * (two - one))
+
+
+def failure_auc(early: npt.ArrayLike, failed: npt.ArrayLike, level: float = 0.95) -> Estimate:
+    """Return the probability that a failed run has a lower early reading than one that did not fail.
+
+    1: the reading tells every failure; 0.5: it tells nothing.  Ties count one half.  early : one reading per run,
+    higher is better (for a loss, its negative); failed : booleans.  The interval is that of
+    `probability_of_improvement`.  Undefined, with a note, where no run or every run failed.  Raises UserError for
+    lengths that differ.
+
+    >>> failure_auc([0.50, 0.50, 0.55, 0.70], [True, True, False, False]).estimate
+    1.0
+    """
+    readings = sample(early, "early")
+    flags = np.asarray(failed)
+    if flags.shape != readings.shape or flags.dtype != np.bool_:
+        raise UserError(f"{flags.size} flags failed for {readings.size} readings: must be one boolean per run")
+    if flags.all() or not flags.any():
+        which = "no run" if not flags.any() else "every run"
+        return Estimate(None, None, None, "Brunner-Munzel on the logit scale", f"undefined: {which} failed")
+    return probability_of_improvement(readings[~flags], readings[flags], level)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
