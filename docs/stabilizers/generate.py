@@ -43,7 +43,7 @@ KEPT = (
     "score_best", "validation", "validation_best", "no_skill", "failed", "near_baseline", "constant", "train_loss",
     "seconds", "device",
 )  # fmt: skip
-ROUNDS, STEPS = 5, 12
+ROUNDS, STEPS = 3, 12
 
 
 # -- the tables that are kept -------------------------------------------------------------------------------------

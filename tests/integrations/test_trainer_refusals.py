@@ -93,6 +93,17 @@ class TestTrainers:
         with pytest.raises(UserError, match="a dict is no Trainer"):
             stabilize({}, [])  # type: ignore[type-var]
 
+    @pytest.mark.parametrize("given", [["mixout"], [type(build("mixout"))], "mixout", 3])
+    def test_what_are_no_stabilizers(self, given: Any, bert: Encoder, task: Task, folder: Path) -> None:
+        assert_refused(make_trainer(bert, task, folder), given, "is no stabilizer: give instances")
+
+    def test_a_single_one_is_taken(self, bert: Encoder, task: Task, folder: Path) -> None:
+        stabilize(make_trainer(bert, task, folder), build("reinit"))
+
+    def test_what_are_no_seeds(self, bert: Encoder, task: Task, folder: Path) -> None:
+        with pytest.raises(UserError, match="seeds = 3: must be Seeds"):
+            stabilize(make_trainer(bert, task, folder), [], seeds=3)  # type: ignore[arg-type]
+
 
 class TestModels:
     @pytest.mark.parametrize(
@@ -154,6 +165,23 @@ class TestOptimizers:
         trainer.lr_scheduler = torch.optim.lr_scheduler.ConstantLR(trainer.optimizer)
         assert_refused(trainer, [build("gradual-unfreezing")], "was given one")
 
+    def test_that_keep_values_by_group_cannot_have_rates(self, bert: Encoder, task: Task, folder: Path) -> None:
+        class Counting(torch.optim.SGD):
+            def step(self, closure: Any = None) -> None:
+                for group in self.param_groups:
+                    group["count"] = group.get("count", 0) + 1
+
+        for name in ("mixout", "llrd"):
+            trainer = make_trainer(bert, task, folder)
+            trainer.optimizer = Counting(trainer.model.parameters(), lr=0.1)
+            stabilize(trainer, [build(name)])
+            if name == "mixout":
+                run_trainer(trainer)
+                assert trainer.optimizer.param_groups[0]["count"] == 3
+                continue
+            with quiet(), pytest.raises(UserError, match="keeps count for each group"):
+                trainer.train()
+
     def test_a_field_without_a_place(self, bert: Encoder, task: Task, folder: Path) -> None:
         class Shorter(Stabilizer):
             name = "shorter"
@@ -209,9 +237,15 @@ class TestData:
             trainer.train()
 
     def test_checkpointing_of_activations(self, bert: Encoder, task: Task, folder: Path) -> None:
-        for name in ("mixout", "r3f"):
-            trainer = make_trainer(bert, task, folder, gradient_checkpointing=True)
-            assert_refused(trainer, [build(name)], "leave gradient_checkpointing off")
+        asked = make_trainer(bert, task, folder)
+        object.__setattr__(asked.args, "gradient_checkpointing", True)
+        enabled = make_trainer(bert, task, folder)
+        model = enabled.model  # the method's name depends on the version of transformers
+        getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+        for trainer in (asked, enabled):
+            for name in ("mixout", "r3f"):
+                assert_refused(trainer, [build(name)], f"{name} changes the forward pass")
+        stabilize(enabled, [build("llrd")])
 
 
 class Weighted(InOrder):
@@ -231,8 +265,6 @@ class TestLossesOfTheUser:
     """Penalties add to them; a method that applies the loss to further heads cannot know them."""
 
     def trainers(self, bert: Encoder, task: Task, folder: Path) -> list[Any]:
-        from trainers_for_tests import make_trainer
-
         def own(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
             return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from trainers_for_tests import RECIPE, SEEDS, distance, make_trainer, own_loop, parameters, run_own, run_trainer
+from trainers_for_tests import RECIPE, SEEDS, After, distance, make_trainer, own_loop, parameters, run_own, run_trainer
 from transformers import AutoModelForSequenceClassification
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.errors import UserError
 from stabilitybench.integrations.trainer import RECORD, stabilize
+from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import build
 from stabilitybench.tasks.base import Task
 
@@ -107,8 +110,6 @@ class TestEvaluatedWeights:
         def stop(step: int, model: Any) -> None:
             raise KeyboardInterrupt
 
-        from trainers_for_tests import After
-
         trainer.add_callback(After(stop))
         with quiet(), pytest.raises(KeyboardInterrupt):
             trainer.train()
@@ -144,11 +145,17 @@ class TestContinuing:
         )
 
     def test_equals_one_go(self, bert: Encoder, task: Task, folder: Path) -> None:
-        whole = run_trainer(self.trainer(bert, task, folder / "whole", self.METHODS))
-        run_trainer(self.trainer(bert, task, folder, self.METHODS), 2)
-        rest = run_trainer(self.trainer(bert, task, folder, self.METHODS), resume_from_checkpoint=True)
-        assert len(rest) == 1
-        assert distance(whole[-1], rest[-1]) == 0
+        def difference(make: Callable[[Path], Any], where: Path) -> float:
+            whole = run_trainer(make(where / "whole"))
+            run_trainer(make(where / "parts"), 2)
+            rest = run_trainer(make(where / "parts"), resume_from_checkpoint=True)
+            assert len(rest) == 1
+            return distance(whole[-1], rest[-1])
+
+        plain = partial(make_trainer, bert, task, save_strategy="steps", save_steps=1)
+        if difference(plain, folder / "plain"):  # 5.0.0 does
+            pytest.skip("this version of transformers continues a plain Trainer otherwise than in one go")
+        assert difference(lambda where: self.trainer(bert, task, where, self.METHODS), folder) == 0
 
     @pytest.mark.parametrize("name", ["ema", "swa", "mh-loss", "lora", "child-tuning-d", "r4f"])
     def test_is_refused_where_a_method_keeps_values(self, name: str, bert: Encoder, task: Task, folder: Path) -> None:
@@ -162,11 +169,8 @@ class TestContinuing:
         checkpoint = str(folder / "checkpoint-1")
         with pytest.raises(UserError, match="other stabilizers"):
             self.trainer(bert, task, folder, ("llrd",)).train(checkpoint)
-        from stabilitybench.seeds import Seeds
-
         with pytest.raises(UserError, match="other seeds"):
             self.trainer(bert, task, folder, ("mixout",), seeds=Seeds(7)).train(checkpoint)
-        other = self.trainer(bert, task, folder, ("mixout",))
         other = make_trainer(bert, task, folder, save_strategy="steps", save_steps=1)
         with torch.no_grad():
             other.model.classifier.weight.add_(1)

@@ -157,5 +157,5 @@ def test_ranges_and_refusals_come_from_the_class_itself() -> None:
     assert "- ALBERT: *made cannot work on albert*" in page
     assert "- BERT, RoBERTa, ELECTRA, DistilBERT, regression: *made needs classes*" in page
     assert "`w <- w` for all." in page
-    assert "1.23 times the CPU time" in page
+    assert "1.23 times the CPU time of a plain one" in page
     assert "Not measured yet." in page

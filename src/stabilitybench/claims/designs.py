@@ -175,12 +175,12 @@ def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats
     for predicted, scores in predictions.values():
         if np.ptp(scores) == 0 or len(scores) < 3:
             continue
-        table = bootstrap_measures(predicted, scores, rng, draws=300)
+        table = bootstrap_measures(scores, predicted, rng, draws=300)
         both = table[["sd", "disagreement"]].dropna()
         if len(both) < 100 or both.nunique().min() < 3:
             continue
         spreads.append(float(scores.std(ddof=1)))
-        agreements.append(float(both.corr().iloc[0, 1]))
+        agreements.append(float(np.corrcoef(both.to_numpy(np.float64).T)[0, 1]))
     k = len(spreads)
     if k < 6:
         return Finding(f"{k} groups", unit="correlation", note="fewer than 6 groups vary", decided="not applicable")

@@ -17,6 +17,7 @@ from stabilitybench.claims.evidence import (
     SUMMARY_COLUMNS,
     Cells,
     MissingEvidence,
+    Sample,
     cells,
     chosen,
     read_table,
@@ -69,8 +70,8 @@ def kept_tables(where: str | Path | None = None) -> dict[str, pd.DataFrame]:
 def judge(claims: Claims, tables: Tables, tiers: Iterable[Tier] | None = None) -> list[Judged]:
     """Return every check of the tiers (unset: all but real) with its verdict, in the order of the file.
 
-    A check whose table or study does not exist at all is absent, which is a verdict of its own and supports nothing;
-    runs that a study should hold and does not raise MissingEvidence.
+    A check whose table or study does not exist at all is absent, which is a verdict of its own and supports nothing.
+    Runs that a study should hold and does not raise MissingEvidence, unless the verdict on record is absent, too.
     """
     wanted = set(tiers) if tiers is not None else {"analytic", "numeric", "recorded", "pocket"}
     found = [
@@ -104,7 +105,9 @@ def examine(check: Check, tables: Tables) -> Finding:
     try:
         return _RULES[check.rule](check, tables[check.source])
     except MissingEvidence as error:
-        raise MissingEvidence(f"{check.source}.csv: {error}") from None
+        if check.verdict == "absent":  # on record as not made yet; whatever else is on record needs its runs
+            return Finding("0", note=str(error), decided="absent")
+        raise MissingEvidence(f"{check.source}: {error}") from None
 
 
 def samples(check: Check, table: pd.DataFrame) -> Cells:
@@ -123,11 +126,9 @@ def tasks(check: Check, table: pd.DataFrame) -> list[str]:
     return found
 
 
-def _contrast(check: Check, table: pd.DataFrame) -> Finding:
-    return rules.contrast(
-        samples(check, table), check.weights, higher=bool(check.higher), null=check.null,
-        interest=_number(check.interest), unit=check.unit,
-    )  # fmt: skip
+def compare(check: Check, found: Cells) -> Finding:
+    """Return what a check of arms finds in their samples."""
+    return _COMPARISONS[check.rule](check, found)
 
 
 def _crossed(check: Check, table: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -136,11 +137,6 @@ def _crossed(check: Check, table: pd.DataFrame) -> npt.NDArray[np.float64]:
     if grid.isna().to_numpy().any() or grid.size != len(rows):
         raise MissingEvidence(f"{check.arms[0]}: {len(rows)} runs do not cross every init with every order once")
     return grid.to_numpy(np.float64)
-
-
-def _few_trials(check: Check, table: pd.DataFrame) -> Finding:
-    first, second = _one(samples(check, table))
-    return designs.few_trials(first, second, budgets=check.budgets, interest=_number(check.interest), unit=check.unit)
 
 
 def _early(check: Check, table: pd.DataFrame) -> Finding:
@@ -175,7 +171,7 @@ def unpacked(texts: Iterable[str]) -> npt.NDArray[np.int64]:
     return np.array([[int(digit) for digit in text] for text in texts], np.int64)
 
 
-def _one(found: Cells) -> list[rules.Sample]:
+def _one(found: Cells) -> list[Sample]:
     if len(found) != 1:
         raise UserError(f"{len(found)} tasks: this rule takes exactly one")
     return next(iter(found.values()))
@@ -186,21 +182,29 @@ def _number(value: float | None) -> float:
     return value
 
 
+_COMPARISONS: dict[str, Callable[[Check, Cells], Finding]] = {
+    "contrast": lambda c, x: rules.contrast(
+        x, c.weights, higher=bool(c.higher), null=c.null, interest=_number(c.interest), unit=c.unit
+    ),
+    "equivalence": lambda c, x: rules.equivalence(x, margin=_number(c.margin), unit=c.unit),
+    "spread": lambda c, x: rules.spread(x, higher=bool(c.higher), interest=_number(c.interest)),
+    "failures": lambda c, x: rules.failures(x, higher=bool(c.higher), interest=_number(c.interest)),
+    "differ": lambda c, x: rules.differ(x, interest=_number(c.interest), unit=c.unit),
+    "best-of": lambda c, x: rules.best_of(x, interest=_number(c.interest), unit=c.unit),
+    "few-trials": lambda c, x: designs.few_trials(
+        *_one(x), budgets=c.budgets, interest=_number(c.interest), unit=c.unit
+    ),
+}
+
 _RULES: dict[str, Callable[[Check, pd.DataFrame], Finding]] = {
     "moves": lambda c, t: numeric.moves(t, c.suites[0], c.items[0], rises=bool(c.higher)),
     "bound": lambda c, t: numeric.holds(t, c.suites, c.items),
     "mean-bound": lambda c, t: numeric.exceeds(t, c.suites[0], c.items[0]),
-    "contrast": _contrast,
-    "equivalence": lambda c, t: rules.equivalence(samples(c, t), margin=_number(c.margin), unit=c.unit),
-    "spread": lambda c, t: rules.spread(samples(c, t), higher=bool(c.higher), interest=_number(c.interest)),
-    "failures": lambda c, t: rules.failures(samples(c, t), higher=bool(c.higher), interest=_number(c.interest)),
-    "differ": lambda c, t: rules.differ(samples(c, t), interest=_number(c.interest), unit=c.unit),
-    "best-of": lambda c, t: rules.best_of(samples(c, t), interest=_number(c.interest), unit=c.unit),
+    **{rule: lambda c, t: compare(c, samples(c, t)) for rule in _COMPARISONS},
     "comparable": lambda c, t: designs.comparable(_crossed(c, t), margin=_number(c.margin)),
     "matters": lambda c, t: designs.matters(
         _crossed(c, t), factor=0 if c.factor == "init" else 1, interest=_number(c.interest)
     ),
-    "few-trials": _few_trials,
     "early-dropping": _early,
     "measures": _measures,
 }

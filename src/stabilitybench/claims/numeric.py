@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.claims.evidence import MissingEvidence
-from stabilitybench.claims.findings import ALPHA, POWER, Finding
+from stabilitybench.claims.findings import ALPHA, POWER, Finding, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ def moves(table: pd.DataFrame, suite: str, item: str, *, rises: bool) -> Finding
     p = float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
     effect = float(np.median(ratios))
     k = int(stats.binom.ppf(ALPHA / 2, n, 0.5))
-    limits = (float(ratios[k - 1]), float(ratios[n - k])) if k >= 1 else (None, None)
+    low, high = (float(ratios[k - 1]), float(ratios[n - k])) if k >= 1 else (None, None)
     small = abs(effect - 1) <= SAME
     share = next((s for s in np.linspace(0.5, 1, 101) if _sign_power(float(s), n) >= POWER), None)
     note = f"{up} of {n} rise, {down} fall; medians {np.median(first):.3g} to {np.median(last):.3g}"
@@ -54,7 +54,7 @@ def moves(table: pd.DataFrame, suite: str, item: str, *, rises: bool) -> Finding
     if share is not None:
         note += f"; detectable: a direction shared by {100 * share:.0f} % of the seeds"
     return Finding(
-        f"{n} seeds x 2 values", effect, *limits, "last / first", p=p, ahead=(effect > 1) == rises,
+        f"{n} seeds x 2 values", effect, low, high, "last / first", p=p, ahead=(effect > 1) == rises,
         power=_sign_power(0.95, n), note=note, decided="not detected" if small else None,
     )  # fmt: skip
 
@@ -100,7 +100,7 @@ def exceeds(table: pd.DataFrame, suite: str, bound: str) -> Finding:
         gaps.append(float(gap.mean()))
     worst = min(p for p in holm(above).values() if p is not None)
     least = max(p for p in holm(below).values() if p is not None)
-    verdict = "contradicted" if worst < ALPHA else "supported" if least < ALPHA else "not detected"
+    verdict: Verdict = "contradicted" if worst < ALPHA else "supported" if least < ALPHA else "not detected"
     return Finding(
         f"{len(part)} datasets", max(gaps), unit="measured - bound", p=min(worst, least), ahead=verdict == "supported",
         note=f"{len(gaps)} settings; the largest mean of measured - bound", decided=verdict,

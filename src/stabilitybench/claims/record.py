@@ -30,7 +30,9 @@ DATASETS = 10
 DIGITS = 6
 
 
-def runs_table(studies: Iterable[Study], *, predictions: Sequence[str] = ("methods",)) -> pd.DataFrame:
+def runs_table(
+    studies: Iterable[Study], *, predictions: Sequence[str] = ("methods",), partial: bool = False
+) -> pd.DataFrame:
     """Return one row per run of finished studies, with all that the claims read.
 
     predictions : studies whose predicted classes on the test split are kept, as one digit per row.
@@ -38,15 +40,19 @@ def runs_table(studies: Iterable[Study], *, predictions: Sequence[str] = ("metho
     validation of the last checkpoint, no_skill, failed; and per evaluation k = 1, 2, ...: validation_k,
     validation_loss_k, train_loss_k and gradient_k, the logarithm (base 10) of the gradient norm of the lowest layer
     over that of the head; distance_lower, distance_upper: how far the two halves of the encoder moved in all.
-    A study that is not complete raises MissingEvidence.
+    A study that is not complete raises MissingEvidence; with `partial`, arms that are not complete on a task are left
+    out of it instead.
     """
     rows = []
     for study in studies:
         found = study.results()
         lacking = [r for r in found.runs if found.records.get(r.spec.id, {}).get("status") not in FINISHED]
-        if lacking:
+        if lacking and not partial:
             raise MissingEvidence(f"study {study.file.name}: {len(lacking)} of {len(found.runs)} runs are not finished")
+        left_out = {(r.task, r.arm) for r in lacking}
         for run in found.runs:
+            if (run.task, run.arm) in left_out:
+                continue
             row = run_row(study.file.name, run, found.records[run.spec.id])
             if study.file.name in predictions:
                 row["predicted"] = _predicted(study, run)
@@ -59,7 +65,7 @@ def run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, An
     metric = run.spec.task.metrics[0]
     seeds = run.spec.seeds
     row: dict[str, Any] = {
-        "study": study, "task": run.task, "arm": run.arm, "seed": run.seed, "seed_init": seeds.init,
+        "study": study, "task": short_task(run.task), "arm": run.arm, "seed": run.seed, "seed_init": seeds.init,
         "seed_order": seeds.order, "seed_subset": seeds.subset, "run_id": run.spec.id,
         "weights": record["weights"][:16], "score": record["scores"]["last"]["test"][metric],
         "validation": record["scores"]["last"]["validation"][metric], "no_skill": record["no_skill"]["test"],
@@ -73,12 +79,22 @@ def run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, An
         if norms.get("layer.0") and norms.get("head"):
             row[f"gradient_{k}"] = _short(math.log10(norms["layer.0"] / norms["head"]))
     moved = record["evaluations"][-1].get("distance") or {}
-    layers = sorted((p for p in moved if p.startswith("layer.")), key=lambda p: int(p.split(".")[1]))
-    if layers:
-        half = len(layers) // 2
-        row["distance_lower"] = _short(math.hypot(*(moved[p] for p in ["embeddings", *layers[:half]])))
-        row["distance_upper"] = _short(math.hypot(*(moved[p] for p in layers[half:])))
+    layout = run.spec.encoder.layout
+    lower = ["embeddings", *layout.bottom(layout.depth // 2)]
+    if moved and run.spec.recipe.mode == "full":  # what is frozen has no entry: it has not moved
+        row["distance_lower"] = _short(math.hypot(*(moved.get(p, 0.0) for p in lower)))
+        upper = layout.top(layout.depth - layout.depth // 2)
+        row["distance_upper"] = _short(math.hypot(*(moved.get(p, 0.0) for p in upper)))
     return row
+
+
+def short_task(label: str) -> str:
+    """Return the label of a task without the folders of its files.
+
+    >>> short_task("file:/data/glue/CoLA (n=500)"), short_task("pocket/sentiment")
+    ('CoLA (n=500)', 'pocket/sentiment')
+    """
+    return Path(label.removeprefix("file:")).name if label.startswith("file:") else label
 
 
 def suites_table(store: str | Path, *, datasets: int = DATASETS, jobs: int | None = None) -> pd.DataFrame:

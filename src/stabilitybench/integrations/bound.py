@@ -55,7 +55,8 @@ class Bound:
         self.parts: list[Part] = []
         self.first_row = 0  # of the micro-batch under way, in its batch
         self._undo: list[Callable[[], None]] = []
-        self._groups: list[dict[str, Any]] = []
+        self._groups: list[dict[str, Any]] = []  # of the optimizer, outside its step
+        self._settings: list[dict[str, Any]] = []  # of its groups before the step
         self._rates: dict[str, float] = {}
         self._previous: Params = {}
         given = dict(module.named_parameters())
@@ -274,6 +275,7 @@ class Bound:
         self.put_gradients(grads)
         self._groups = optimizer.param_groups
         optimizer.param_groups = self._with_rates(self._groups)
+        self._settings = [{**group} for group in optimizer.param_groups]
         followers = self.overriding("after_step")
         self._previous = {n: p.detach().clone() for n, p in self.trained.items()} if followers else {}
 
@@ -297,6 +299,13 @@ class Bound:
 
     def after_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Put the optimizer's groups back and let the methods follow the step."""
+        for group, before in zip(optimizer.param_groups, self._settings, strict=True):
+            changed = [key for key in group if group[key] is not before.get(key)]
+            if changed and self.overriding("rate"):
+                raise UserError(
+                    f"this Trainer's optimizer keeps {', '.join(changed)} for each group of parameters, so that they "
+                    "cannot have rates of their own: use another optimizer"
+                )
         optimizer.param_groups = self._groups
         assert self.states is not None
         after = replace(self.ctx, step=self.ctx.step + 1, rates=self._rates)

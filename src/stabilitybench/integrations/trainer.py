@@ -1,8 +1,4 @@
-"""Stabilizers for the Hugging Face `Trainer`, in one line.
-
->>> from stabilitybench.integrations.trainer import stabilize  # doctest: +SKIP
->>> trainer = stabilize(Trainer(model, args, train_dataset=data), [Reinit(layers=3), Mixout(p=0.1)])  # doctest: +SKIP
-"""
+"""Stabilizers for the Hugging Face `Trainer`, in one line: ``stabilize(trainer, [Reinit(layers=3), Mixout(p=0.1)])``."""
 
 from __future__ import annotations
 
@@ -15,12 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from torch import Tensor
-
 if find_spec("accelerate") is None:
     raise ImportError('the Trainer of transformers needs accelerate: pip install "stabilitybench[trainer]"')
 
+import torch
+from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -38,7 +33,7 @@ T = TypeVar("T", bound=Trainer)
 RECORD = "stabilitybench.json"
 
 
-def stabilize(trainer: T, stabilizers: Iterable[Stabilizer], *, seeds: Seeds | None = None) -> T:
+def stabilize(trainer: T, stabilizers: Iterable[Stabilizer] | Stabilizer, *, seeds: Seeds | None = None) -> T:
     """Let `trainer` train with `stabilizers`; return the same Trainer.
 
     The model of the Trainer is a sequence classifier of a BERT-like family, as it was loaded: its weights are what the
@@ -54,15 +49,32 @@ def stabilize(trainer: T, stabilizers: Iterable[Stabilizer], *, seeds: Seeds | N
     already.
 
     Gradient accumulation: the model's loss is averaged over the micro-batches, and not added up.
+
+    >>> import tempfile
+    >>> from transformers import BertConfig, BertForSequenceClassification
+    >>> from stabilitybench.stabilizers import build
+    >>> size = {"vocab_size": 9, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8}
+    >>> model = BertForSequenceClassification(BertConfig(num_hidden_layers=2, **size))
+    >>> rows = [{"input_ids": [1, 2 + k % 7], "labels": k % 2} for k in range(16)]
+    >>> args = TrainingArguments(
+    ...     tempfile.mkdtemp(), max_steps=2, report_to="none", use_cpu=True, disable_tqdm=True, save_strategy="no"
+    ... )
+    >>> trainer = stabilize(Trainer(model, args, train_dataset=rows), [build("reinit"), build("mixout")])
+    >>> trainer.train().global_step  # doctest: +ELLIPSIS
+    {'train_runtime'...}
+    2
     """
     if isinstance(trainer, Stabilized):
         raise UserError("this Trainer is stabilized already: give all its stabilizers at once")
     if not isinstance(trainer, Trainer):
         raise UserError(f"a {type(trainer).__name__} is no Trainer of transformers")
+    methods = _methods(stabilizers)
+    if seeds is not None and not isinstance(seeds, Seeds):
+        raise UserError(f"seeds = {seeds!r}: must be Seeds, such as Seeds(init=1, dropout=2)")
     check_trainer(trainer)
     model: Any = trainer.model
     layout, facts = layout_of(model), facts_of(trainer)
-    composed = compose(stabilizers, layout)
+    composed = compose(methods, layout)
     given = read_recipe(trainer.args, _steps(trainer, trainer.args))
     check_stabilizers(composed, trainer, given, layout, facts)
     recipe, changes = with_stabilizers(given, trainer.args, composed, layout, facts)
@@ -240,6 +252,14 @@ class _Steps(TrainerCallback):
             measures = self.bound.measures()
             if measures:
                 self.trainer.log(measures)
+
+
+def _methods(stabilizers: Iterable[Stabilizer] | Stabilizer) -> tuple[Stabilizer, ...]:
+    given = tuple(stabilizers) if isinstance(stabilizers, Iterable) else (stabilizers,)
+    for one in given:
+        if not isinstance(one, Stabilizer):
+            raise UserError(f"{one!r} is no stabilizer: give instances, such as [Reinit(layers=3), Mixout(p=0.1)]")
+    return given
 
 
 def _steps(trainer: Trainer, args: TrainingArguments) -> int:

@@ -23,7 +23,6 @@ from stabilitybench.reports.verdicts import Tone
 from stabilitybench.reports.writing import write_atomically
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
 
     from stabilitybench.claims import Claims, Judged
@@ -76,7 +75,7 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
     known = [tier for tier in TIERS if tier != "real"]  # that one needs runs: see docs/paper-checks.md
     for tier in tiers or []:
         if tier not in known:
-            raise UserError(f'--tier "{tier}": must be one of {", ".join(known)}{suggest(tier, known)}')
+            raise UserError(f'--tier "{tier}": must be one of {", ".join(known)}{suggest(tier, list[str](known))}')
     claims = read_claims()
     judged = judge(claims, kept_tables(), tuple(t for t in known if t in (tiers or known)))
     print_verdicts(judged, console)
@@ -94,7 +93,7 @@ def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True)
         if not found:
             continue
         caption = f"{claim.statement} Predicted: {claim.prediction} ({claims.papers[claim.paper]}, {claim.where}.)"
-        table = Table(f"table-{claim.id}", claim.statement, caption, COLUMNS[1:], tuple(_row(j)[1:] for j in found))
+        table = Table(f"table-{claim.id}", claim.id, caption, COLUMNS[1:], tuple(_row(j)[1:] for j in found))
         gallery = Gallery(f"figure-{claim.id}", "Figure", caption, (claim_figure(found),) if figures else ())
         sections.append(Section(claim.id, claim.id, (gallery, table) if figures else (table,)))
     return Report(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from stabilitybench.reports.frames import GROUP, finished
 from stabilitybench.reports.instability import Predictions, logits_on_test, softmax
 from stabilitybench.statistics import SeedEnsembles, dropping_cost, early_dropping, failure_auc, seed_ensembles
-from stabilitybench.tasks.metrics import METRICS, score_or_no_skill
+from stabilitybench.tasks.metrics import METRICS, Metric, score_or_no_skill
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ FRACTIONS = (0.2, 0.4, 0.6)
 STARTED = 10
 FEWEST = 8
 SIZES = (3, 5)
-PARTITIONS = 5
+PARTITIONS = 4
 
 Floats = npt.NDArray[np.float64]
 
@@ -138,14 +139,10 @@ def joined(scores: pd.DataFrame, predictions: Predictions) -> tuple[Joined, ...]
         read = [r for run in runs["run_id"] if (r := logits_on_test(str(run), predictions)) is not None]
         if metric is None or len(read) < min(SIZES) or len({logits.shape for logits, _ in read}) > 1:
             continue
-        labels, outputs = read[0][1], np.stack([logits for logits, _ in read])
-        classes = outputs.shape[2] > 1
-        if classes:
+        outputs = np.stack([logits for logits, _ in read])
+        if outputs.shape[2] > 1:
             outputs = softmax(outputs)
-
-        def score(mean: Floats, metric=metric, labels=labels, classes=classes) -> float:  # type: ignore[no-untyped-def]
-            return score_or_no_skill(metric, labels, mean.argmax(axis=1) if classes else mean[:, 0])[0]
-
+        score = _scorer(metric, read[0][1])
         ensembles = {
             size: seed_ensembles(outputs, score, size, np.random.default_rng(0), PARTITIONS)
             for size in SIZES
@@ -153,3 +150,17 @@ def joined(scores: pd.DataFrame, predictions: Predictions) -> tuple[Joined, ...]
         }
         found.append(Joined(str(encoder), str(task), str(arm), len(read), ensembles))
     return tuple(found)
+
+
+def _scorer(metric: Metric, labels: npt.NDArray[Any]) -> Callable[[Floats], float]:
+    """Return the score of mean outputs; each set of predictions is scored once, which is what takes the time."""
+    known: dict[bytes, float] = {}
+
+    def score(mean: Floats) -> float:
+        guess = mean.argmax(axis=1) if mean.shape[1] > 1 else mean[:, 0]
+        key = guess.tobytes()
+        if key not in known:
+            known[key] = score_or_no_skill(metric, labels, guess)[0]
+        return known[key]
+
+    return score

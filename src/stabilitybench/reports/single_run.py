@@ -45,6 +45,10 @@ def print_run(record: Record, console: Console, predictions: pd.DataFrame | None
         console.print(_scores(record))
         console.print(_curve(record))
         console.print(_places(record))
+        for line in _stages(record):
+            console.print(line, soft_wrap=True)
+        for line in _measures(record):
+            console.print(line, soft_wrap=True)
         for line in _tensors(record):
             console.print(line)
         for text in record["warnings"]:
@@ -105,6 +109,25 @@ def _places(record: Record) -> Table:
         moved = evaluations[-1]["distance"].get(place)
         table.add_row(place, _number(norms[0], ".1e"), _number(norms[-1], ".1e"), spark(logs), _number(moved, ".3g"))
     return table
+
+
+def _stages(record: Record) -> list[Text]:
+    """One line for each stage before fine-tuning: its name and what it left."""
+    lines = []
+    for stage in record["facts"].get("stages", ()):
+        numbers = (f"{k} {v if isinstance(v, (str, int)) else format(v, '.4g')}" for k, v in stage.items())
+        lines.append(Text("before fine-tuning: " + ", ".join(list(numbers)).replace("stage ", "", 1)))
+    return lines
+
+
+def _measures(record: Record) -> list[Text]:
+    """One line for each number of the stabilizers' own: at the first and the last evaluation, and over time."""
+    names = list(dict.fromkeys(name for e in record["evaluations"] for name in e.get("measures", ())))
+    series = {name: [e["measures"].get(name) for e in record["evaluations"]] for name in names}
+    return [
+        Text(f"{name}: {_number(values[0], '.4g')} -> {_number(values[-1], '.4g')}  {spark(values)}")
+        for name, values in series.items()
+    ]
 
 
 def _tensors(record: Record) -> list[Text]:

@@ -44,8 +44,8 @@ def seed_ensembles(
     bias for runs that are; groups drawn with overlap would show too small an SD.  Where the score is linear in the
     outputs the variance tends to that of the runs over `size`.
 
-    This is the plain ensemble of independent runs with which cheaper substitutes are compared (Pecher et al. 2024,
-    arXiv:2406.12471): the mean prediction of runs that differ in their seeds.
+    As recalled, this is the full ensemble that Pecher et al. 2024 (arXiv:2406.12471) set beside their cheaper ones: the
+    mean prediction of runs that differ in their seeds.
 
     Raises UserError for outputs that are no finite (runs, rows, columns) array, a size outside 1 to n, or fewer than 1
     partition.

@@ -1,0 +1,51 @@
+"""Kept runs and datasets done again: a fixed sample of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stabilitybench.claims import kept_tables
+from stabilitybench.claims.record import SUITES, suites_table
+from stabilitybench.claims.replay import TOLERANCE, comparable_machine, replay, sample
+
+HERE = Path(__file__).resolve().parent
+SLOW = ("precision",)  # bf16 takes tens of seconds per run on a CPU that lacks it
+
+
+@pytest.fixture(scope="module")
+def runs(options):
+    if "pocket" not in (options("--tier") or ("pocket",)):
+        pytest.skip("tier pocket was not asked for")
+    table = kept_tables(HERE / "recorded")["pocket"]
+    chosen = sample(table, leave_out=SLOW)
+    assert 20 <= len(chosen) <= 60
+    done = replay(chosen, HERE / "studies", options("--cache"), jobs=options("--jobs"), device=options("--device"))
+    return table, done
+
+
+def test_replayed_runs_equal_the_kept_ones(runs, options):
+    table, done = runs
+    differs = comparable_machine(HERE / "recorded" / "conditions.json")
+    other = [r for r in done if not r.same]
+    if not differs and options("--device") in ("auto", "cpu"):
+        assert not other, f"{len(other)} of {len(done)} runs differ on the kind of machine that made them: {other[:3]}"
+        return
+    # elsewhere rounding grows into other runs of the same arm: each score must be one that the arm may have
+    spread = table.groupby(["study", "task", "arm"])["score"].std()
+    off = [(r.again - r.kept) / max(spread[r.study, r.task, r.arm], 0.01) for r in done]
+    assert abs(np.mean(off)) < TOLERANCE, f"{differs}: scores moved by {np.mean(off):.2f} SDs on average"
+
+
+def test_measured_datasets_equal_the_kept_ones(options):
+    if "numeric" not in (options("--tier") or ("numeric",)):
+        pytest.skip("tier numeric was not asked for")
+    again = suites_table(options("--cache"), datasets=1, jobs=options("--jobs"))
+    kept = kept_tables(HERE / "recorded")["suites"]
+    keys = ["suite", "value", "seed", "kind", "item"]
+    both = again.astype({"value": float}).merge(kept, on=keys, suffixes=("", "_kept"), how="left", indicator=True)
+    assert set(again["suite"]) == set(SUITES)
+    assert (both["_merge"] == "both").all(), "a dataset is not on record"
+    now, then = both["amount"].astype(float), both["amount_kept"].astype(float)
+    # what is below 1e-9 is rounding; six digits were kept
+    np.testing.assert_allclose(now, then, rtol=2e-5, atol=1e-9)

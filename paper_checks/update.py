@@ -1,0 +1,110 @@
+"""Bring the kept tables, the verdicts on record and VERDICTS.md up to date.
+
+python paper_checks/update.py                      # verdicts and page from the tables that are kept
+python paper_checks/update.py --store STORE        # first take the pocket runs that are complete in a run store
+python paper_checks/update.py --store STORE --encoder DIR --data DIR   # and those of the real encoder
+python paper_checks/update.py --suites STORE       # measure the synthetic suites again
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from stabilitybench.claims import judge, kept_tables, read_claims
+from stabilitybench.claims.record import runs_table, suites_table, write_conditions, write_table
+from stabilitybench.reports.claims_page import verdicts_markdown
+from stabilitybench.studies import Study
+
+HERE = Path(__file__).resolve().parent
+RECORDED = HERE / "recorded"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, help="run store to take finished runs from")
+    parser.add_argument("--encoder", help="folder of the real encoder, for the studies minilm-*.toml")
+    parser.add_argument("--data", help="folder that holds CoLA and RTE, for the studies minilm-*.toml")
+    parser.add_argument("--suites", type=Path, help="measure the suites again, in this store")
+    given = parser.parse_args()
+    if given.suites:
+        write_table(suites_table(given.suites), RECORDED / "suites.csv")
+    if given.store:
+        record_pocket(given.store)
+        if given.encoder and given.data:
+            record_real(given.store, given.encoder, given.data)
+    accept()
+
+
+def record_pocket(store: Path) -> None:
+    """Keep every arm of the pocket studies that is complete in the store."""
+    paths = sorted(p for p in (HERE / "studies").glob("*.toml") if not p.stem.startswith("minilm"))
+    studies = [Study.from_file(path, store=store) for path in paths if buildable(path, store)]
+    table = runs_table(studies, partial=True)
+    write_table(table, RECORDED / "pocket.csv")
+    write_conditions(RECORDED / "conditions.json")
+    print(f"pocket.csv: {len(table)} runs of {table['study'].nunique()} studies")
+
+
+def buildable(path: Path, store: Path) -> bool:
+    """Tell whether this version of the package knows every method of a study."""
+    from stabilitybench.errors import UserError
+
+    try:
+        Study.from_file(path, store=store).plan()
+    except UserError as error:
+        print(f"{path.name}: left out ({error})")
+        return False
+    return True
+
+
+def record_real(store: Path, encoder: str, data: str) -> None:
+    """Keep every arm of the studies on real text that is complete in the store."""
+    studies = []
+    for path in sorted((HERE / "studies").glob("minilm-*.toml")):
+        task = "CoLA" if "-cola" in path.stem else "RTE"
+        overrides = [f'encoders=["{encoder}"]', f'tasks=[{{ name = "file:{data}/{task}", n = 500 }}]']
+        study = Study.from_file(path, overrides, store=store)
+        tuned = study.file.tune is None or study.results().tuned
+        if tuned:
+            studies.append(study)
+    table = runs_table(studies, predictions=(), partial=True)
+    if table.empty:
+        print("minilm.csv: no arm is complete")
+        return
+    write_table(table, RECORDED / "minilm.csv")
+    print(f"minilm.csv: {len(table)} runs of {table['study'].nunique()} studies")
+
+
+def accept() -> None:
+    """Put the verdicts that the tables give on record; review the difference before you keep it."""
+    path = HERE / "claims.toml"
+    # judged as if nothing were on record, so that what is missing is absent and not an error
+    text = re.sub(r'^verdict = ".*"$', 'verdict = "absent"', path.read_text("utf-8"), flags=re.MULTILINE)
+    old = read_claims(path)
+    path.write_text(text, "utf-8")
+    judged = judge(read_claims(path), kept_tables(RECORDED))
+    verdicts = {j.name: j.verdict for j in judged}
+    order = [
+        " / ".join(part for part in (claim.id, c.tier, c.label) if part) for claim in old.claims for c in claim.checks
+    ]
+    before = [c.verdict for claim in old.claims for c in claim.checks]
+    for name, then in zip(order, before, strict=True):
+        now = verdicts.get(name, "absent")
+        if now != then:
+            print(f"{name}: {then} -> {now}")
+    parts = iter(order)
+    text = re.sub(
+        r'^verdict = "absent"$',
+        lambda _: f'verdict = "{verdicts.get(next(parts), "absent")}"',
+        text,
+        flags=re.MULTILINE,
+    )
+    path.write_text(text, "utf-8")
+    claims = read_claims(path)
+    (HERE / "VERDICTS.md").write_text(verdicts_markdown(claims, judge(claims, kept_tables(RECORDED))), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

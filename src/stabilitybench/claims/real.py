@@ -1,0 +1,72 @@
+"""The checks on an encoder and a task of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stabilitybench.claims.findings import ALPHA, POWER
+from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio
+from stabilitybench.studies import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stabilitybench.studies.pool import Progress
+
+#: The arms that the checks of tier real compare.
+ARMS = {
+    "debiased-adam": ["debiased-adam"],
+    "bert-adam": ["bert-adam"],
+    "reinit": ["reinit"],
+    "mmr": ["mmr"],
+    "mh-loss": ["mh-loss"],
+}
+
+
+def real_study(
+    encoder: str, task: str, seeds: int, store: str | Path, *, rows: int | None = None, rate: float | None = None
+) -> Study:
+    """Return the study of the checks of tier real.
+
+    rows : training rows drawn from the task; unset, all.  rate : peak learning rate; unset, the encoder's own, or 2e-5.
+    """
+    entry = {"name": task} if rows is None else {"name": task, "n": rows}
+    recipe = {"evaluations": 5} | ({} if rate is None else {"learning_rate": rate})
+    raw = {
+        "name": "real", "encoders": [encoder], "tasks": [entry], "seeds": seeds, "baseline": "debiased-adam",
+        "recipe": recipe, "arms": ARMS,
+    }  # fmt: skip
+    return Study.from_dict(raw, store=store, results=Path(store) / "results")
+
+
+def real_table(
+    study: Study, *, jobs: int | None = None, device: str = "auto", progress: Progress | None = None
+) -> pd.DataFrame:
+    """Do what the study still lacks and return its runs, as the checks read them."""
+    from stabilitybench.claims.record import runs_table
+
+    study.run(jobs=jobs, device=device, progress=progress)
+    return runs_table([study])
+
+
+def reach(n: int) -> tuple[str, ...]:
+    """Say what n runs per arm can and cannot show, one sentence each.
+
+    >>> reach(5)[0]
+    '5 runs per arm: no SD ratio up to 100 is detected with a power of 80 %.'
+    """
+    from scipy.stats import t
+
+    ratio = minimal_detectable_ratio(n, n, ALPHA, POWER).above
+    rate = minimal_detectable_rate(n, n, 0.0, ALPHA, POWER).above
+    df = 2 * (n - 1)
+    means = float(t.isf(ALPHA / 2, df) + t.isf(1 - POWER, df)) * (2 / n) ** 0.5
+    power = f"with a power of {100 * POWER:.0f} %"
+    spread = "no SD ratio up to 100" if ratio is None else f"an SD ratio of {ratio:.2f}"
+    failures = "no failure rate is" if rate is None else f"a failure rate of {100 * rate:.0f} % against 0 % is"
+    return (
+        f"{n} runs per arm: {spread} is detected {power}.",
+        f"{n} runs per arm: {failures} detected {power}.",
+        f"{n} runs per arm: means {means:.1f} SDs apart are detected {power}.",
+    )
