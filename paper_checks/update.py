@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from stabilitybench.claims import judge, kept_tables, read_claims
@@ -19,6 +20,7 @@ from stabilitybench.studies import Study
 
 HERE = Path(__file__).resolve().parent
 RECORDED = HERE / "recorded"
+VERDICT = r'^verdict = ".*"$'
 
 
 def main() -> None:
@@ -80,30 +82,28 @@ def record_real(store: Path, encoder: str, data: str) -> None:
 def accept() -> None:
     """Put the verdicts that the tables give on record; review the difference before you keep it."""
     path = HERE / "claims.toml"
+    text, before = path.read_text("utf-8"), read_claims(path)
     # judged as if nothing were on record, so that what is missing is absent and not an error
-    text = re.sub(r'^verdict = ".*"$', 'verdict = "absent"', path.read_text("utf-8"), flags=re.MULTILINE)
-    old = read_claims(path)
-    path.write_text(text, "utf-8")
-    judged = judge(read_claims(path), kept_tables(RECORDED))
-    verdicts = {j.name: j.verdict for j in judged}
-    order = [
-        " / ".join(part for part in (claim.id, c.tier, c.label) if part) for claim in old.claims for c in claim.checks
-    ]
-    before = [c.verdict for claim in old.claims for c in claim.checks]
-    for name, then in zip(order, before, strict=True):
-        now = verdicts.get(name, "absent")
+    path.write_text(re.sub(VERDICT, 'verdict = "absent"', text, flags=re.MULTILINE), "utf-8")
+    try:
+        judged = {j.name: j for j in judge(read_claims(path), kept_tables(RECORDED))}
+    finally:
+        path.write_text(text, "utf-8")
+    names = [" / ".join(p for p in (claim.id, c.tier, c.label) if p) for claim in before.claims for c in claim.checks]
+    verdicts = [judged[name].verdict if name in judged else "absent" for name in names]
+    for name, then, now in zip(names, (c.verdict for x in before.claims for c in x.checks), verdicts, strict=True):
         if now != then:
             print(f"{name}: {then} -> {now}")
-    parts = iter(order)
-    text = re.sub(
-        r'^verdict = "absent"$',
-        lambda _: f'verdict = "{verdicts.get(next(parts), "absent")}"',
-        text,
-        flags=re.MULTILINE,
-    )
-    path.write_text(text, "utf-8")
+    left = iter(verdicts)
+    path.write_text(re.sub(VERDICT, lambda _: f'verdict = "{next(left)}"', text, flags=re.MULTILINE), "utf-8")
     claims = read_claims(path)
-    (HERE / "VERDICTS.md").write_text(verdicts_markdown(claims, judge(claims, kept_tables(RECORDED))), "utf-8")
+    checks = {
+        " / ".join(p for p in (claim.id, c.tier, c.label) if p): (claim, c)
+        for claim in claims.claims
+        for c in claim.checks
+    }
+    now = [replace(j, claim=checks[name][0], check=checks[name][1]) for name, j in judged.items()]
+    (HERE / "VERDICTS.md").write_text(verdicts_markdown(claims, now), "utf-8")
 
 
 if __name__ == "__main__":

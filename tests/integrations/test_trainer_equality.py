@@ -13,7 +13,7 @@ from families import make_task
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.integrations.trainer import stabilize
-from stabilitybench.stabilizers import Stabilizer, build, catalogue
+from stabilitybench.stabilizers import Context, Stabilizer, build, catalogue
 from stabilitybench.tasks.base import Task
 
 #: What a Trainer has no place for, with words of the refusal.  Every other method of the catalogue must be equal.
@@ -51,6 +51,7 @@ class TestEveryMethod:
             stabilize(make_trainer(bert, task, folder), [build(name)])
         assert "\n" not in str(refusal.value)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("name", "settings"),
         [
@@ -100,6 +101,7 @@ class TestComposition:
 
 
 class TestOtherModels:
+    @pytest.mark.slow
     @pytest.mark.parametrize("family", ["roberta", "electra", "distilbert", "albert"])
     def test_of_every_family(self, family: str, encoders: dict[str, Encoder], task: Task, folder: Path) -> None:
         methods = [build("mixout"), build("mh-loss", {"heads": 2}), build("r3f"), build("sam")]
@@ -176,3 +178,23 @@ class TestSeeds:
         ]
         assert distance(runs[0][-1], runs[1][-1]) == 0
         assert distance(runs[0][-1], runs[2][-1]) > 0
+
+
+class TestMeasures:
+    def test_are_logged_at_each_evaluation(self, bert: Encoder, task: Task, folder: Path) -> None:
+        class Distance(Stabilizer):
+            name = "distance"
+
+            def measures(self, params: Any, ctx: Context) -> dict[str, float]:
+                features, labels = ctx.training_features(params)
+                assert features.shape == (24, 16)
+                assert labels.tolist() == [row["labels"] for row in trainer.train_dataset]
+                moved = sum(float((params[n] - ctx.start[n]).square().sum()) for n in params)
+                return {"moved": moved, "size": float(features.abs().mean())}
+
+        trainer = stabilize(make_trainer(bert, task, folder, eval_strategy="steps", eval_steps=1), [Distance()])
+        run_trainer(trainer)
+        logged = [log for log in trainer.state.log_history if "moved" in log]
+        assert [log["step"] for log in logged] == [1, 2, 3]
+        assert 0 < logged[0]["moved"] < logged[2]["moved"]
+        assert all(log["size"] > 0 for log in logged)

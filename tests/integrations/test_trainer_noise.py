@@ -136,3 +136,24 @@ class TestGlobalGenerators:
         assert torch.equal(before[0], after[0])
         assert (before[1] == after[1]).all()
         assert before[2] == after[2]
+
+
+def test_bf16_is_near_single_precision(bert: Encoder, task: Task, folder: Path) -> None:
+    names = ("mixout", "r3f", "mmr", "sam", "lnsr", "mh-loss")
+    runs, kinds = [], []
+
+    class Look(Stabilizer):
+        name = "look"
+
+        def penalty(self, forward: Forward, batch: Batch, ctx: Context) -> float:
+            assert forward.embeddings is not None
+            kinds.append((forward.logits.dtype, forward.features.dtype))
+            return 0.0
+
+    for bf16 in (False, True):
+        model = model_of(bert, task, torch.float32)
+        trainer = make_trainer(bert, task, folder, model=model, bf16=bf16, max_grad_norm=0.0)
+        trainer.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)  # Adam would blow rounding up
+        runs.append(run_trainer(stabilize(trainer, [*(build(name) for name in names), Look()])))
+    assert set(kinds) == {(torch.float32, torch.float32)}
+    assert 0 < distance(runs[0][2], runs[1][2]) < 0.2 * distance(runs[0][0], runs[0][2])

@@ -402,6 +402,29 @@ def test_networks_cannot_be_regrouped_at_will(bert: Encoder) -> None:
         run(bert, Wild())
 
 
+# --- several methods at an evaluation
+
+
+@pytest.mark.parametrize("average", ["ema", "swa"])
+def test_heads_are_averaged_along_the_training_before_they_are_joined(bert: Encoder, average: str) -> None:
+    """The joined head of averaged heads is the average of joined heads: both are linear."""
+    plain = run(bert).final_weights
+    joined = run(bert, build("mh-loss"), build(average)).final_weights
+    alone = run(bert, build("mh-loss")).final_weights
+    assert plain is not None
+    assert joined is not None
+    assert alone is not None
+    assert set(joined) == set(plain)
+    assert not torch.allclose(joined["classifier.weight"], alone["classifier.weight"])
+
+
+@pytest.mark.parametrize("average", ["ema", "swa"])
+def test_an_averaged_output_layer_is_normalised_after_the_average(bert: Encoder, average: str) -> None:
+    found = run(bert, build("r4f"), build(average)).final_weights
+    assert found is not None
+    assert float(torch.linalg.matrix_norm(found["classifier.weight"], 2)) == pytest.approx(1.0, rel=1e-5)
+
+
 # --- what MMR records
 
 

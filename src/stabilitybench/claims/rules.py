@@ -102,7 +102,8 @@ def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Find
     :math:`|\sum_t \log(s_{t1}^2 / s_{t2}^2)|`; its interval takes the tasks' standard errors as independent.
     Summaries: the normal theory of :math:`\log s`, said in the note.
 
-    The note of a single task has the inverse ratio, as published tables print it, with a BCa bootstrap interval.
+    The note of a single task has both SDs and the inverse ratio, as published tables print it, with a BCa bootstrap
+    interval.
 
     Failures come first: a task where an arm fails in 90 % of its runs or more is left out (where it fails always,
     its SD is zero, which is not stability), and with failed runs among the others the interval is withheld.
@@ -282,11 +283,12 @@ def _log_se(first: Sample, second: Sample) -> float:
 
 
 def _inverse(first: Sample, second: Sample) -> str:
+    said = f"SDs {100 * first.sd:.2g} and {100 * second.sd:.2g} points; second over first"
     if first.failures or second.failures:
-        return f"second over first {second.sd / first.sd:.3g}"
+        return f"{said} {second.sd / first.sd:.3g}"
     found = sd_ratio(second.values, first.values, interval="bca", rng=np.random.default_rng(0))
     limits = "" if found.low is None or found.high is None else f", BCa [{found.low:.2f}, {found.high:.2f}]"
-    return f"second over first {second.sd / first.sd:.2f}{limits}"
+    return f"{said} {second.sd / first.sd:.2f}{limits}"
 
 
 def _permuted(pairs: Sequence[tuple[Floats, Floats]]) -> float:

@@ -259,7 +259,8 @@ class Loop:
         found: list[Params] = []
         for member in self.trained:
             sets = [{**member.params, **self.fixed}]
-            for stabilizer, state in zip(self.stabilizers, member.states, strict=True):
+            # What was composed last is undone first: averages are taken of heads before the heads are joined.
+            for stabilizer, state in zip(reversed(self.stabilizers), reversed(member.states), strict=True):
                 sets = [out for weights in sets for out in stabilizer.evaluation(weights, state)]
             found += sets
         return found

@@ -173,7 +173,7 @@ class Bound:
         """Return what an evaluation reads: a plain classifier."""
         assert self.states is not None
         sets: list[Params] = [{n: p.detach() if n in self.trained else p for n, p in self.parameters.items()}]
-        for stabilizer, state in zip(self.stabilizers, self.states, strict=True):
+        for stabilizer, state in zip(reversed(self.stabilizers), reversed(self.states), strict=True):
             sets = [out for weights in sets for out in stabilizer.evaluation(weights, state)]
         if len(sets) != 1:
             raise UserError(f"the stabilizers evaluate {len(sets)} networks, and a Trainer evaluates one")

@@ -1,4 +1,4 @@
-"""Stabilizers for the Hugging Face `Trainer`, in one line: ``stabilize(trainer, [Reinit(layers=3), Mixout(p=0.1)])``."""
+"""Stabilizers for the Hugging Face `Trainer` in one line, ``stabilize(trainer, [Reinit(layers=3), Mixout(p=0.1)])``."""
 
 from __future__ import annotations
 

@@ -270,7 +270,10 @@ class Stabilizer:
         return members
 
     def evaluation(self, params: Params, state: State) -> list[Params]:
-        """Return the weights to evaluate; the predictions of several sets are averaged."""
+        """Return the weights to evaluate; the predictions of several sets are averaged.
+
+        Of composed methods the last one comes first, so that each finds what it has added itself.
+        """
         return [params]
 
     def measures(self, params: Params, ctx: Context) -> dict[str, float]:

@@ -50,7 +50,7 @@ class Lora(Stabilizer):
     """
 
     paper = "Hu et al. 2021, arXiv:2106.09685"
-    order = 95  # after the averages of weights: A and B are averaged, and then multiplied
+    order = 45  # evaluated after the averages of weights: A and B are averaged, and then multiplied
     rank: int = 8
     alpha: float = 16.0
     targets: tuple[Target, ...] = ("query", "value")
