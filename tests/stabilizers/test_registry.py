@@ -22,7 +22,7 @@ from stabilitybench.stabilizers import (
     registry,
     source_fingerprint,
 )
-from stabilitybench.stabilizers.reinit import Reinit
+from stabilitybench.stabilizers.reinit import ReInit
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def test_defaults_build_and_describe_themselves(name: str) -> None:
 
 def test_parameters_are_those_that_differ_from_the_defaults() -> None:
     method = build("reinit", {"layers": 3, "pooler": False})
-    assert method == Reinit(layers=3, pooler=False)
+    assert method == ReInit(layers=3, pooler=False)
     assert method.parameters() == {"layers": 3, "pooler": False}
     assert method.describe() == "reinit(layers=3, pooler=False)"
     assert build("reinit", {"layers": 1}).parameters() == {}, "a default, spelled out, is the same run"
@@ -94,12 +94,12 @@ def test_what_cannot_be_built_is_refused_by_name(name: str, parameters: dict[str
 @pytest.mark.parametrize("name", ["Mixout", "mix out", "-a", "a-", "a--b", "a_b", "", "ä", "a\n"])
 def test_names_are_lower_case_words_joined_by_hyphens(name: str) -> None:
     with pytest.raises(UserError, match="must be lower-case words joined by hyphens"):
-        register(name)(Reinit)
+        register(name)(ReInit)
 
 
 def test_a_taken_name_is_refused() -> None:
     with pytest.raises(
-        UserError, match=r'"reinit" is already registered by stabilitybench\.stabilizers\.reinit\.Reinit'
+        UserError, match=r'"reinit" is already registered by stabilitybench\.stabilizers\.reinit\.ReInit'
     ):
 
         @register("reinit")
@@ -107,7 +107,7 @@ def test_a_taken_name_is_refused() -> None:
         class Mine(Stabilizer):
             """Mine."""
 
-    assert catalogue()["reinit"] is Reinit
+    assert catalogue()["reinit"] is ReInit
 
 
 def test_only_frozen_stabilizers_are_registered() -> None:

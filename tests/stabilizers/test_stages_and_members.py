@@ -25,8 +25,8 @@ from stabilitybench.optim.adam import AdamState, average_moments
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, compose
-from stabilitybench.stabilizers.lp_ft import LpFt
-from stabilitybench.stabilizers.mmr import Mmr
+from stabilitybench.stabilizers.lp_ft import LPFT
+from stabilitybench.stabilizers.mmr import MMR
 from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
 from stabilitybench.tasks import load_task
 
@@ -251,7 +251,7 @@ def probe(x: np.ndarray, y: np.ndarray, outputs: int, c: float, kind: str = "cla
         "classifier.weight": torch.zeros(outputs, x.shape[1], dtype=torch.float64),
         "classifier.bias": torch.zeros(outputs, dtype=torch.float64),
     }
-    found = LpFt(c=c).initialize(start, ctx)
+    found = LPFT(c=c).initialize(start, ctx)
     assert set(found) == set(start)
     return found["classifier.weight"].requires_grad_(), found["classifier.bias"].requires_grad_()
 
@@ -433,7 +433,7 @@ def margin(x: list[list[float]], y: list[int]) -> dict[str, float]:
     ctx = Context(
         TRAIN, load_encoder("pocket/bert-small").layout, FACTS, {}, Seeds(), 1, training_features=lambda _: features
     )
-    return Mmr().measures({}, ctx)
+    return MMR().measures({}, ctx)
 
 
 def test_margin_and_radius_of_hand_data() -> None:

@@ -1,4 +1,4 @@
-"""Stabilizers for the Hugging Face `Trainer` in one line, ``stabilize(trainer, [Reinit(layers=3), Mixout(p=0.1)])``."""
+"""Stabilizers for the Hugging Face `Trainer` in one line, ``stabilize(trainer, [ReInit(layers=3), Mixout(p=0.1)])``."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def _methods(stabilizers: Iterable[Stabilizer] | Stabilizer) -> tuple[Stabilizer
     given = tuple(stabilizers) if isinstance(stabilizers, Iterable) else (stabilizers,)
     for one in given:
         if not isinstance(one, Stabilizer):
-            raise UserError(f"{one!r} is no stabilizer: give instances, such as [Reinit(layers=3), Mixout(p=0.1)]")
+            raise UserError(f"{one!r} is no stabilizer: give instances, such as [ReInit(layers=3), Mixout(p=0.1)]")
     return given
 
 

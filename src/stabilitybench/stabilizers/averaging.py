@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @register("ema")
 @dataclass(frozen=True)
-class Ema(Stabilizer):
+class EMA(Stabilizer):
     """Evaluate an exponential moving average of the weights.
 
     ``a <- decay * a + (1 - decay) * w`` after each step, from a = w at step 0.
@@ -50,7 +50,7 @@ class Ema(Stabilizer):
 
 @register("swa")
 @dataclass(frozen=True)
-class Swa(Stabilizer):
+class SWA(Stabilizer):
     """Evaluate the mean of the weights from some point of the training on.
 
     ``a <- a + (w - a) / (k + 1)`` with k the number of weights in the mean so far, after every `every`-th step from

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @register("llrd")
 @dataclass(frozen=True)
-class Llrd(Stabilizer):
+class LLRD(Stabilizer):
     """Train lower layers at smaller rates: each layer at `decay` times the rate of the one above it.
 
     Head and pooler at the full rate, the top layer at ``decay``, layer k of L (from 0) at ``decay^(L-k)``, the
@@ -50,6 +50,6 @@ class Llrd(Stabilizer):
             return self.decay ** (layout.depth - layout.layers.index(place))
         return 1.0
 
-    def neutral(self) -> Llrd:
+    def neutral(self) -> LLRD:
         """Give every layer the same rate."""
-        return Llrd(decay=1.0)
+        return LLRD(decay=1.0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @register("lnsr")
 @dataclass(frozen=True)
-class Lnsr(Stabilizer):
+class LNSR(Stabilizer):
     """Penalise how much noise on the output of one layer changes the outputs of those above it.
 
     ``loss + weight * sum over layers r > b of ||f_r(h_b + e) - f_r(h_b)||^2``, averaged over tokens, with Gaussian e
@@ -71,6 +71,6 @@ class Lnsr(Stabilizer):
         change = sum(((a - b).square().sum() for a, b in above), forward.logits.new_zeros(()))
         return self.weight * change / batch.mask.sum()
 
-    def neutral(self) -> Lnsr:
+    def neutral(self) -> LNSR:
         """Weigh the change by nothing."""
-        return Lnsr(weight=0.0)
+        return LNSR(weight=0.0)

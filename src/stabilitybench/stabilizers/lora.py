@@ -30,7 +30,7 @@ A, B = ".lora_A", ".lora_B"
 
 @register("lora")
 @dataclass(frozen=True)
-class Lora(Stabilizer):
+class LoRA(Stabilizer):
     r"""Train a low-rank change of the attention projections, and the head; all else stays pretrained.
 
     ``W~ = W + (alpha / rank) B A`` with A (rank, in) drawn at random and B (out, rank) = 0 at step 0, so that training

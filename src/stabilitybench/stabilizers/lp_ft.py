@@ -20,7 +20,7 @@ Floats = npt.NDArray[Any]
 
 @register("lp-ft")
 @dataclass(frozen=True)
-class LpFt(Stabilizer):
+class LPFT(Stabilizer):
     """Fit the output layer on frozen features first, then train everything from there.
 
     Linear probing, then fine-tuning: the output layer at step 0 minimises ``sum of losses + ||W||^2 / (2 c)`` on the

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @register("mh-loss")
 @dataclass(frozen=True)
-class MhLoss(Stabilizer):
+class MHLoss(Stabilizer):
     """Train several linear heads on the same features and predict with their mean.
 
     ``1 / H * sum over h of loss(W_h x + b_h)`` (or the sum itself) with H = `heads`.  It predicts with the mean of the
@@ -79,9 +79,9 @@ class MhLoss(Stabilizer):
     def _others(self, output: str) -> list[str]:
         return [f"{output}.heads.{k}" for k in range(1, self.heads)]
 
-    def neutral(self) -> MhLoss:
+    def neutral(self) -> MHLoss:
         """Train one head."""
-        return MhLoss(heads=1)
+        return MHLoss(heads=1)
 
 
 @register("zero-head")

@@ -26,7 +26,7 @@ Floats = npt.NDArray[Any]
 
 @register("mmr")
 @dataclass(frozen=True)
-class Mmr(Stabilizer):
+class MMR(Stabilizer):
     """Push the features of different classes apart: the maximal margin regulariser.
 
     ``loss + alpha * mean over pairs of classes of 1 / (1 + ||c_a - c_b||)`` with c_k the mean feature of class k in
@@ -79,9 +79,9 @@ class Mmr(Stabilizer):
             "mmr.margin_over_radius": margin / radius if radius else 0.0,
         }
 
-    def neutral(self) -> Mmr:
+    def neutral(self) -> MMR:
         """Push with no force."""
-        return Mmr(alpha=0.0)
+        return MMR(alpha=0.0)
 
 
 def _margin(x: Floats, y: Floats) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @register("reinit")
 @dataclass(frozen=True)
-class Reinit(Stabilizer):
+class ReInit(Stabilizer):
     """Start the pooler and the top `layers` layers from new weights instead of pretrained ones.
 
     ``W ~ N(0, initializer_range^2), b = 0``, layer norms weight 1 and bias 0, drawn from the `init` stream.
@@ -77,6 +77,6 @@ class Reinit(Stabilizer):
             return old.new_ones(old.shape)
         return ctx.normal(name, old, spread=ctx.layout.initializer_range, purpose="reinit")
 
-    def neutral(self) -> Reinit:
+    def neutral(self) -> ReInit:
         """Re-initialise nothing."""
-        return Reinit(layers=0, pooler=False)
+        return ReInit(layers=0, pooler=False)

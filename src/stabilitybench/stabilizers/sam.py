@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @register("sam")
 @dataclass(frozen=True)
-class Sam(Stabilizer):
+class SAM(Stabilizer):
     """Step along the gradient taken where the loss is nearly largest in a small ball.
 
     ``g(w + radius * g(w) / ||g(w)||)`` in place of ``g(w)``; both passes see the same dropout masks.
@@ -45,6 +45,6 @@ class Sam(Stabilizer):
         climbed = {name: weight + self.radius / size * grads[name] for name, weight in params.items()}
         return loss, grad_at(climbed)[1]
 
-    def neutral(self) -> Sam:
+    def neutral(self) -> SAM:
         """Climb nowhere."""
-        return Sam(radius=0.0)
+        return SAM(radius=0.0)

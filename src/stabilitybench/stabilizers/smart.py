@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @register("smart")
 @dataclass(frozen=True)
-class Smart(Stabilizer):
+class SMART(Stabilizer):
     """Penalise a change of the prediction under noise that one step of ascent has made bad.
 
     ``loss + weight * l(f(x), f(x + d))``: from d0 ~ N(0, start^2) on the words' embeddings, g the gradient of l at d0;
@@ -74,6 +74,6 @@ class Smart(Stabilizer):
         noised = forward.again({"embeddings": worst}).logits
         return self.weight * symmetric(forward.logits, noised, ctx.task.kind)
 
-    def neutral(self) -> Smart:
+    def neutral(self) -> SMART:
         """Weigh the divergence by nothing."""
-        return Smart(weight=0.0)
+        return SMART(weight=0.0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @register("surt")
 @dataclass(frozen=True)
-class Surt(Stabilizer):
+class SURT(Stabilizer):
     """Learn to fill in hidden words of the training texts first, labels unseen; then fine-tune.
 
     Self unsupervised re-training: w_0 comes from minimising ``mean over chosen words of -log p(word | the rest)`` on
@@ -56,9 +56,9 @@ class Surt(Stabilizer):
         """Measure how far the encoder is from where fine-tuning began, and from the pretrained weights."""
         return distances("surt", params, ctx)
 
-    def neutral(self) -> Surt:
+    def neutral(self) -> SURT:
         """Train for no epoch."""
-        return Surt(epochs=0)
+        return SURT(epochs=0)
 
 
 def check_rate(name: str, rate: float | None) -> None:
