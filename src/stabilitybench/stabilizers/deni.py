@@ -26,9 +26,9 @@ class DENI(Stabilizer):
     Touches: the trained weights at those steps, and what is evaluated; the copies see the same batches, with dropout
     masks of their own.  With rounds = 0 it is the delayed ensemble alone, with start = 1 noisy interpolation alone.
 
-    Defaults: all ours, since the authors' noise and timetable were not at hand; their ensembles, as recalled, have about
-    ten networks.  The steps cost ``1 + (networks - 1) * (rounds * apart + 1 - start)`` times those of a plain run, here
-    2.4 times, and each evaluation at the end `networks` times that of one.
+    Defaults: all ours, since the authors' noise and timetable were not at hand; their ensembles, as recalled, have
+    about ten networks.  The steps cost ``1 + (networks - 1) * (rounds * apart + 1 - start)`` times those of a plain
+    run, here 2.4 times, and each evaluation at the end `networks` times that of one.
     """
 
     paper = "Pecher et al. 2024, arXiv:2406.12471"
