@@ -153,6 +153,14 @@ def test_surt_records_both_distances(bert: Encoder) -> None:
     assert outcome.evaluations[-1].measures["surt.from_pretrained"] == pytest.approx(square**0.5, rel=1e-6)
 
 
+def test_surt_measures_the_weights_that_are_evaluated(bert: Encoder) -> None:
+    """LoRA trains A and B and leaves W; what moved is W + B A."""
+    surt = build("surt", {"epochs": 1.0, "stage_rate": 1e-3})
+    found = run(bert, surt, build("lora", {"pooler": False}), recipe=TRAIN.but(learning_rate=0.05))
+    assert found.final_weights is not None
+    assert found.evaluations[-1].measures["surt.from_start"] > 1e-3
+
+
 def test_surt_changes_the_features_of_head_tuning(bert: Encoder) -> None:
     head = TRAIN.but(mode="head")
     plain, surt = (run(bert, *methods, recipe=head) for methods in ((), (build("surt", {"stage_rate": 1e-3}),)))
@@ -192,6 +200,7 @@ def test_what_a_stage_depends_on_enters_the_identity_of_a_run(bert: Encoder) -> 
         ("deni", {"networks": 0}, "deni.networks = 0"),
         ("deni", {"noise": -0.1}, "deni.noise = -0.1"),
         ("deni", {"start": 0.0}, "deni.start = 0"),
+        ("deni", {"rounds": 0, "start": 1.0}, "deni.rounds = 0"),
         ("deni", {"apart": 0.5}, "deni.apart = 0.5: must be below 0.2"),
     ],
 )
@@ -355,6 +364,11 @@ def test_the_timetable_is_what_the_docstring_says(bert: Encoder) -> None:
     method = build("deni", {"networks": 3, "rounds": 2, "start": 0.6, "apart": 0.1})
     run(bert, method, counting, recipe=TRAIN.but(steps=20, epochs=3))
     assert counting.seen[0] == [1, 1, 1, 3, 3, 1, 1, 3, 3, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3]
+
+
+def test_no_copy_is_made_that_would_not_train(bert: Encoder) -> None:
+    one = TRAIN.but(steps=1, evaluations=1)
+    assert run(bert, build("deni"), recipe=one).weights == run(bert, recipe=one).weights
 
 
 def test_noise_is_relative_to_the_spread_of_a_tensor(bert: Encoder) -> None:

@@ -284,7 +284,8 @@ class Loop:
         self.loss_sum, self.loss_count = torch.zeros((), device=self.device), 0
         weights = average([m.params for m in self.trained])
         moved = {n: weights[n] - self.start[n] for n in weights if n in self.start}
-        own = [s.measures({**weights, **self.fixed}, replace(self.ctx, step=step)) for s in self.stabilizers]
+        scored = average(members)
+        own = [s.measures(scored, replace(self.ctx, step=step)) for s in self.stabilizers]
         return Evaluation(
             step=step,
             progress=step / self.ctx.total_steps,

@@ -319,7 +319,7 @@ class Bound:
 
     def measures(self) -> dict[str, float]:
         """Return the methods' own numbers."""
-        params = {n: p.detach() for n, p in self.parameters.items()}
+        params = self.evaluated_weights()
         own = [s.measures(params, self.ctx) for s in self.stabilizers]
         return {name: float(value) for part in own for name, value in part.items()}
 

@@ -277,7 +277,10 @@ class Stabilizer:
         return [params]
 
     def measures(self, params: Params, ctx: Context) -> dict[str, float]:
-        """Return numbers of the method's own, by name, to be recorded at an evaluation."""
+        """Return numbers of the method's own, by name, to be recorded at an evaluation.
+
+        params : the weights that are evaluated, of several sets their mean.
+        """
         return {}
 
     def neutral(self) -> Stabilizer | None:

@@ -50,6 +50,8 @@ class DENI(Stabilizer):
             raise ValueError(f"rounds = {self.rounds}: must lie in [0, 1000]")
         if not 0 < self.apart < 1:
             raise ValueError(f"apart = {self.apart}: must lie in (0, 1)")
+        if self.start == 1 and not self.rounds:
+            raise ValueError("rounds = 0: with start = 1 no copy is ever made; leave the method out instead")
         if self.rounds and not self.apart < self.start / (self.rounds + 1):
             most = self.start / (self.rounds + 1)
             raise ValueError(
@@ -67,7 +69,7 @@ class DENI(Stabilizer):
         if self.networks == 1:
             return members
         wanted = self._split(ctx)
-        if wanted and len(members) == 1:
+        if wanted and len(members) == 1 and ctx.step < ctx.total_steps:  # copies that train on
             return [self._noised(members[0], k, ctx) for k in range(self.networks)]
         if not wanted and len(members) > 1:
             return [{name: sum((m[name] for m in members[1:]), t) / len(members) for name, t in members[0].items()}]
