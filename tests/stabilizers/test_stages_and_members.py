@@ -95,7 +95,7 @@ def test_masked_words_learn_the_texts() -> None:
     encoder, task = load_encoder("pocket/bert-small"), load_task("pocket/acceptability")
     short = replace(task, train=task.train.take(range(64)))
     (record,) = prepare(encoder, short, Recipe(), (MaskedWords(6.0, 5e-4),), Seeds(), CPU).records
-    assert record["stage"] == "MaskedWords"
+    assert record["stage"] == "masked words"
     assert record["steps"] == 24
     assert record["last_loss"] < record["first_loss"] - 0.2
     assert record["moved"] > 0
@@ -120,7 +120,7 @@ def test_stages_follow_each_other(bert: Encoder) -> None:
     """The second begins where the first ended, with noise of its own."""
     one = prepare(bert, make_task(), TRAIN, (MaskedWords(1.0, 1e-3),), Seeds(), CPU)
     two = prepare(bert, make_task(), TRAIN, (MaskedWords(1.0, 1e-3), MaskedWords(1.0, 1e-12)), Seeds(), CPU)
-    assert [r["stage"] for r in two.records] == ["MaskedWords", "MaskedWords"]
+    assert [r["stage"] for r in two.records] == ["masked words", "masked words"]
     for name, tensor in one.tensors.items():
         torch.testing.assert_close(two.tensors[name], tensor, rtol=0, atol=1e-8)
 
@@ -193,10 +193,13 @@ def test_what_a_stage_depends_on_enters_the_identity_of_a_run(bert: Encoder) -> 
     [
         ("surt", {"epochs": -1}, "surt.epochs = -1"),
         ("surt", {"mask": 0.0}, "surt.mask = 0"),
+        ("surt", {"mask": 1e-9}, "surt.mask = 1e-09"),
         ("surt", {"mask": 1.0}, "surt.mask = 1"),
         ("surt", {"stage_rate": 0.0}, "surt.stage_rate = 0"),
         ("intermediate-task", {"epochs": float("1e9")}, "intermediate-task.epochs"),
         ("lp-ft", {"c": 0.0}, "lp-ft.c = 0"),
+        ("lp-ft", {"c": 1e-320}, "lp-ft.c = "),
+        ("mh-loss", {"heads": 10**9}, "mh-loss.heads = 1000000000"),
         ("deni", {"networks": 0}, "deni.networks = 0"),
         ("deni", {"noise": -0.1}, "deni.noise = -0.1"),
         ("deni", {"start": 0.0}, "deni.start = 0"),
@@ -239,6 +242,68 @@ def test_the_new_head_is_that_of_a_plain_run(bert: Encoder) -> None:
 def test_an_unfit_other_task_is_refused(bert: Encoder, target: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         build("intermediate-task").supports(TRAIN, bert.layout, replace(FACTS, name=target))
+
+
+def rows(folder: Path, count: int) -> str:
+    """Write a labelled task of `count` training rows; return its name."""
+    folder.mkdir(exist_ok=True)
+    for split, n in (("train", count), ("dev", 12)):
+        lines = [f"the dog sees a {word}\t{k % 2}" for k, word in zip(range(n), ["cat", "boat"] * n, strict=False)]
+        (folder / f"{split}.tsv").write_text("sentence\tlabel\n" + "\n".join(lines) + "\n")
+    return f"file:{folder}"
+
+
+def test_another_task_is_read_again_after_it_was_edited(bert: Encoder, tmp_path: Path) -> None:
+    name = rows(tmp_path / "other", 40)
+    steps = []
+    for count in (40, 104):
+        rows(tmp_path / "other", count)
+        (record,) = prepare(bert, make_task(), TRAIN, (LabelledTask(name, 1.0, 1e-3),), Seeds(), CPU).records
+        steps.append(record["steps"])
+    assert steps == [5, 13]
+
+
+def test_the_target_under_another_name_is_the_target(bert: Encoder, tmp_path: Path) -> None:
+    name = rows(tmp_path / "other", 40)
+    same = name.replace("/other", "/./other")
+    with pytest.raises(UserError, match="which is the target itself"):
+        stage_identity(bert, load_task(name), TRAIN, (build("intermediate-task", {"task": same}),))
+
+
+def test_a_relative_folder_counts_from_the_study_file(tmp_path: Path) -> None:
+    from stabilitybench.studies.file import read
+
+    rows(tmp_path / "other", 40)
+    (tmp_path / "s.toml").write_text(
+        'name = "s"\nencoders = ["pocket/bert-small"]\ntasks = ["pocket/sentiment"]\nseeds = 2\nbaseline = "a"\n'
+        '[arms]\na = []\nb = [{ intermediate-task = { task = "file:other" } }]\n'
+    )
+    (method,) = read(tmp_path / "s.toml").stabilizers("b")
+    assert method.parameters() == {"task": f"file:{tmp_path / 'other'}"}
+
+
+def test_a_checkpoint_without_pooler_gets_one_from_the_other_task(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from families import save_family
+
+    folder = save_family(tmp_path / "bert", "bert")
+    tensors = {n: t for n, t in load_file(folder / "model.safetensors").items() if "pooler" not in n}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    encoder = load_encoder(str(folder))
+    found = prepare(encoder, make_task(), TRAIN, (LabelledTask("pocket/sentiment", 0.1, 1e-3),), Seeds(), CPU)
+    assert "bert.pooler.dense.weight" in found.tensors
+    assert run(encoder, build("intermediate-task", {"task": "pocket/sentiment", "epochs": 0.1})).status in (
+        "ok",
+        "failed",
+    )
+
+
+def test_a_stage_that_diverges_says_so(bert: Encoder) -> None:
+    wild = TRAIN.but(clip=0.0, weight_decay=1.0)
+    outcome = run(bert, build("surt", {"epochs": 20.0, "stage_rate": 100.0}), build("lp-ft"), recipe=wild)
+    assert outcome.status == "diverged"
+    assert any("masked words) diverged" in text for text in outcome.warnings)
 
 
 def test_an_unknown_other_task_is_refused_when_the_study_is_read(bert: Encoder) -> None:
@@ -371,6 +436,33 @@ def test_no_copy_is_made_that_would_not_train(bert: Encoder) -> None:
     assert run(bert, build("deni"), recipe=one).weights == run(bert, recipe=one).weights
 
 
+@pytest.mark.parametrize("total", [2, 5, 12])
+@pytest.mark.parametrize("parameters", [{}, {"start": 1.0}, {"start": 1.0, "rounds": 19, "apart": 0.04}])
+def test_copies_of_a_round_are_merged_before_anything_else(
+    bert: Encoder, total: int, parameters: dict[str, Any]
+) -> None:
+    counting = Counting(seen=([],))
+    run(bert, build("deni", parameters), counting, recipe=TRAIN.but(steps=total, evaluations=1))
+    text = "".join("x" if count > 1 else "." for count in counting.seen[0])
+    if parameters:
+        assert text.endswith("."), "interpolation alone ends with one network"
+    else:
+        assert "x" in text, "the delayed ensemble trains for a step at least"
+        assert text.rstrip("x").endswith("."), "and is apart at the end alone, or after a merge"
+
+
+def test_noise_would_move_what_another_method_keeps() -> None:
+    for name in ("gradual-unfreezing", "child-tuning-d"):
+        with pytest.raises(UserError, match="noise would move weights"):
+            compose([build("deni"), build(name)])
+
+
+def test_low_rank_changes_that_are_all_frozen_are_refused(bert: Encoder) -> None:
+    with pytest.raises(UserError, match="freezes every layer"):
+        compose([build("lora"), build("freeze", {"layers": 2})], bert.layout)
+    compose([build("lora"), build("freeze", {"layers": 1})], bert.layout)
+
+
 def test_noise_is_relative_to_the_spread_of_a_tensor(bert: Encoder) -> None:
     deni = build("deni", {"noise": 0.5, "networks": 2, "rounds": 0, "start": 0.5})
     ctx = Context(TRAIN, bert.layout, FACTS, {}, Seeds(), 10, step=5)
@@ -470,6 +562,10 @@ def test_classes_that_lie_in_each_other_have_no_margin() -> None:
 
 def test_the_closest_pair_of_classes_decides() -> None:
     assert margin([[0.0], [2.0], [10.0]], [0, 1, 2])["mmr.margin"] == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_run_that_diverges_under_mmr_is_recorded_as_diverged(bert: Encoder) -> None:
+    assert run(bert, build("mmr", {"alpha": 1e308}), recipe=TRAIN.but(clip=0.0)).status == "diverged"
 
 
 def test_mmr_records_them_in_a_run(bert: Encoder) -> None:

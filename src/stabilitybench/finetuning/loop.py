@@ -285,7 +285,8 @@ class Loop:
         weights = average([m.params for m in self.trained])
         moved = {n: weights[n] - self.start[n] for n in weights if n in self.start}
         scored = average(members)
-        own = [s.measures(scored, replace(self.ctx, step=step)) for s in self.stabilizers]
+        sound = bool(np.isfinite(logits).all())  # weights that are no numbers cannot be measured
+        own = [s.measures(scored, replace(self.ctx, step=step)) for s in self.stabilizers if sound]
         return Evaluation(
             step=step,
             progress=step / self.ctx.total_steps,

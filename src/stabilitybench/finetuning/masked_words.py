@@ -35,7 +35,7 @@ def fill_in_words(
     """Train on the training texts of `task`, from `tensors` where given; return the encoder's tensors and a record.
 
     The output layer is the checkpoint's own where it has one, else a new one tied to the word embeddings.  Dropout
-    has the encoder's own rates.  Cross-entropy of the chosen words; the schedule is linear.
+    has the encoder's own rates.  Cross-entropy of the chosen words; the schedule is linear; batches are never cut.
     """
     tokenizer = encoder.tokenizer()
     if tokenizer.mask_token_id is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,13 +29,18 @@ class Prepared:
     """What the stages left.
 
     tensors : the encoder's tensors that they changed, by name; before : the same as they were pretrained.
-    records : one for each stage, to be kept with the run: its name, steps, first and last loss, and the Euclidean
-    distance that the encoder moved in it.
+    records : one for each stage, to be kept with the run: its name, steps, losses, and the Euclidean distance that the
+    encoder moved in it.
     """
 
     tensors: Params = field(default_factory=dict)
     before: Params = field(default_factory=dict)
     records: tuple[dict[str, Any], ...] = ()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say which stages ended with weights that are no numbers."""
+        broken = [r["stage"] for r in self.records if not math.isfinite(r["moved"])]
+        return tuple(f"the stage before fine-tuning ({name}) diverged: try a smaller rate for it" for name in broken)
 
 
 #: The last one made: arms that share their stages and seeds follow each other.
@@ -51,7 +57,8 @@ def prepare(
     if not stages:
         return Prepared()
     settings = recipe.model_dump_json(include=set(_SHARED))
-    key = (encoder.fingerprint, task.fingerprint, settings, stages, seeds.prepare, str(device))
+    content = tuple(stage_facts(stage).get("content") for stage in stages)
+    key = (encoder.fingerprint, task.fingerprint, settings, stages, content, seeds.prepare, str(device))
 
     def make() -> Prepared:
         pretrained = encoder.skeleton(task.outputs).pretrained
@@ -65,14 +72,17 @@ def prepare(
             else:
                 found, record = _labelled(encoder, recipe, stage, tensors, own, device)
             tensors = {**tensors, **found}
-            moved = {n: t.cpu() - before[n].cpu() for n, t in found.items()}
-            records.append({"stage": type(stage).__name__, **record, "moved": float(norm(moved))})
-        return Prepared(tensors, {n: pretrained[n].to(device) for n in tensors}, tuple(records))
+            # a pooler that the checkpoint lacks is trained by a labelled task all the same
+            moved = {n: t.cpu() - before[n].cpu() for n, t in found.items() if n in before}
+            records.append({"stage": NAMES[type(stage)], **record, "moved": float(norm(moved))})
+        return Prepared(tensors, {n: pretrained[n].to(device) for n in tensors if n in pretrained}, tuple(records))
 
     return _PREPARED.get(key, make)
 
 
-#: What a stage takes over from the recipe of the fine-tuning; the rest is its own or standard.
+NAMES = {MaskedWords: "masked words", LabelledTask: "labelled task"}
+#: What a stage takes over from the recipe of the fine-tuning; the rest is its own or standard: a linear
+#: schedule, bias correction, the encoder's own dropout, one norm for clipping.
 _SHARED = ("batch_size", "micro_batch", "warmup", "weight_decay", "betas", "epsilon", "clip", "max_length", "precision")
 
 

@@ -86,7 +86,8 @@ def _loop(
     build = head_problem if recipe.mode == "head" else full_problem
     problem = build(encoder, task, recipe, place, found.tensors)
     if found.records:
-        problem = replace(problem, facts={"stages": list(found.records)})
+        warnings = (*problem.warnings, *found.warnings())
+        problem = replace(problem, facts={"stages": list(found.records)}, warnings=warnings)
     if dtype != torch.float32:
         problem = replace(problem, pretrained={n: t.to(dtype) for n, t in problem.pretrained.items()})
     reference = {**problem.pretrained, **{n: t for n, t in found.before.items() if n in problem.pretrained}}
@@ -113,10 +114,17 @@ def _stages(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Sta
 def stage_identity(
     encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]
 ) -> list[dict[str, Any]]:
-    """Return what determines the stages before fine-tuning, the content of other tasks included, as plain data."""
+    """Return what determines the stages before fine-tuning, the content of other tasks included, as plain data.
+
+    Raises UserError where another task is the target itself.
+    """
     stabilizers = compose(stabilizers, encoder.layout)
     stages = _stages(encoder, task, _effective(encoder, task, recipe, stabilizers), stabilizers)
-    return [{"stage": type(stage).__name__, **asdict(stage), **stage_facts(stage)} for stage in stages]
+    found = [{"stage": type(stage).__name__, **asdict(stage), **stage_facts(stage)} for stage in stages]
+    for stage in found:
+        if stage.get("content") == task.fingerprint:
+            raise UserError(f'the stage before fine-tuning trains on "{stage["task"]}", which is the target itself')
+    return found
 
 
 def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:

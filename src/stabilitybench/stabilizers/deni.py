@@ -62,6 +62,8 @@ class DENI(Stabilizer):
         """Refuse averages along the training, which know one network."""
         if other.name in ("ema", "swa"):
             return "the average along the training follows one network, and deni trains several; keep one of them"
+        if other.name in ("gradual-unfreezing", "child-tuning-d"):
+            return "deni's noise would move weights that the other keeps in place; keep one of them"
         return None
 
     def members(self, members: list[Params], ctx: Context) -> list[Params]:
@@ -83,10 +85,15 @@ class DENI(Stabilizer):
         return any(first <= done < last for first, last in self._rounds(total))
 
     def _rounds(self, total: int) -> list[tuple[int, int]]:
-        """Return the steps between which the networks of each round are apart."""
-        length = max(1, round(self.apart * total))
-        firsts = (round(self.start * total * (k + 1) / (self.rounds + 1)) for k in range(self.rounds))
-        return [(first, first + length) for first in firsts]
+        """Return the steps between which the networks of each round are apart.
+
+        A training too short for a step together between two rounds, or before the end, has fewer of them.
+        """
+        length, begin = max(1, round(self.apart * total)), round(self.start * total)
+        firsts = [round(begin * (k + 1) / (self.rounds + 1)) for k in range(self.rounds)]
+        return [
+            (f, f + length) for f, following in zip(firsts, [*firsts[1:], begin], strict=True) if f + length < following
+        ]
 
     def _noised(self, params: Params, number: int, ctx: Context) -> Params:
         """Return a copy with noise of its own."""

@@ -25,8 +25,11 @@ class IntermediateTask(Stabilizer):
     everything but the head kept.
 
     Touches: embeddings, layers and pooler at step 0.  stage_rate: peak rate of the first training; by default what
-    the encoder recommends.  The authors train BERT-large on MNLI for 3 epochs at 2e-5; so do Zhang et al.: name
-    ``task = "glue/mnli"`` for that.  The default is an embedded task, which suits embedded encoders alone.
+    the encoder recommends.  The stage has the recipe's batches, warm-up, decay, clipping and length of text, and Adam
+    with bias correction.
+
+    Defaults: 3 epochs, the authors', who train BERT-large on MNLI at 2e-5, as Zhang et al. do: name
+    ``task = "glue/mnli"`` for that.  The task is an embedded one, which suits embedded encoders alone.
     """
 
     paper = "Phang, Févry & Bowman 2018, arXiv:1811.01088; for variance: Zhang et al. 2021, arXiv:2006.05987"

@@ -76,6 +76,10 @@ class LoRA(Stabilizer):
             return "bitfit freezes all that lora trains in the encoder; keep one"
         if layout is None:
             return None
+        if all(other.frozen(f"{layout.parts.layers}{k}{A}", layout) for k in range(len(layout.layers))):
+            return (
+                f"{other.name} freezes every layer, the low-rank changes included; freeze fewer or drop one of the two"
+            )
         both = [p for p in layout.places if p in other.draws(layout) and not self._trains(p)]
         return f"{', '.join(both)} would start anew and lora freezes it; drop one of the two" if both else None
 

@@ -25,7 +25,8 @@ class LPFT(Stabilizer):
 
     Linear probing, then fine-tuning: the output layer at step 0 minimises ``sum of losses + ||W||^2 / (2 c)`` on the
     features of the training rows, computed once without dropout; cross-entropy, or squared error under regression
-    (whose penalty is then ``||W||^2 / c``); biases are free.
+    (whose penalty is then ``||W||^2 / c``); biases are free.  A class without training rows gets
+    weight 0 and the smallest of the biases.
 
     Touches: the output layer at step 0.  Where the head has a layer of its own below (RoBERTa), that layer keeps its
     random weights in the probe.  The probe is solved to its optimum, so it needs no rate, steps or seed.  The authors
@@ -37,8 +38,8 @@ class LPFT(Stabilizer):
     c: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.c < float("inf"):
-            raise ValueError(f"c = {self.c}: must be above 0")
+        if not 1e-9 <= self.c <= 1e9:
+            raise ValueError(f"c = {self.c}: must lie in [1e-9, 1e9]")
 
     def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
         """Refuse other starts of the output layer."""
@@ -51,6 +52,8 @@ class LPFT(Stabilizer):
         import torch
 
         features, labels = ctx.training_features(params)
+        if not torch.isfinite(features).all():  # a stage before has diverged, and so will the run
+            return params
         x, y = features.double().numpy(), labels.numpy()
         weight, bias = (
             _squares(x, y, self.c) if ctx.task.kind == "regression" else _logistic(x, y, ctx.task.outputs, self.c)

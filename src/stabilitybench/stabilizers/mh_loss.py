@@ -34,8 +34,8 @@ class MHLoss(Stabilizer):
     loss: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
-        if self.heads < 1:
-            raise ValueError(f"heads = {self.heads}: must be at least 1")
+        if not 1 <= self.heads <= 1000:
+            raise ValueError(f"heads = {self.heads}: must lie in [1, 1000]")
 
     def initialize(self, params: Params, ctx: Context) -> Params:
         """Add the other heads."""

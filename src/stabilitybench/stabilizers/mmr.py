@@ -38,7 +38,7 @@ class MMR(Stabilizer):
 
     Recorded at every evaluation, for features of the training rows without noise: mmr.radius, the length B of the
     longest; mmr.margin, the widest margin gamma of a linear separation of two classes, the smallest over all pairs (0
-    where one cannot be separated); and mmr.margin_over_radius, gamma / B, which mere growth leaves alone.
+    where none is found); and mmr.margin_over_radius, gamma / B, which mere growth leaves alone.
     """
 
     paper = "Fu, So & Collier 2023, arXiv:2301.09820"

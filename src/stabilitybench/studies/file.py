@@ -214,8 +214,29 @@ def _anchor(study: StudyFile, folder: Path) -> StudyFile:
         beside = folder / place
         return entry.model_copy(update={"name": f"file:{beside}"}) if beside.exists() else entry
 
+    def place_of(name: str) -> str:
+        return task(TaskEntry(name=name)).name
+
+    def stabilizer(entry: Any) -> Any:
+        """Tasks that a stabilizer names, too."""
+        if not isinstance(entry, dict):
+            return entry
+        return {
+            name: {k: place_of(v) if isinstance(v, str) and v.startswith("file:") else v for k, v in given.items()}
+            if isinstance(given, dict)
+            else given
+            for name, given in entry.items()
+        }
+
+    def arm(entry: ArmEntry) -> ArmEntry:
+        return entry.model_copy(update={"stabilizers": [stabilizer(s) for s in entry.stabilizers]})
+
     return study.model_copy(
-        update={"encoders": [encoder(e) for e in study.encoders], "tasks": [task(t) for t in study.tasks]}
+        update={
+            "encoders": [encoder(e) for e in study.encoders],
+            "tasks": [task(t) for t in study.tasks],
+            "arms": {name: arm(entry) for name, entry in study.arms.items()},
+        }
     )
 
 
