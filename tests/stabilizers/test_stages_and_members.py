@@ -448,7 +448,7 @@ def test_copies_of_a_round_are_merged_before_anything_else(
         assert text.endswith("."), "interpolation alone ends with one network"
     else:
         assert "x" in text, "the delayed ensemble trains for a step at least"
-        assert text.rstrip("x").endswith("."), "and is apart at the end alone, or after a merge"
+        assert text.rstrip("x")[-1:] in ("", "."), "and is apart at the end alone, or after a merge"
 
 
 def test_noise_would_move_what_another_method_keeps() -> None:

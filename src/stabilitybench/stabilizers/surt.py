@@ -28,12 +28,12 @@ class SURT(Stabilizer):
     the task's own texts, from the pretrained weights, for `epochs` passes with a fraction `mask` of the words chosen.
     Its authors' bound shrinks with the distance from w_0 to the fine-tuned weights w_T.
 
-    Touches: the encoder's embeddings and layers at step 0 (not a pooler, which masked words do not train).  The stage has
-    the recipe's batches, warm-up, decay, clipping and length of text, and Adam with bias correction.
+    Touches: the encoder's embeddings and layers at step 0 (not a pooler, which masked words do not train).  The stage
+    has the recipe's batches, warm-up, decay, clipping and length of text, and Adam with bias correction.
 
-    Recorded at every evaluation: the distance of the encoder's weights to where fine-tuning began and to the pretrained
-    ones; with the run: the stage's losses and how far it moved.  That it moves towards w_T is not guaranteed, so compare
-    these with the distance of a plain run.
+    Recorded at every evaluation: the distance of the encoder's weights to where fine-tuning began and to the
+    pretrained ones; with the run: the stage's losses and how far it moved.  That it moves towards w_T is not
+    guaranteed, so compare these with the distance of a plain run.
 
     Defaults: stage_rate, the peak rate, is what the encoder recommends.  The authors' epochs and share of words are not
     known to us: 3 is ours, 0.15 that of BERT (Devlin et al. 2019).
