@@ -46,6 +46,7 @@ def record(
             "seeds": {"init": 4, "order": 4, "dropout": 4, "subset": 0, "prepare": 4},
             "recipe": {"mode": "full", "learning_rate": 3e-4, "epochs": 3.0},
         },
+        "facts": {},
         "versions": {"torch": "2.13.0"},
         "machine": "x86_64 Linux",
         "scores": {"last": both, "best": both},

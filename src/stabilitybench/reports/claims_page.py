@@ -148,7 +148,7 @@ def print_verdicts(judged: Sequence[Judged], console: Console) -> None:
     shown = (0, 1, 2, 3, 4, 6, 8, 9, 11)
     titles = ("claim", "tier", "check", "n", "effect [95 %]", "p", "power", "detectable", "verdict")
     for k, title in zip(shown, titles, strict=True):
-        grid.add_column(title, justify="right" if COLUMNS[k].numeric else "left", no_wrap=title == "verdict")
+        grid.add_column(title, justify="right" if COLUMNS[k].numeric else "left", no_wrap=title in ("claim", "verdict"))
     last = ""
     for j in judged:
         row = _row(j)
