@@ -97,6 +97,11 @@ def stage_facts(stage: Stage) -> dict[str, Any]:
     return {"content": load_task(stage.task).fingerprint} if isinstance(stage, LabelledTask) else {}
 
 
+def task_facts(task: Task) -> TaskFacts:
+    """Return what stabilizers may know of `task`."""
+    return TaskFacts(task.name, task.kind, task.outputs, len(task.train))
+
+
 def _labelled(
     encoder: Encoder, recipe: Recipe, stage: LabelledTask, tensors: Mapping[str, Tensor], seeds: Seeds,
     device: torch.device,
@@ -106,9 +111,8 @@ def _labelled(
     shared = recipe.model_dump(include=set(_SHARED))
     own = Recipe(**shared, learning_rate=stage.rate, epochs=stage.epochs, evaluations=1)
     problem = full_problem(encoder, task, own, device, tensors)
-    facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
     total = own.total_steps(len(task.train))
-    ctx = Context(own, encoder.layout, facts, problem.pretrained, seeds, total)
+    ctx = Context(own, encoder.layout, task_facts(task), problem.pretrained, seeds, total)
     outcome = Loop(problem, task, own, (), ctx, device).run(time.perf_counter(), None, "last")
     assert outcome.final_weights is not None
     layout = encoder.layout

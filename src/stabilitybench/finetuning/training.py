@@ -17,11 +17,11 @@ from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.heads import head_problem
 from stabilitybench.finetuning.loop import Loop, Observer, Params
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
-from stabilitybench.finetuning.stages import prepare, stage_facts
+from stabilitybench.finetuning.stages import prepare, stage_facts, task_facts
 from stabilitybench.finetuning.threads import one_thread
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, apply_recipe, compose
+from stabilitybench.stabilizers import Context, Stabilizer, apply_recipe, compose
 from stabilitybench.stabilizers.stages import Stage
 from stabilitybench.tasks.base import Task
 
@@ -93,11 +93,6 @@ def _loop(
     reference = {**problem.pretrained, **{n: t for n, t in found.before.items() if n in problem.pretrained}}
     ctx = Context(recipe, encoder.layout, facts, reference, seeds, recipe.total_steps(len(task.train)))
     return Loop(problem, task, recipe, stabilizers, ctx, place, dtype)
-
-
-def task_facts(task: Task) -> TaskFacts:
-    """Return what stabilizers may know of `task`."""
-    return TaskFacts(task.name, task.kind, task.outputs, len(task.train))
 
 
 def _effective(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
