@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 import stabilitybench.encoders
-from stabilitybench.encoders.pretraining import SPECS, PretrainingSpec, build_model, mask_words, pretrain
+from stabilitybench.encoders.masking import hide_words
+from stabilitybench.encoders.pretraining import SPECS, PretrainingSpec, build_model, pretrain
 from stabilitybench.errors import EnvironmentFailure
 
 SHIPPED = Path(stabilitybench.encoders.__file__).parent / "pocket"
@@ -99,7 +100,7 @@ def test_masking_hides_words_only_in_the_published_shares(seed, style):
     spec = replace(TINY, architecture=style)
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 100, (200, 100))
-    visible, targets = mask_words(ids, 5, 100, spec, rng)
+    visible, targets = hide_words(ids, ids >= 5, 4, (5, 100), spec.mask, rng)
     chosen = targets != -100
     assert (ids[chosen] >= 5).all()
     assert (targets[chosen] == ids[chosen]).all()

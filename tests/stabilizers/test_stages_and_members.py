@@ -17,9 +17,9 @@ from torch.nn.functional import cross_entropy
 
 from families import FAMILIES, make_task
 from stabilitybench.encoders import Encoder, load_encoder
+from stabilitybench.encoders.masking import hide_words
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, finetune, resolved, stage_identity
-from stabilitybench.finetuning.masked_words import hide_words
 from stabilitybench.finetuning.stages import prepare
 from stabilitybench.optim.adam import AdamState, average_moments
 from stabilitybench.recipe import Recipe
@@ -62,7 +62,9 @@ def test_only_words_are_chosen_and_targets_are_what_stood_there(
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, WORDS, (rows, length))
     mask = (np.arange(length) < rng.integers(1, length + 1, (rows, 1))).astype(np.int64)
-    seen, targets = hide_words(tokens, mask, [0, 1, 2], MASK, WORDS, share, np.random.default_rng(seed))
+    seen, targets = hide_words(
+        tokens, (mask == 1) & (tokens >= 3), MASK, (0, WORDS), share, np.random.default_rng(seed)
+    )
     chosen = targets != -100
     assert not (chosen & ((mask == 0) | (tokens < 3))).any()
     assert (targets[chosen] == tokens[chosen]).all()
@@ -72,7 +74,7 @@ def test_only_words_are_chosen_and_targets_are_what_stood_there(
 
 def test_of_the_chosen_words_eight_tenths_are_hidden_and_one_tenth_replaced() -> None:
     tokens = np.full((400, 50), 9)
-    seen, targets = hide_words(tokens, np.ones_like(tokens), [0], MASK, WORDS, 0.15, np.random.default_rng(0))
+    seen, targets = hide_words(tokens, tokens > 0, MASK, (0, WORDS), 0.15, np.random.default_rng(0))
     chosen = targets != -100
     # 20,000 words: three standard errors are .008 of the share, .022 of the parts
     assert abs(chosen.mean() - 0.15) < 0.008

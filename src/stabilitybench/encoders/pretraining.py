@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stabilitybench.encoders.masking import IGNORED, hide_words
 from stabilitybench.errors import EnvironmentFailure
 from stabilitybench.language.corpus import Passage, passage
 from stabilitybench.language.dice import Dice
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 #: Passages are drawn for this many batches at a time and sorted by length, so that little is spent on padding.
 _POOL = 16
 _HELD_OUT = 2000
-_IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ SPECS: dict[str, PretrainingSpec] = {
 
 @dataclass(frozen=True)
 class _Batch:
-    """Token ids (n, length), token types, padding mask, targets (`_IGNORED` where none), next-sentence labels."""
+    """Token ids (n, length), token types, padding mask, targets (`IGNORED` where none), next-sentence labels."""
 
     ids: torch.Tensor
     types: torch.Tensor
@@ -215,13 +214,13 @@ def _losses(model: Any, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor | Non
     """Return masked-word loss, next-sentence loss and accuracy (None and nan where they do not apply)."""
     from torch.nn.functional import cross_entropy
 
-    chosen = batch.targets != _IGNORED
+    chosen = batch.targets != IGNORED
     if model.config.model_type == "roberta":
         hidden = model.roberta(batch.ids, batch.attention).last_hidden_state
         return cross_entropy(model.lm_head(hidden[chosen]), batch.targets[chosen]), None, float("nan")
     hidden, pooled = model.bert(batch.ids, batch.attention, batch.types)[:2]
     masked = cross_entropy(model.cls.predictions(hidden[chosen]), batch.targets[chosen])
-    paired = batch.follows != _IGNORED
+    paired = batch.follows != IGNORED
     if not paired.any():
         return masked, None, float("nan")
     scores, labels = model.cls.seq_relationship(pooled[paired]), batch.follows[paired]
@@ -237,10 +236,10 @@ def _held_out(model: PreTrainedModel, spec: PretrainingSpec) -> tuple[float, flo
         for _ in range(_HELD_OUT // spec.batch):
             batch = next(batches)
             masked, _, accuracy = _losses(model, batch)
-            count = int((batch.targets != _IGNORED).sum())
+            count = int((batch.targets != IGNORED).sum())
             words, loss = words + count, loss + masked.item() * count
             if not np.isnan(accuracy):
-                count = int((batch.follows != _IGNORED).sum())
+                count = int((batch.follows != IGNORED).sum())
                 pairs, right = pairs + count, right + accuracy * count
     return loss / words, right / pairs if pairs else None
 
@@ -262,7 +261,7 @@ def _encode(item: Passage, ids: dict[str, int], style: Style) -> tuple[list[int]
     row = [cls, *[ids[word] for word in item.first.split()], sep]
     first = len(row)
     if item.second is None:
-        return row, first, _IGNORED
+        return row, first, IGNORED
     if style == "roberta":
         row.append(sep)
     row += [ids[word] for word in item.second.split()]
@@ -282,7 +281,10 @@ def _collate(
     for i, (row, first, _) in enumerate(rows):
         ids[i, : len(row)] = row
         types[i, first : len(row)] = 1
-    visible, targets = mask_words(ids, len(SPECIAL[spec.architecture]), size, spec, rng)
+    first_word = len(SPECIAL[spec.architecture])
+    visible, targets = hide_words(
+        ids, ids >= first_word, special_id(spec.architecture, "mask"), (first_word, size), spec.mask, rng
+    )
     return _Batch(
         ids=torch.from_numpy(visible),
         types=torch.from_numpy(types),
@@ -290,23 +292,6 @@ def _collate(
         targets=torch.from_numpy(targets),
         follows=torch.tensor([label for _, _, label in rows]),
     )
-
-
-def mask_words(
-    ids: npt.NDArray[np.int64], first_word: int, size: int, spec: PretrainingSpec, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Hide a fraction ``spec.mask`` of the words: 80 % by the mask token, 10 % by a random word, 10 % shown.
-
-    ids : (n, length) token ids, those below `first_word` special and never hidden; `size` is that of the
-    vocabulary.  Returns what the model sees and the targets (-100 where nothing is to be predicted).
-    """
-    draw = rng.random(ids.shape)
-    chosen = (ids >= first_word) & (draw < spec.mask)
-    targets = np.where(chosen, ids, _IGNORED)
-    share = draw / spec.mask
-    visible = np.where(chosen & (share < 0.8), special_id(spec.architecture, "mask"), ids)
-    swapped = chosen & (share >= 0.8) & (share < 0.9)
-    return np.where(swapped, rng.integers(first_word, size, ids.shape), visible), targets
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.masking import IGNORED, hide_words
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
@@ -24,8 +25,6 @@ from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers.stages import MaskedWords
 from stabilitybench.tasks.base import Task
-
-_IGNORED = -100
 
 
 def fill_in_words(
@@ -58,13 +57,14 @@ def fill_in_words(
     losses = []
     for step, rows in enumerate(data.order(len(split), recipe.batch_size, total, seeds)):
         batch = split.batch(rows)
+        words = (batch.mask.numpy() == 1) & ~np.isin(batch.tokens.numpy(), tokenizer.all_special_ids)
         visible, targets = hide_words(
-            batch.tokens.numpy(), batch.mask.numpy(), tokenizer.all_special_ids, int(tokenizer.mask_token_id),
-            len(tokenizer), stage.mask, seeds.generator("dropout", "words", f"step {step}"),
+            batch.tokens.numpy(), words, int(tokenizer.mask_token_id), (0, len(tokenizer)), stage.mask,
+            seeds.generator("dropout", "words", f"step {step}"),
         )  # fmt: skip
         packing = Packing.of(batch.mask)
         wanted = packing.pack(torch.from_numpy(targets))
-        chosen[:] = [(wanted != _IGNORED).to(device)]
+        chosen[:] = [(wanted != IGNORED).to(device)]
         if not bool(chosen[0].any()):
             continue
         hidden = data.TokenBatch(torch.from_numpy(visible), batch.mask, batch.segments, batch.labels).to(device)
@@ -74,7 +74,7 @@ def fill_in_words(
             part.addresses, part.calls = addresses, 0
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             logits = module(**packed_inputs(encoder.layout, hidden, packing)).logits
-        loss = nn.functional.cross_entropy(logits.flatten(0, -2).float(), wanted[wanted != _IGNORED].to(device))
+        loss = nn.functional.cross_entropy(logits.flatten(0, -2).float(), wanted[wanted != IGNORED].to(device))
         grads = torch.autograd.grad(loss, list(params.values()), allow_unused=True, materialize_grads=True)
         clipped = clip(dict(zip(params, grads, strict=True)), recipe.clip)
         rate = stage.rate * multiplier("linear", step, total, recipe.warmup)
@@ -118,25 +118,3 @@ def _module(encoder: Encoder, tensors: Mapping[str, Tensor], seeds: Seeds) -> nn
                     parameter.copy_(torch.from_numpy(draw) * encoder.layout.initializer_range)
     module.config.return_dict = True
     return module  # type: ignore[no-any-return]
-
-
-def hide_words(
-    tokens: np.ndarray[Any, np.dtype[np.int64]], mask: np.ndarray[Any, np.dtype[np.int64]], special: list[int],
-    mask_token: int, vocabulary: int, share: float, rng: np.random.Generator,
-) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:  # fmt: skip
-    """Choose a share of the words: 80 % hidden by the mask token, 10 % replaced by a random one, 10 % left as they are.
-
-    tokens, mask : (rows, length).  special : token ids that are never chosen.  Returns what the model sees, and the
-    targets (-100 where nothing is to be predicted), both (rows, length).
-
-    >>> rng = np.random.default_rng(0)
-    >>> seen, targets = hide_words(np.full((1, 6), 9), np.ones((1, 6), int), [0], 4, 20, 1.0, rng)
-    >>> targets.tolist(), bool((seen == 4).any())
-    ([[9, 9, 9, 9, 9, 9]], True)
-    """
-    draw = rng.random(tokens.shape)
-    swap = rng.integers(0, vocabulary, tokens.shape)
-    chosen = (mask == 1) & ~np.isin(tokens, special) & (draw < share)
-    part = draw / share
-    seen = np.where(chosen & (part < 0.8), mask_token, np.where(chosen & (part >= 0.8) & (part < 0.9), swap, tokens))
-    return seen, np.where(chosen, tokens, _IGNORED)
