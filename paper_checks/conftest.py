@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from stabilitybench.claims import TIERS, Claims, Judged, judge, kept_tables, read_claims
+from stabilitybench.claims.declared import check_name
+from stabilitybench.claims.replay import drifted
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = tuple(tier for tier in TIERS if tier != "real")
@@ -56,10 +58,7 @@ def pytest_generate_tests(metafunc):
         return
     wanted = metafunc.config.getoption("--tier") or DEFAULT
     claims = {claim.id: claim for claim in metafunc.config.stash[KEY].claims.claims}
-    names = [
-        " / ".join(part for part in (claim, c.tier, c.label) if part)
-        for claim in metafunc.module.CLAIMS for c in claims[claim].checks if c.tier in wanted
-    ]  # fmt: skip
+    names = [check_name(claims[it], c) for it in metafunc.module.CLAIMS for c in claims[it].checks if c.tier in wanted]
     metafunc.parametrize("check", names, ids=[n.replace(" / ", "-").replace(" ", "_") for n in names])
 
 
@@ -69,28 +68,69 @@ def options(request):
 
 
 @pytest.fixture(scope="session")
-def tables(options):
-    """The kept tables; with --live, that of the pocket runs made again."""
+def shown(request):
+    """Print past pytest's capture: a function that takes work and a headline, and gives the work a bar to report to."""
+    from rich.console import Console
+
+    from stabilitybench.reports.progress import Bar
+
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def show(work, headline, unit="run"):
+        with capture.global_and_fixture_disabled():
+            print()
+            return work(Bar(Console(force_terminal=False), headline, unit=unit))
+
+    return show
+
+
+@pytest.fixture(scope="session")
+def tables(options, shown, request):
+    """The kept tables; with --live, that of the pocket runs made again; with --tier real, that of one's own runs."""
     found = kept_tables(HERE / "recorded")
     if options("--live"):
-        from stabilitybench.claims.record import runs_table
-        from stabilitybench.studies import Study
-
-        names = dict.fromkeys(found["pocket"]["study"])
-        studies = [Study.from_file(HERE / f"studies/{n}.toml", store=options("--cache")) for n in names]
-        for study in studies:
-            study.results_folder = Path(options("--cache")) / "results"
-            study.run(jobs=options("--jobs"), device=options("--device"))
-        found["pocket"] = runs_table(studies)
+        found["pocket"] = done_again(found["pocket"], options, shown)
     if "real" in (options("--tier") or ()):
-        from stabilitybench.claims.real import real_study, real_table
-
-        study = real_study(
-            options("--encoder"), options("--task"), options("--seeds"), options("--cache"), rows=options("--rows"),
-            rate=options("--rate"),
-        )  # fmt: skip
-        found["real"] = real_table(study, jobs=options("--jobs"), device=options("--device"))
+        found["real"] = own_runs(compared(request), options, shown)
     return found
+
+
+def done_again(kept, options, shown):
+    from stabilitybench.claims.record import runs_table
+    from stabilitybench.studies import Study
+
+    studies = [Study.from_file(HERE / f"studies/{n}.toml", store=options("--cache")) for n in kept["study"].unique()]
+    for study in studies:
+        study.results_folder = Path(options("--cache")) / "results"
+        shown(
+            lambda bar, it=study: it.run(jobs=options("--jobs"), device=options("--device"), progress=bar),
+            f"Study  {study.file.name}",
+        )
+    return runs_table(studies)
+
+
+def own_runs(arms, options, shown):
+    from stabilitybench.claims.real import real_study, real_table
+    from stabilitybench.reports.progress import headline
+
+    study = real_study(
+        options("--encoder"), options("--task"), options("--seeds"), options("--cache"), arms=arms,
+        rows=options("--rows"), rate=options("--rate"),
+    )  # fmt: skip
+    return shown(
+        lambda bar: real_table(study, jobs=options("--jobs"), device=options("--device"), progress=bar), headline(study)
+    )
+
+
+def compared(request):
+    """Return the arms that the chosen tests of tier real compare: no others need be trained."""
+    chosen = {item.callspec.params["check"] for item in request.session.items if "check" in item.fixturenames}
+    claims = request.config.stash[KEY].claims.claims
+    return {
+        arm.removeprefix("real/")
+        for claim in claims for check in claim.checks for arm in check.arms
+        if check.tier == "real" and check_name(claim, check) in chosen
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -117,20 +157,19 @@ def kept(evidence, options):
 
 
 @pytest.fixture
-def hold(evidence, kept, options):
-    """Hold one check against the record: the verdict, and with --live the interval, too."""
+def hold(evidence, kept):
+    """Hold one check against the record: the verdict of the kept runs; what runs made again show must agree with it."""
 
     def assert_held(name: str) -> None:
         now = evidence.judged[name]
         if now.check.tier == "real":  # nothing is on record for an encoder of one's own: the table says what it shows
             assert now.verdict != "absent", now.finding.note
             return
-        assert now.as_recorded, f'{name}: now "{now.verdict}", on record "{now.check.verdict}" ({now.finding})'
-        if now.verdict == "absent":
-            pytest.skip(f"{name}: {now.finding.note}")
-        low, high, then = now.finding.low, now.finding.high, kept[name].finding.effect
-        if options("--live") and low is not None and high is not None:
-            assert low <= then <= high, f"{name}: the effect on record, {then}, lies outside [{low}, {high}]"
+        then = kept[name]
+        assert then.as_recorded, f'{name}: now "{then.verdict}", on record "{then.check.verdict}" ({then.finding})'
+        if then.verdict == "absent":
+            pytest.skip(f"{name}: {then.finding.note}")
+        assert not drifted(now, then), f"{name}: {drifted(now, then)}"
 
     return assert_held
 

@@ -14,13 +14,19 @@ SLOW = ("precision",)  # bf16 takes tens of seconds per run on a CPU that lacks 
 
 
 @pytest.fixture(scope="module")
-def runs(options):
+def runs(options, shown):
     if "pocket" not in (options("--tier") or ("pocket",)):
         pytest.skip("tier pocket was not asked for")
     table = kept_tables(HERE / "recorded")["pocket"]
     chosen = sample(table, leave_out=SLOW)
     assert 20 <= len(chosen) <= 60
-    done = replay(chosen, HERE / "studies", options("--cache"), jobs=options("--jobs"), device=options("--device"))
+    done = shown(
+        lambda bar: replay(
+            chosen, HERE / "studies", options("--cache"), jobs=options("--jobs"), device=options("--device"),
+            progress=bar,
+        ),
+        f"Replay  {len(chosen)} of {len(table)} kept runs",
+    )  # fmt: skip
     return table, done
 
 

@@ -1,12 +1,16 @@
 """The file of claims, the tables, the verdicts drawn from them, and the page."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from stabilitybench.claims import MissingEvidence, cells, examine, judge, kept_tables, read_claims, read_table
 from stabilitybench.claims.declared import Check, Claims
 from stabilitybench.claims.evidence import RUN_COLUMNS, Sample
-from stabilitybench.claims.real import reach, real_study
+from stabilitybench.claims.real import ARMS, reach, real_study
+from stabilitybench.claims.replay import drifted
+from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.reports.claims_page import export, headline, verdict_frame, verdicts_markdown
 
@@ -202,11 +206,31 @@ def test_names_in_a_file_of_claims_cannot_become_markup(tmp_path):
 def test_the_study_of_a_real_encoder_declares_its_arms(tmp_path):
     study = real_study("pocket/bert-small", "pocket/sentiment", 3, tmp_path, rows=64, rate=1e-3)
     planned = study.plan()
-    assert {run.arm for run in planned} == {"debiased-adam", "bert-adam", "reinit", "mmr", "mh-loss"}
-    assert len(planned) == 15
+    assert {run.arm for run in planned} == set(ARMS)
+    assert len(planned) == 3 * len(ARMS)
     compared = {a.removeprefix("real/") for claim in read_claims().claims for c in claim.checks
                 if c.tier == "real" for a in c.arms}  # fmt: skip
-    assert compared <= {run.arm for run in planned}
+    assert compared == set(ARMS)
+
+
+def test_only_the_arms_asked_for_are_trained_and_half_of_any_encoder_is_frozen(tmp_path):
+    study = real_study("pocket/bert-deep", "pocket/sentiment", 3, tmp_path, arms=["freeze"])
+    assert {run.arm for run in study.plan()} == {"debiased-adam", "freeze"}
+    frozen = next(run.spec.stabilizers for run in study.plan() if run.arm == "freeze")
+    assert frozen[0].layers == load_encoder("pocket/bert-deep").layout.depth // 2
+
+
+def test_runs_made_again_may_move_within_their_interval_and_no_verdict_may_turn(tmp_path):
+    claims = claims_of(tmp_path, CLAIM)
+    then = judge(claims, {"pocket": runs()})[0]
+    assert then.verdict == "supported"
+    assert drifted(then, then) == ""
+    elsewhere = replace(then, finding=replace(then.finding, effect=then.finding.high + 0.01))
+    assert "lies outside" in drifted(then, elsewhere)
+    without = replace(then, finding=replace(then.finding, low=None, high=None))
+    assert drifted(without, elsewhere) == ""
+    assert "contradicted on record" in drifted(without, replace(then, verdict="contradicted"))
+    assert drifted(without, replace(then, verdict="not detected")) == ""
 
 
 def test_five_runs_show_little_and_say_so():

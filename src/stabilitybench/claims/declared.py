@@ -133,6 +133,11 @@ class Claims(Table):
         return self
 
 
+def check_name(claim: Claim, check: Check) -> str:
+    """Return what a check is called: claim, tier and label."""
+    return " / ".join(part for part in (claim.id, check.tier, check.label) if part)
+
+
 def folder() -> Path:
     """Return the folder that holds the claims, the kept tables and their study files."""
     return shipped("paper_checks")

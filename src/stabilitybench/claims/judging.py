@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.claims import designs, numeric, rules
-from stabilitybench.claims.declared import Check, Claim, Claims, Tier, folder
+from stabilitybench.claims.declared import Check, Claim, Claims, Tier, check_name, folder
 from stabilitybench.claims.evidence import (
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
@@ -49,7 +49,7 @@ class Judged:
     @property
     def name(self) -> str:
         """What the check is called: claim, tier and label."""
-        return " / ".join(part for part in (self.claim.id, self.check.tier, self.check.label) if part)
+        return check_name(self.claim, self.check)
 
     @property
     def as_recorded(self) -> bool:

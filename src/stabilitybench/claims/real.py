@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stabilitybench.claims.findings import ALPHA, POWER
+from stabilitybench.encoders import load_encoder
 from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio
 from stabilitybench.studies import Study
 
@@ -14,30 +16,38 @@ if TYPE_CHECKING:
 
     from stabilitybench.studies.pool import Progress
 
-#: The arms that the checks of tier real compare.
-ARMS = {
-    "debiased-adam": ["debiased-adam"],
-    "bert-adam": ["bert-adam"],
-    "reinit": ["reinit"],
-    "mmr": ["mmr"],
-    "mh-loss": ["mh-loss"],
-}
+BASELINE = "debiased-adam"
+#: The arms that the checks of tier real compare; `freeze` freezes half of the encoder's layers.
+ARMS = (BASELINE, "bert-adam", "reinit", "freeze", "longer", "mixout", "llrd", "mmr", "mh-loss", "surt")
 
 
 def real_study(
-    encoder: str, task: str, seeds: int, store: str | Path, *, rows: int | None = None, rate: float | None = None
+    encoder: str,
+    task: str,
+    seeds: int,
+    store: str | Path,
+    *,
+    arms: Iterable[str] = ARMS,
+    rows: int | None = None,
+    rate: float | None = None,
 ) -> Study:
     """Return the study of the checks of tier real.
 
-    rows : training rows drawn from the task; unset, all.  rate : peak learning rate; unset, the encoder's own, or 2e-5.
+    arms : those wanted of `ARMS`; the baseline is always one.  rows : training rows drawn from the task; unset, all.
+    rate : peak learning rate; unset, the encoder's own, or 2e-5.
     """
+    wanted = {BASELINE, *arms}
     entry = {"name": task} if rows is None else {"name": task, "n": rows}
     recipe = {"evaluations": 5} | ({} if rate is None else {"learning_rate": rate})
     raw = {
-        "name": "real", "encoders": [encoder], "tasks": [entry], "seeds": seeds, "baseline": "debiased-adam",
-        "recipe": recipe, "arms": ARMS,
+        "name": "real", "encoders": [encoder], "tasks": [entry], "seeds": seeds, "baseline": BASELINE,
+        "recipe": recipe, "arms": {arm: _methods(arm, encoder) for arm in ARMS if arm in wanted},
     }  # fmt: skip
     return Study.from_dict(raw, store=store, results=Path(store) / "results")
+
+
+def _methods(arm: str, encoder: str) -> list[Any]:
+    return [{"freeze": {"layers": load_encoder(encoder).layout.depth // 2}}] if arm == "freeze" else [arm]
 
 
 def real_table(

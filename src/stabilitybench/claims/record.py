@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,15 +120,30 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def conditions() -> dict[str, str]:
-    """Return what decides whether a run repeats to the last bit: machine, instruction set, versions."""
+    """Return what decides whether a run repeats to the last bit: machine, processor, instruction set, versions."""
     import platform
 
     import torch
 
     from stabilitybench.studies.store import versions
 
-    said = {"machine": f"{platform.machine()} {platform.system()}", "cpu": torch.backends.cpu.get_cpu_capability()}
+    said = {
+        "machine": f"{platform.machine()} {platform.system()}", "processor": _processor(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }  # fmt: skip
     return said | {k: v for k, v in versions().items() if k not in ("stabilitybench", "scipy")}
+
+
+def _processor() -> str:
+    """Return maker and family of the processor: math libraries choose their kernels by these, too."""
+    import platform
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    said = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
+    return " ".join(said[key] for key in ("vendor_id", "cpu family") if key in said) or platform.processor()
 
 
 def write_conditions(path: str | Path) -> None:

@@ -18,6 +18,8 @@ from stabilitybench.studies.store import FINISHED
 if TYPE_CHECKING:
     import pandas as pd
 
+    from stabilitybench.claims.judging import Judged
+
 #: Runs of a replay, at most.
 MOST = 60
 #: How far the mean score of the replayed runs may lie from the kept one on another kind of machine, in SDs of the arm.
@@ -101,6 +103,21 @@ def replay(
             )
         )
     return out
+
+
+def drifted(now: Judged, then: Judged) -> str:
+    """Return how a check of runs made again contradicts the kept one; empty where it does not.
+
+    The kept effect must lie in the interval found now; where there is none, support must not have become
+    contradiction, or the other way round.
+    """
+    low, high, effect = now.finding.low, now.finding.high, then.finding.effect
+    if low is not None and high is not None and effect is not None:
+        return (
+            "" if low <= effect <= high else f"the effect on record, {effect:.4g}, lies outside [{low:.4g}, {high:.4g}]"
+        )
+    turned = {now.verdict, then.verdict} == {"supported", "contradicted"}
+    return f"{then.verdict} on record, {now.verdict} now" if turned else ""
 
 
 def comparable_machine(path: str | Path) -> list[str]:
