@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -92,7 +93,7 @@ class Check(Table):
     @property
     def unit(self) -> str:
         """The unit of an effect in scores, or of another quantity."""
-        return "points" if self.quantity.startswith(("score", "validation")) else ""
+        return "points" if self.quantity == "score" or re.fullmatch(r"validation(_\d+)?", self.quantity) else ""
 
 
 class Claim(Table):

@@ -1,0 +1,87 @@
+"""Options that several commands share, and what they do with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stabilitybench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stabilitybench.studies import Study
+
+#: Columns of a log file or a pipe, where there is no terminal to ask.
+LOG_WIDTH = 120
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the file, as often as needed: recipe.epochs=5."),
+]
+With = Annotated[
+    list[Path] | None,
+    typer.Option("--with", metavar="FILE.py", help="Load a Python file of yours that registers stabilizers."),
+]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of finished runs, shared by all studies.")]
+ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of reports: <results>/<name of the study>/.")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", help="Worker processes; left out: one for each core, or each GPU.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:K.")]
+ShardText = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="K/N", help="Do only part K of N, on one of N machines that share a store."),
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Do crashed and timed-out runs again, too.")]
+Timeout = Annotated[float | None, typer.Option("--timeout", help="Give a run up after this many seconds.")]
+Save = Annotated[
+    str | None,
+    typer.Option("--save", metavar="last|best", help="Keep the weights of that checkpoint as a Hugging Face folder."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, train nothing.")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Do the runs only.")]
+
+
+def open_console() -> Console:
+    """Return a console on which nothing that a user wrote is markup."""
+    from rich.console import Console
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = LOG_WIDTH
+    return console
+
+
+def read_study(path: Path, overrides: list[str] | None, files: list[Path] | None, store: Path, results: Path) -> Study:
+    """Read a study file, after the files that register the user's own stabilizers."""
+    from stabilitybench.stabilizers import load_file
+    from stabilitybench.studies import Study
+
+    check_folders(store, results)
+    for file in files or []:
+        load_file(file)
+    return Study.from_file(path, overrides or [], store=store, results=results)
+
+
+def check_folders(store: Path, results: Path) -> None:
+    """Raise UserError where a folder to write to is a file."""
+    for option, folder in (("--store", store), ("--results", results)):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{option} {folder}: is a file; must be a folder, or a name for a new one")
+
+
+@contextmanager
+def waiting(console: Console, text: str) -> Iterator[None]:
+    """Turn a spinner while the block works; in a log, say nothing."""
+    if console.is_terminal:
+        with console.status(text):
+            yield
+    else:
+        yield

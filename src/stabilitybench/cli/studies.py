@@ -1,0 +1,196 @@
+"""Commands on a study: run it, look at it, report it, compare it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stabilitybench.cli.options import (
+    Device,
+    DryRun,
+    Jobs,
+    NoReport,
+    Overrides,
+    ResultsFolder,
+    Retry,
+    Save,
+    ShardText,
+    StoreFolder,
+    StudyPath,
+    Timeout,
+    With,
+    open_console,
+    read_study,
+    waiting,
+)
+from stabilitybench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stabilitybench.studies import Results, Study
+
+PANEL = "Studies"
+
+commands = typer.Typer()
+
+
+@commands.command(rich_help_panel=PANEL)
+def run(
+    study: StudyPath,
+    overrides: Overrides = None,
+    files: With = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    shard: ShardText = None,
+    retry: Retry = False,
+    timeout: Timeout = None,
+    save: Save = None,
+    dry_run: DryRun = False,
+    no_report: NoReport = False,
+    store: StoreFolder = Path("store"),
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Do the runs a study still lacks, then report. Start it again to go on after an interruption.
+
+    stabilitybench run rte.toml
+    stabilitybench run rte.toml --dry-run
+    stabilitybench run rte.toml --jobs 4 --set seeds=5 --set name=rte-quick
+    stabilitybench run rte.toml --with my_method.py --device cuda
+    """
+    from stabilitybench.reports.progress import Bar
+
+    console = open_console()
+    it = read_study(study, overrides, files, store, results)
+    if dry_run:
+        it.check(jobs=jobs, device=device, timeout=timeout, save=save, retry=retry, shard=shard)
+        _print_plan(it, console)
+        return
+    watcher = Bar.of_study(console, it)
+    found = it.run(jobs=jobs, device=device, timeout=timeout, save=save, retry=retry, shard=shard, progress=watcher)
+    if no_report:
+        _print_coverage(found, console)
+    else:
+        _report(it, found, console)
+
+
+@commands.command(rich_help_panel=PANEL)
+def status(
+    study: StudyPath,
+    overrides: Overrides = None,
+    files: With = None,
+    store: StoreFolder = Path("store"),
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Say how far a study is, and which runs failed or are missing.
+
+    stabilitybench status rte.toml
+    """
+    it = read_study(study, overrides, files, store, results)
+    _print_coverage(it.results(), open_console(), every_failure=True)
+
+
+@commands.command(rich_help_panel=PANEL)
+def report(
+    study: StudyPath,
+    overrides: Overrides = None,
+    files: With = None,
+    store: StoreFolder = Path("store"),
+    results: ResultsFolder = Path("results"),
+) -> None:
+    """Write report.html, report.md, tables.tex and scores.csv from what the store holds of a study, complete or not.
+
+    stabilitybench report rte.toml
+    stabilitybench report rte.toml --results shared/results
+    """
+    it = read_study(study, overrides, files, store, results)
+    it.claim_name()  # another study's report is not overwritten
+    _report(it, it.results(), open_console())
+
+
+@commands.command(rich_help_panel=PANEL)
+def compare(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="A B",
+            help="Results folders, or CSV files of scores; the first is the baseline.",
+            show_default=False,
+        ),
+    ],
+    baseline: Annotated[str | None, typer.Option("--baseline", help="One of them; left out: the first.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The column of scores; left out: score.")] = None,
+    no_skill: Annotated[
+        float | None, typer.Option("--no-skill", help="Best score of a constant prediction; runs not above it failed.")
+    ] = None,
+    points: Annotated[bool, typer.Option("--points", help="The scores are times 100.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write a report there.")] = None,
+) -> None:
+    """Compare results folders, or CSV files of scores from anywhere: one line per run, a column `score`.
+
+    stabilitybench compare mine.csv theirs.csv
+    stabilitybench compare mine.csv theirs.csv --no-skill 0.527 --out results/mine-theirs
+    stabilitybench compare plain.csv mixout.csv reinit.csv --column accuracy --points
+    stabilitybench compare results/rte-small results/rte-large
+
+    Columns used where present: encoder, task, arm, seed, metric, status, failed, no_skill.
+    """
+    from stabilitybench.reports.elsewhere import check_out, compared, read_files, write_files
+
+    console = open_console()
+    files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
+    if out is not None:
+        check_out(out, paths)
+    comparison = compared(files)
+    comparison.show(console)
+    if out is not None:
+        console.print(f"report: {write_files(files, comparison, out).html}", soft_wrap=True)
+
+
+@commands.command(rich_help_panel=PANEL)
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="A run id or its first digits.", show_default=False)],
+    store: StoreFolder = Path("store"),
+) -> None:
+    """Tell what happened in one run, and why its seed failed if it did.
+
+    stabilitybench show 3f9c
+
+    `stabilitybench status` and scores.csv list the ids.
+    """
+    from stabilitybench.reports.single_run import print_run
+    from stabilitybench.studies import Store
+    from stabilitybench.studies.store import FINISHED
+
+    runs = Store(store)
+    record = runs.find(run_id.lower())
+    print_run(record, open_console(), runs.predictions(record["id"]) if record["status"] in FINISHED else None)
+
+
+def _report(study: Study, found: Results, console: Console) -> None:
+    from stabilitybench.reports.study_report import report_study
+
+    if not found.records:
+        raise UserError(f"{study.source}: no run of this study is in the store; start it with `stabilitybench run`")
+    with waiting(console, "writing the report"):
+        comparison, paths = report_study(found, study.folder, study.store.predictions)
+    comparison.show(console)
+    if not found.complete:
+        _print_coverage(found, console)
+    console.print(f"report: {paths.html}", soft_wrap=True)
+
+
+def _print_plan(study: Study, console: Console) -> None:
+    from stabilitybench.reports.coverage import plan_table
+
+    console.print(plan_table(study))
+
+
+def _print_coverage(found: Results, console: Console, *, every_failure: bool = False) -> None:
+    from stabilitybench.reports.coverage import coverage_table, unfinished_lines
+
+    console.print(coverage_table(found))
+    for line in unfinished_lines(found, every_failure=every_failure):
+        console.print(line, soft_wrap=True)
