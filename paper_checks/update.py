@@ -20,6 +20,7 @@ from stabilitybench.studies import Study
 
 HERE = Path(__file__).resolve().parent
 RECORDED = HERE / "recorded"
+TASKS = {"cola": "CoLA", "rte": "RTE", "stsb": "STS-B"}  # folders of the studies minilm-*.toml
 VERDICT = r'^verdict = ".*"$'
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, help="run store to take finished runs from")
     parser.add_argument("--encoder", help="folder of the real encoder, for the studies minilm-*.toml")
-    parser.add_argument("--data", help="folder that holds CoLA and RTE, for the studies minilm-*.toml")
+    parser.add_argument("--data", help="folder that holds CoLA, RTE and STS-B, for the studies minilm-*.toml")
     parser.add_argument("--suites", type=Path, help="measure the suites again, in this store")
     given = parser.parse_args()
     if given.suites:
@@ -65,7 +66,7 @@ def record_real(store: Path, encoder: str, data: str) -> None:
     """Keep every arm of the studies on real text that is complete in the store."""
     studies = []
     for path in sorted((HERE / "studies").glob("minilm-*.toml")):
-        task = "CoLA" if "-cola" in path.stem else "RTE"
+        task = TASKS[path.stem.removeprefix("minilm-")]
         overrides = [f'encoders=["{encoder}"]', f'tasks=[{{ name = "file:{data}/{task}", n = 500 }}]']
         study = Study.from_file(path, overrides, store=store)
         tuned = study.file.tune is None or study.results().tuned
