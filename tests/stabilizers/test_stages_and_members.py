@@ -28,6 +28,7 @@ from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, co
 from stabilitybench.stabilizers.lp_ft import LPFT
 from stabilitybench.stabilizers.mmr import MMR
 from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
+from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import load_task
 
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2)
@@ -270,6 +271,15 @@ def test_the_target_under_another_name_is_the_target(bert: Encoder, tmp_path: Pa
     same = name.replace("/other", "/./other")
     with pytest.raises(UserError, match="which is the target itself"):
         stage_identity(bert, load_task(name), TRAIN, (build("intermediate-task", {"task": same}),))
+
+
+def test_a_run_is_the_same_wherever_its_other_task_lies(bert: Encoder, tmp_path: Path) -> None:
+    here, there, other = rows(tmp_path / "here", 40), rows(tmp_path / "there", 40), rows(tmp_path / "more", 48)
+    ids = [
+        RunSpec(bert, make_task(), None, TRAIN, (build("intermediate-task", {"task": name}),), Seeds()).id
+        for name in (here, there, other)
+    ]
+    assert ids[0] == ids[1] != ids[2]
 
 
 def test_a_relative_folder_counts_from_the_study_file(tmp_path: Path) -> None:

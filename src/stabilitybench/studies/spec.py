@@ -38,18 +38,22 @@ class RunSpec:
         if self.n_train is None:
             seeds.pop("subset", None)  # nothing is drawn
         recipe = resolved(self.encoder, self.task, self.recipe, self.stabilizers)
+        stages = stage_identity(self.encoder, self.task, self.recipe, self.stabilizers)
+        contents = {s["task"]: s["content"] for s in stages if s.get("task", "").startswith("file:")}
         identity: dict[str, Any] = {
             "format": 1,
             "encoder": self.encoder.fingerprint,
             "task": self.task.fingerprint,
             "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
-            "stabilizers": [_stabilizer(s) for s in compose(self.stabilizers, self.encoder.layout)],
+            "stabilizers": [
+                _without_places(_stabilizer(s), contents) for s in compose(self.stabilizers, self.encoder.layout)
+            ],
             "seeds": seeds,
         }
         if self.n_train is not None:
             identity["n_train"] = self.n_train
-        if stages := stage_identity(self.encoder, self.task, self.recipe, self.stabilizers):
-            identity["stages"] = stages
+        if stages:
+            identity["stages"] = [_without_places(stage, contents) for stage in stages]
         return identity
 
     def with_stabilizers(self, stabilizers: tuple[Stabilizer, ...]) -> RunSpec:
@@ -82,3 +86,8 @@ def _stabilizer(stabilizer: Stabilizer) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": stabilizer.name, **stabilizer.parameters()}
     source = source_fingerprint(stabilizer)
     return entry if source is None else {**entry, "source": source}
+
+
+def _without_places(entry: dict[str, Any], contents: dict[str, str]) -> dict[str, Any]:
+    """Let the content of a task stand for the folder that it was read from."""
+    return {k: f"file:{contents[v]}" if isinstance(v, str) and v in contents else v for k, v in entry.items()}
