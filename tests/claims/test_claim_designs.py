@@ -62,6 +62,21 @@ def test_a_factor_without_effect_is_not_detected():
     assert verdict_of(found) == "supported"
 
 
+def test_two_factors_that_do_nothing_are_not_alike():
+    assert verdict_of(comparable(crossed(0, 0, seed=2, size=12), margin=3.0)) == "not applicable"
+
+
+def test_a_few_trials_may_be_a_little_worse_where_that_is_asked():
+    rng = np.random.default_rng(0)
+    many = Sample.of(rng.normal(0.7, 0.003, 50))
+    few = Sample.of(many.values - 0.004)
+    strict = few_trials(few, many, budgets=[10, 10], interest=0.02, unit="points")
+    lenient = few_trials(few, many, budgets=[10, 10], null=-0.01, interest=0.02, unit="points")
+    assert strict.effect == lenient.effect == pytest.approx(-0.4)
+    assert (verdict_of(strict), verdict_of(lenient)) == ("contradicted", "supported")
+    assert "tested against -1" in lenient.note
+
+
 def test_a_few_good_trials_beat_many_bad_ones():
     rng = np.random.default_rng(0)
     good, bad = Sample.of(rng.normal(0.7, 0.01, 20)), Sample.of(rng.normal(0.6, 0.02, 20))

@@ -89,6 +89,40 @@ def test_equivalence_has_three_outcomes(difference, verdict):
     assert verdict_of(equivalence({"t": pair}, margin=0.02, unit="points")) == verdict
 
 
+def test_gains_and_losses_on_two_tasks_are_no_equivalence():
+    up, down = ([Sample.summary(20, 0.7 + d, 0.01), Sample.summary(20, 0.7, 0.01)] for d in (0.03, -0.03))
+    found = equivalence({"up": up, "down": down}, margin=0.02, unit="points")
+    assert verdict_of(found) == "contradicted"
+    assert "up +3.0, down -3.0" in found.note
+    same = [Sample.summary(20, 0.7, 0.01)] * 2
+    assert verdict_of(equivalence({"a": same, "b": same}, margin=0.02, unit="points")) == "supported"
+    assert verdict_of(equivalence({"a": same, "up": up}, margin=0.02, unit="points")) == "contradicted"
+
+
+def test_an_equivalence_is_adjusted_like_every_other_test():
+    found = equivalence({"t": [Sample.summary(20, 0.71, 0.016), Sample.summary(20, 0.7, 0.016)]}, margin=0.02, unit="")
+    assert decide(found, found.p) == "supported"
+    assert decide(found, 3 * found.p) == "not detected"
+
+
+def test_a_method_that_changes_no_run_is_no_evidence_of_equivalence():
+    a = draw(0, sd=0.01, mean=0.7)
+    mostly = Sample.of(np.where(np.arange(a.n) < 0.6 * a.n, a.values, a.values + 0.001))
+    found = equivalence({"t": [a, mostly]}, margin=0.02, unit="points")
+    assert verdict_of(found) == "not applicable"
+    assert "next to nothing" in found.note
+    other = Sample.of(a.values + 0.001)
+    assert verdict_of(equivalence({"t": [a, other]}, margin=0.02, unit="points")) == "supported"
+
+
+def test_a_mean_over_tasks_tells_each_of_them():
+    cells = {
+        "up": [Sample.of([0.9, 0.8]), Sample.of([0.5, 0.6])],
+        "down": [Sample.of([0.4, 0.5]), Sample.of([0.6, 0.5])],
+    }
+    assert "by task: up +30.0, down -10.0" in contrast(cells, (1, -1), interest=0.1, unit="points").note
+
+
 def test_equivalence_agrees_with_the_toolkits_own_test():
     from stabilitybench.statistics import equivalence as oracle
 

@@ -49,7 +49,7 @@ class Check(Table):
     label : tells the checks of one claim and tier apart.  table : the kept table; unset, that of the tier.
     tasks : of the table; unset, all that it has.  arms : ``study/arm``, see `stabilitybench.claims.cells`.
     quantity : a column of the table.  higher : the direction claimed for the effect.  interest : the minimal effect of
-    interest.  null : what a contrast is tested against.  seeds : what was used to choose settings and to report.
+    interest.  null : what a contrast or a comparison of few trials is tested against.
     """
 
     tier: Tier
@@ -72,7 +72,6 @@ class Check(Table):
     suites: list[str] = Field(default_factory=list)
     items: list[str] = Field(default_factory=list)
     form: str = ""
-    seeds: str = ""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

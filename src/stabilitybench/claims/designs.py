@@ -23,9 +23,14 @@ def comparable(scores: Floats, *, margin: float) -> Finding:
 
     scores : [levels of the first factor, levels of the second], one run each.  The mean squares of the two factors are
     independent, so that their ratio has an F interval (normal effects).  Supported where the two one-sided F tests put
-    the ratio inside (1 / margin, margin), contradicted where its 95 % interval lies outside, else not detected.
+    the ratio inside (1 / margin, margin), adjusted; contradicted where its 95 % interval lies outside, else not
+    detected.  Where neither factor passes its own F test against the interaction, the rule does not apply.
     """
-    (first, df_a), (second, df_b), _ = mean_squares(scores)
+    (first, df_a), (second, df_b), (rest, df_rest) = mean_squares(scores)
+    tests = [(first, df_a), (second, df_b)]
+    if rest > 0 and all(float(stats.f.sf(square / rest, df, df_rest)) >= ALPHA for square, df in tests):
+        note = "neither factor is seen to matter, so that both contribute alike for want of any contribution"
+        return Finding(f"{scores.size} runs", unit="ratio", note=note, decided="not applicable")
     if first == 0 or second == 0:
         return Finding(f"{scores.size} runs", unit="ratio", note="a factor has no effect", decided="not applicable")
     ratio = first / second
@@ -42,7 +47,7 @@ def comparable(scores: Floats, *, margin: float) -> Finding:
     return Finding(
         f"{scores.shape[0]} x {scores.shape[1]} runs", math.sqrt(ratio), math.sqrt(low), math.sqrt(high), "ratio", p=p,
         ahead=True, power=shown(bound), detectable=reach, note=f"alike: between 1/{margin:g} and {margin:g}",
-        decided="supported" if p < ALPHA else "contradicted" if outside else "not detected",
+        decided="contradicted" if outside else None,
     )  # fmt: skip
 
 
@@ -95,19 +100,22 @@ def mean_squares(scores: Floats) -> tuple[tuple[float, int], tuple[float, int], 
     )
 
 
-def few_trials(first: Sample, second: Sample, *, budgets: Sequence[int], interest: float, unit: str) -> Finding:
+def few_trials(
+    first: Sample, second: Sample, *, budgets: Sequence[int], null: float = 0.0, interest: float, unit: str
+) -> Finding:
     """Compare the expected best of a few runs of the first arm with that of many runs of the second.
 
-    budgets : runs of the first and of the second arm.  Both expectations are those of draws with replacement (Dodge et
+    budgets : runs of the first and of the second arm.  null : what the difference is tested against; -0.01 asks whether
+    the few are not more than a point worse.  Both expectations are those of draws with replacement (Dodge et
     al. 2019); interval and p come from the bootstrap over runs.
     """
     rng = np.random.default_rng(_ENTROPY)
     m, many = budgets
     effect = _best(first.values, m) - _best(second.values, many)
     drawn = _resampled_best(first.values, m, rng) - _resampled_best(second.values, many, rng)
-    return _bootstrapped(f"{first.n} + {second.n}", effect, drawn, max(first.n, second.n), interest, unit).noting(
-        f"the best of {m} against the best of {many}"
-    )
+    against = "" if null == 0 else f", tested against {100 * null if unit == 'points' else null:g}"
+    found = _bootstrapped(f"{first.n} + {second.n}", effect, drawn, max(first.n, second.n), interest, unit, null)
+    return found.noting(f"the best of {m} against the best of {many}{against}")
 
 
 def _resampled_best(values: Floats, m: int, rng: np.random.Generator) -> Floats:
@@ -152,18 +160,20 @@ def early_dropping(
     )
 
 
-def _bootstrapped(n: str, effect: float, drawn: Floats, runs: int, interest: float, unit: str) -> Finding:
+def _bootstrapped(
+    n: str, effect: float, drawn: Floats, runs: int, interest: float, unit: str, null: float = 0.0
+) -> Finding:
     scale = 100.0 if unit == "points" else 1.0
     se = float(drawn.std(ddof=1))
     if se == 0:
         return Finding(n, scale * effect, unit=unit, note="the bootstrap does not vary", decided="not applicable")
     low, high = (float(q) for q in np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2]))
-    below = (1 + np.count_nonzero(drawn <= 0)) / (1 + len(drawn))
-    above = (1 + np.count_nonzero(drawn >= 0)) / (1 + len(drawn))
+    below = (1 + np.count_nonzero(drawn <= null)) / (1 + len(drawn))
+    above = (1 + np.count_nonzero(drawn >= null)) / (1 + len(drawn))
     z = float(stats.norm.isf(ALPHA / 2))
     reach = (z + float(stats.norm.ppf(POWER))) * se
     return Finding(
-        n, scale * effect, scale * low, scale * high, unit, p=min(1.0, 2 * min(below, above)), ahead=effect > 0,
+        n, scale * effect, scale * low, scale * high, unit, p=min(1.0, 2 * min(below, above)), ahead=effect > null,
         power=float(stats.norm.cdf(interest / se - z)), detectable=scale * reach,
         seeds=math.ceil(runs * (reach / interest) ** 2),
     )  # fmt: skip

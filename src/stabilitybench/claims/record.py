@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUITES = (
     "head-n", "head-steps", "head-steps-gaussian", "head-margin", "head-radius", "head-rate", "head-rate-large",
     "head-heads", "full-n", "full-noise", "full-start-early", "full-start-converged", "full-steps", "full-rate-early",
-    "limit-n", "published-without-interpolation",
+    "limit-n", "published-without-interpolation", "shared-n", "shared-start", "head-start",
 )  # fmt: skip
 DATASETS = 10
 #: Digits kept of what a replay does not compare.

@@ -64,34 +64,73 @@ def contrast(
     critical = float(stats.t.isf(ALPHA / 2, df))
     power = float(stats.nct.sf(critical, df, interest / se))
     largest = max(sample.n for row in cells.values() for sample in row)
+    notes = [] if null == 0 else [f"tested against {scale * null:g}"]
+    if len(cells) > 1:  # a mean over tasks may hide effects that go against each other
+        each = {t: _combined({t: row}, weights)[0] for t, row in cells.items()}
+        notes.append("by task: " + ", ".join(f"{t} {scale * e:+.1f}" for t, e in each.items()))
     return Finding(
         n, scale * effect, scale * (effect - half), scale * (effect + half), unit,
         p=float(2 * stats.t.sf(abs(t), df)), ahead=(effect > null) == higher, power=power, detectable=scale * reach,
-        seeds=_more(largest, reach / interest), note="" if null == 0 else f"tested against {scale * null:g}",
+        seeds=_more(largest, reach / interest), note="; ".join(notes),
     )  # fmt: skip
 
 
 def equivalence(cells: Cells, *, margin: float, unit: str) -> Finding:
-    """Test whether two arms differ by less than `margin` in mean, by two one-sided Welch tests (Schuirmann 1987).
+    """Test whether two arms differ by less than `margin` in mean on every task, by two one-sided Welch tests.
 
-    Supported where both reject; contradicted where the 95 % interval lies beyond the margin; else not detected.
+    Each task has its own pair of tests (Schuirmann 1987) and the largest p counts, so that gains on one task cannot
+    make up for losses on another; the finding is that of the task where the arms differ most.  Supported where p,
+    adjusted, is significant; contradicted where the interval of some task, at 95 % over all tasks (Bonferroni), lies
+    beyond the margin; else not detected.  Where at least half of the runs of both arms end with the very same score, the method
+    did nothing to speak of, and the rule does not apply.
     detectable : the margin that equal arms with this spread would be shown to keep with a power of 80 %.
     """
-    effect, se, df = _combined(cells, (1.0, -1.0))
+    found = {task: _equivalence(row, margin, unit, len(cells)) for task, row in cells.items()}
+    for task, row in cells.items():
+        same = _same_runs(*row)
+        if 2 * same >= row[0].n:
+            return Finding(_runs(cells), unit=unit, decided="not applicable", note=(
+                f"{task}: {same} of {row[0].n} runs end with the same score in both arms: the method changes next to "
+                "nothing here"
+            ))  # fmt: skip
+    if any(one.decided == "not applicable" for one in found.values()):
+        return Finding(_runs(cells), unit=unit, note="an arm has no spread", decided="not applicable")
+    worst = max(found, key=lambda t: abs(found[t].effect or 0.0))
+    it, seeds = found[worst], [one.seeds for one in found.values()]
+    notes = [f"margin {100 * margin if unit == 'points' else margin:g} {unit}".rstrip()]
+    if len(cells) > 1:
+        notes.append("by task: " + ", ".join(f"{t} {one.effect:+.1f}" for t, one in found.items()))
+    return Finding(
+        _runs(cells), it.effect, it.low, it.high, it.unit, p=max(one.p or 0.0 for one in found.values()), ahead=True,
+        power=min(one.power or 0.0 for one in found.values()),
+        detectable=max(one.detectable or 0.0 for one in found.values()),
+        seeds=None if None in seeds else max(k for k in seeds if k is not None),
+        note="; ".join(notes),
+        decided="contradicted" if any(one.decided == "contradicted" for one in found.values()) else None,
+    )  # fmt: skip
+
+
+def _equivalence(row: list[Sample], margin: float, unit: str, tasks: int) -> Finding:
+    effect, se, df = _combined({"": row}, (1.0, -1.0))
     scale = 100.0 if unit == "points" else 1.0
     if se == 0:
-        return Finding(_runs(cells), scale * effect, unit=unit, note="no arm has any spread", decided="not applicable")
-    p = float(stats.t.sf((margin - abs(effect)) / se, df))
-    half = float(stats.t.isf(ALPHA / 2, df)) * se
+        return Finding("", scale * effect, decided="not applicable")
+    half, beyond = (float(stats.t.isf(ALPHA / 2 / k, df)) * se for k in (1, tasks))
     reach = float(stats.t.isf(ALPHA, df) + stats.t.isf((1 - POWER) / 2, df)) * se
-    outside = abs(effect) - half > margin
-    largest = max(sample.n for row in cells.values() for sample in row)
     return Finding(
-        _runs(cells), scale * effect, scale * (effect - half), scale * (effect + half), unit, p=p, ahead=True,
+        "", scale * effect, scale * (effect - half), scale * (effect + half), unit,
+        p=float(stats.t.sf((margin - abs(effect)) / se, df)),
         power=max(0.0, float(2 * stats.t.cdf(margin / se - stats.t.isf(ALPHA, df), df) - 1)), detectable=scale * reach,
-        seeds=_more(largest, reach / margin), note=f"margin {scale * margin:g} {unit}".rstrip(),
-        decided="supported" if p < ALPHA else "contradicted" if outside else "not detected",
+        seeds=_more(max(sample.n for sample in row), reach / margin),
+        decided="contradicted" if abs(effect) - beyond > margin else None,
     )  # fmt: skip
+
+
+def _same_runs(first: Sample, second: Sample) -> int:
+    """Return how many runs of two arms, in the order of their seeds, do not fail and end with the same score."""
+    if not (first.known and second.known and first.n == second.n):
+        return 0
+    return int(np.count_nonzero((first.values == second.values) & ~first.failed & ~second.failed))
 
 
 def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Finding:
