@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from stabilitybench.claims import TIERS, Claims, Judged, judge, kept_tables, read_claims
+from stabilitybench.claims import TIERS, Claims, Judged, MissingEvidence, judge, kept_tables, read_claims
 from stabilitybench.claims.declared import check_name
+from stabilitybench.claims.findings import Finding
 from stabilitybench.claims.replay import drifted
+from stabilitybench.errors import EnvironmentFailure, UserError
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = tuple(tier for tier in TIERS if tier != "real")
@@ -44,12 +49,24 @@ KEY = pytest.StashKey[Evidence]()
 
 
 def pytest_configure(config):
-    tiers = config.getoption("--tier") or DEFAULT
-    if "real" in tiers and not (config.getoption("--encoder") and config.getoption("--task")):
+    given = config.getoption
+    real = "real" in (given("--tier") or DEFAULT)
+    if real and not (given("--encoder") and given("--task")):
         raise pytest.UsageError("--tier real: needs --encoder and --task")
-    if config.getoption("--seeds") < 3:
-        raise pytest.UsageError(f"--seeds {config.getoption('--seeds')}: must be at least 3")
-    config.stash[KEY] = Evidence(read_claims(HERE / "claims.toml"))
+    for option in ("--encoder", "--task", "--rows", "--rate"):
+        if given(option) is not None and not real:
+            raise pytest.UsageError(f"{option}: belongs to --tier real")
+    for option, least in (("--seeds", 3), ("--rows", 3), ("--jobs", 1)):
+        if given(option) is not None and given(option) < least:
+            raise pytest.UsageError(f"{option} {given(option)}: must be at least {least}")
+    if given("--rate") is not None and not 0 < given("--rate") < math.inf:
+        raise pytest.UsageError(f"--rate {given('--rate')}: must be a number above 0")
+    if Path(given("--cache")).exists() and not Path(given("--cache")).is_dir():
+        raise pytest.UsageError(f"--cache {given('--cache')}: is a file; must be a folder, or a name for a new one")
+    try:
+        config.stash[KEY] = Evidence(read_claims(HERE / "claims.toml"))
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_generate_tests(metafunc):
@@ -58,8 +75,20 @@ def pytest_generate_tests(metafunc):
         return
     wanted = metafunc.config.getoption("--tier") or DEFAULT
     claims = {claim.id: claim for claim in metafunc.config.stash[KEY].claims.claims}
+    unknown = [it for it in metafunc.module.CLAIMS if it not in claims]
+    if unknown:
+        raise pytest.UsageError(f"{metafunc.module.__name__}: {unknown[0]} is no claim of claims.toml")
     names = [check_name(claims[it], c) for it in metafunc.module.CLAIMS for c in claims[it].checks if c.tier in wanted]
     metafunc.parametrize("check", names, ids=[n.replace(" / ", "-").replace(" ", "_") for n in names])
+
+
+@contextmanager
+def one_sentence():
+    """End the session with one sentence, where evidence or input is at fault: every check needs the same tables."""
+    try:
+        yield
+    except (UserError, EnvironmentFailure, MissingEvidence) as error:
+        pytest.exit(f"error: {error}", returncode=2)
 
 
 @pytest.fixture(scope="session")
@@ -87,26 +116,31 @@ def shown(request):
 @pytest.fixture(scope="session")
 def tables(options, shown, request):
     """The kept tables; with --live, that of the pocket runs made again; with --tier real, that of one's own runs."""
-    found = kept_tables(HERE / "recorded")
-    if options("--live"):
-        found["pocket"] = done_again(found["pocket"], options, shown)
-    if "real" in (options("--tier") or ()):
-        found["real"] = own_runs(compared(request), options, shown)
+    with one_sentence():
+        found = kept_tables(HERE / "recorded")
+        if options("--live"):
+            studies = {arm.rpartition("/")[0].partition("@")[0] for arm in compared(request, "pocket")}
+            found["pocket"] = done_again(found["pocket"], studies, options, shown)
+        if "real" in (options("--tier") or ()):
+            arms = {arm.removeprefix("real/") for arm in compared(request, "real")}
+            found["real"] = own_runs(arms, options, shown)
     return found
 
 
-def done_again(kept, options, shown):
+def done_again(kept, names, options, shown):
+    """Return the pocket table with the runs of some studies made again."""
     from stabilitybench.claims.record import runs_table
     from stabilitybench.studies import Study
 
-    studies = [Study.from_file(HERE / f"studies/{n}.toml", store=options("--cache")) for n in kept["study"].unique()]
+    again = [n for n in kept["study"].unique() if n in names]
+    studies = [Study.from_file(HERE / f"studies/{n}.toml", store=options("--cache")) for n in again]
     for study in studies:
         study.results_folder = Path(options("--cache")) / "results"
         shown(
             lambda bar, it=study: it.run(jobs=options("--jobs"), device=options("--device"), progress=bar),
             f"Study  {study.file.name}",
         )
-    return runs_table(studies)
+    return pd.concat([kept[~kept["study"].isin(again)], *([runs_table(studies)] if studies else [])])
 
 
 def own_runs(arms, options, shown):
@@ -122,15 +156,19 @@ def own_runs(arms, options, shown):
     )
 
 
-def compared(request):
-    """Return the arms that the chosen tests of tier real compare: no others need be trained."""
-    chosen = {item.callspec.params["check"] for item in request.session.items if "check" in item.fixturenames}
+def compared(request, tier):
+    """Return the arms that the chosen tests of a tier compare: no others need be trained."""
+    wanted = chosen(request)
     claims = request.config.stash[KEY].claims.claims
     return {
-        arm.removeprefix("real/")
-        for claim in claims for check in claim.checks for arm in check.arms
-        if check.tier == "real" and check_name(claim, check) in chosen
+        arm for claim in claims for check in claim.checks for arm in check.arms
+        if check.tier == tier and check_name(claim, check) in wanted
     }  # fmt: skip
+
+
+def chosen(request):
+    """Return the names of the checks that this session tests."""
+    return {item.callspec.params["check"] for item in request.session.items if "check" in item.fixturenames}
 
 
 @pytest.fixture(scope="session")
@@ -138,12 +176,28 @@ def evidence(request, tables):
     """Every check of the tiers asked for, judged once."""
     config = request.config
     it = config.stash[KEY]
-    it.judged = {j.name: j for j in judge(it.claims, tables, config.getoption("--tier") or DEFAULT)}
+    with one_sentence():
+        it.judged = {j.name: j for j in judge(it.claims, tables, config.getoption("--tier") or DEFAULT)}
     if "real" in (config.getoption("--tier") or ()):
-        from stabilitybench.claims.real import reach
+        from stabilitybench.claims.real import reach, refused
 
+        reasons = refused(config.getoption("--encoder"), config.getoption("--task"))
+        it.judged = {
+            name: unfit(j, reasons) for name, j in it.judged.items()
+            if j.check.tier != "real" or name in chosen(request)
+        }  # fmt: skip
         it.said += reach(config.getoption("--seeds"))
     return it
+
+
+def unfit(judged, reasons):
+    """Return a check of one's own runs as not applicable where one of its arms cannot work on encoder and task."""
+    why = [reasons[arm] for arm in (a.removeprefix("real/") for a in judged.check.arms) if arm in reasons]
+    if judged.check.tier != "real" or not why:
+        return judged
+    return replace(
+        judged, finding=Finding("0", note=why[0], decided="not applicable"), adjusted=None, verdict="not applicable"
+    )
 
 
 @pytest.fixture(scope="session")

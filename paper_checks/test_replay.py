@@ -7,7 +7,7 @@ import pytest
 
 from stabilitybench.claims import kept_tables
 from stabilitybench.claims.record import SUITES, suites_table
-from stabilitybench.claims.replay import TOLERANCE, comparable_machine, replay, sample
+from stabilitybench.claims.replay import TOLERANCE, check_planned, comparable_machine, replay, sample
 
 HERE = Path(__file__).resolve().parent
 SLOW = ("precision",)  # bf16 takes tens of seconds per run on a CPU that lacks it
@@ -28,6 +28,10 @@ def runs(options, shown):
         f"Replay  {len(chosen)} of {len(table)} kept runs",
     )  # fmt: skip
     return table, done
+
+
+def test_every_kept_run_is_one_that_its_study_file_plans(options):
+    check_planned(kept_tables(HERE / "recorded")["pocket"], HERE / "studies", options("--cache"))
 
 
 def test_replayed_runs_equal_the_kept_ones(runs, options):

@@ -66,24 +66,39 @@ def test_two_factors_that_do_nothing_are_not_alike():
     assert verdict_of(comparable(crossed(0, 0, seed=2, size=12), margin=3.0)) == "not applicable"
 
 
-def test_a_few_trials_may_be_a_little_worse_where_that_is_asked():
-    rng = np.random.default_rng(0)
-    many = Sample.of(rng.normal(0.7, 0.003, 50))
-    few = Sample.of(many.values - 0.004)
-    strict = few_trials(few, many, budgets=[10, 10], interest=0.02, unit="points")
-    lenient = few_trials(few, many, budgets=[10, 10], null=-0.01, interest=0.02, unit="points")
-    assert strict.effect == lenient.effect == pytest.approx(-0.4)
-    assert (verdict_of(strict), verdict_of(lenient)) == ("contradicted", "supported")
-    assert "tested against -1" in lenient.note
+def reaching(count, n, best=0.7):
+    """Runs of which `count` reach the best of the others, to within a point."""
+    return Sample.of(np.where(np.arange(n) < count, best - 0.005, best - 0.2) + np.linspace(0, 1e-4, n))
 
 
-def test_a_few_good_trials_beat_many_bad_ones():
-    rng = np.random.default_rng(0)
-    good, bad = Sample.of(rng.normal(0.7, 0.01, 20)), Sample.of(rng.normal(0.6, 0.02, 20))
-    found = few_trials(good, bad, budgets=[5, 20], interest=0.02, unit="points")
-    assert verdict_of(found) == "supported"
-    found = few_trials(bad, good, budgets=[5, 20], interest=0.02, unit="points")
-    assert verdict_of(found) == "contradicted"
+def test_the_chance_of_a_few_trials_is_that_of_the_binomial():
+    many = Sample.of(np.linspace(0.3, 0.7, 50))
+    found = few_trials(reaching(10, 50), many, budgets=[5, 50], margin=0.01, interest=0.3)
+    assert found.effect == pytest.approx(1 - 0.8**5)
+    limits = stats.binomtest(10, 50).proportion_ci(0.95)
+    assert (found.low, found.high) == pytest.approx((1 - (1 - limits.low) ** 5, 1 - (1 - limits.high) ** 5))
+    assert found.p == pytest.approx(stats.binomtest(10, 50, 1 - 0.5**0.2).pvalue)
+    assert "10 of 50 runs come within 1 points" in found.note
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(0, "contradicted"), (7, "not detected"), (20, "supported")])
+def test_a_few_trials_match_many_or_do_not(count, verdict):
+    many = Sample.of(np.linspace(0.3, 0.7, 50))
+    assert verdict_of(few_trials(reaching(count, 50), many, budgets=[5, 50], margin=0.01, interest=0.3)) == verdict
+
+
+def test_few_trials_keep_their_level():
+    """The exact size at a chance of one half: runs reach the goal independently, each with the same probability."""
+    many, one, rejected = Sample.of(np.linspace(0.3, 0.7, 50)), 1 - 0.5**0.2, 0.0
+    for count in range(51):
+        found = few_trials(reaching(count, 50), many, budgets=[5, 50], margin=0.01, interest=0.3)
+        rejected += stats.binom.pmf(count, 50, one) * (verdict_of(found) != "not detected")
+    assert 0.01 < rejected <= 0.05
+
+
+def test_the_best_of_many_is_taken_of_as_many_as_the_claim_says():
+    with pytest.raises(MissingEvidence, match="20 runs to take the best of"):
+        few_trials(reaching(3, 20), reaching(3, 20), budgets=[5, 50], margin=0.01, interest=0.3)
 
 
 def test_dropping_early_pays_where_an_early_reading_tells_and_not_where_it_does_not():

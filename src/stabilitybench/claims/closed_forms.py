@@ -109,9 +109,7 @@ def p1_small_rate() -> Finding:
     ]
     falls = all(b < a for a, b in pairwise(values))
     told = ", ".join(f"{v:.2f} at {r:g}" for v, r in zip(values, rates, strict=True))
-    return Finding(
-        "3 rates", values[-1] / values[0], unit="P1, smallest rate / largest", note=told, decided=_verdict(falls)
-    )
+    return Finding("3 rates", values[-1] / values[0], unit="ratio", note=told, decided=_verdict(falls))
 
 
 def heads_shrink_the_bound() -> Finding:

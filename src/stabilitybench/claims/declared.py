@@ -35,7 +35,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "best-of": ("arms", "interest"),
     "comparable": ("arms", "margin"),
     "matters": ("arms", "factor", "interest"),
-    "few-trials": ("arms", "budgets", "interest"),
+    "few-trials": ("arms", "budgets", "margin", "interest"),
     "early-dropping": ("arms", "started", "dropped", "interest"),
     "measures": ("arms", "interest"),
 }
@@ -49,7 +49,7 @@ class Check(Table):
     label : tells the checks of one claim and tier apart.  table : the kept table; unset, that of the tier.
     tasks : of the table; unset, all that it has.  arms : ``study/arm``, see `stabilitybench.claims.cells`.
     quantity : a column of the table.  higher : the direction claimed for the effect.  interest : the minimal effect of
-    interest.  null : what a contrast or a comparison of few trials is tested against.
+    interest.  null : what a contrast is tested against.
     """
 
     tier: Tier

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from stabilitybench.claims.evidence import Floats, Sample
+from stabilitybench.claims.evidence import Floats, MissingEvidence, Sample
 from stabilitybench.claims.findings import ALPHA, POWER, Finding
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import bootstrap_measures, expected_best
@@ -47,7 +48,7 @@ def comparable(scores: Floats, *, margin: float) -> Finding:
     return Finding(
         f"{scores.shape[0]} x {scores.shape[1]} runs", math.sqrt(ratio), math.sqrt(low), math.sqrt(high), "ratio", p=p,
         ahead=True, power=shown(bound), detectable=reach, note=f"alike: between 1/{margin:g} and {margin:g}",
-        decided="contradicted" if outside else None,
+        decided="contradicted" if outside else None, limits=(1 / margin, margin),
     )  # fmt: skip
 
 
@@ -61,7 +62,9 @@ def matters(scores: Floats, *, factor: int, interest: float) -> Finding:
     squares = mean_squares(scores)
     (mean, df), (rest, df_rest) = squares[factor], squares[2]
     if rest == 0:
-        return Finding(f"{scores.size} runs", unit="SD ratio", note="nothing is left over", decided="not applicable")
+        return Finding(
+            f"{scores.size} runs", unit="SD over the rest", note="nothing is left over", decided="not applicable"
+        )
     repeats = scores.shape[1 - factor]
     found = mean / rest
 
@@ -76,7 +79,7 @@ def matters(scores: Floats, *, factor: int, interest: float) -> Finding:
     reach = next((float(d) for d in np.linspace(0, 5, 501) if power(float(d)) >= POWER), None)
     low, high = (found / float(stats.f.isf(q, df, df_rest)) for q in (ALPHA / 2, 1 - ALPHA / 2))
     return Finding(
-        f"{scores.shape[0]} x {scores.shape[1]} runs", of(found), of(low), of(high), "SD ratio",
+        f"{scores.shape[0]} x {scores.shape[1]} runs", of(found), of(low), of(high), "SD over the rest",
         p=float(stats.f.sf(found, df, df_rest)), ahead=True, power=power(interest), detectable=reach,
     )  # fmt: skip
 
@@ -100,31 +103,49 @@ def mean_squares(scores: Floats) -> tuple[tuple[float, int], tuple[float, int], 
     )
 
 
-def few_trials(
-    first: Sample, second: Sample, *, budgets: Sequence[int], null: float = 0.0, interest: float, unit: str
-) -> Finding:
-    """Compare the expected best of a few runs of the first arm with that of many runs of the second.
+def few_trials(first: Sample, second: Sample, *, budgets: Sequence[int], margin: float, interest: float) -> Finding:
+    r"""Ask whether a few runs of the first arm are likely to match the best of the many runs of the second.
 
-    budgets : runs of the first and of the second arm.  null : what the difference is tested against; -0.01 asks whether
-    the few are not more than a point worse.  Both expectations are those of draws with replacement (Dodge et
-    al. 2019); interval and p come from the bootstrap over runs.
+    The effect is the chance :math:`1 - (1 - q)^m` that the best of m runs comes within `margin` of the best run of the
+    second arm, q the chance that one run does; tested against one half by the exact binomial test of q, with the
+    Clopper-Pearson interval.  The best of the many is the one that was made: what is asked is about these runs.
+
+    budgets : m, and the number of runs of the second arm.  interest : the smallest distance of the chance from one half
+    worth knowing.
     """
-    rng = np.random.default_rng(_ENTROPY)
     m, many = budgets
-    effect = _best(first.values, m) - _best(second.values, many)
-    drawn = _resampled_best(first.values, m, rng) - _resampled_best(second.values, many, rng)
-    against = "" if null == 0 else f", tested against {100 * null if unit == 'points' else null:g}"
-    found = _bootstrapped(f"{first.n} + {second.n}", effect, drawn, max(first.n, second.n), interest, unit, null)
-    return found.noting(f"the best of {m} against the best of {many}{against}")
+    if second.n != many:
+        raise MissingEvidence(f"{second.n} runs to take the best of, where the claim is about {many}")
+    goal = float(second.values.max()) - margin
+    reached = int(np.count_nonzero(first.values >= goal))
+    test = stats.binomtest(reached, first.n, _one_run(0.5, m))
+    limits = test.proportion_ci(1 - ALPHA)
+    chances = (reached / first.n, float(limits.low), float(limits.high))
+    effect, low, high = (1 - (1 - q) ** m for q in chances)
+    target = min(0.5 + interest, 0.999)
+    grid = (float(c) for c in np.linspace(0.5, 1, 501)[1:])
+    return Finding(
+        f"{first.n} + {second.n}", effect, low, high, "chance", p=float(test.pvalue), ahead=effect > 0.5,
+        power=_binomial_power(target, m, first.n),
+        detectable=next((c for c in grid if _binomial_power(c, m, first.n) >= POWER), None),
+        seeds=next((n for n in range(3, 2000) if _binomial_power(target, m, n) >= POWER), None),
+        note=f"{reached} of {first.n} runs come within {100 * margin:g} points of the best of {many}; chance of {m}",
+        limits=(0.5,),
+    )  # fmt: skip
 
 
-def _resampled_best(values: Floats, m: int, rng: np.random.Generator) -> Floats:
-    """Return the expected best of m draws from each of many bootstrap samples of the runs."""
-    n = len(values)
-    place = np.arange(1, n + 1) / n
-    weights = place**m - (place - 1 / n) ** m
-    drawn: Floats = np.sort(rng.choice(values, (_RESAMPLES, n)), axis=1) @ weights
-    return drawn
+def _one_run(chance: float, m: int) -> float:
+    """Return the chance of one run with which the best of m has the given chance."""
+    return 1.0 - float((1.0 - chance) ** (1.0 / m))
+
+
+@lru_cache(maxsize=4096)
+def _binomial_power(chance: float, m: int, n: int) -> float:
+    """Return the power of the two-sided test of n runs where the best of m has the given chance, above one half."""
+    counts = np.arange(n + 1)
+    null, true = (stats.binom.pmf(counts, n, _one_run(c, m)) for c in (0.5, chance))
+    rejected = np.array([null[null <= mass * (1 + 1e-7)].sum() < ALPHA for mass in null])
+    return float(true[rejected & (counts > n * _one_run(0.5, m))].sum())
 
 
 def _best(values: Floats, m: int) -> float:
@@ -160,20 +181,18 @@ def early_dropping(
     )
 
 
-def _bootstrapped(
-    n: str, effect: float, drawn: Floats, runs: int, interest: float, unit: str, null: float = 0.0
-) -> Finding:
+def _bootstrapped(n: str, effect: float, drawn: Floats, runs: int, interest: float, unit: str) -> Finding:
     scale = 100.0 if unit == "points" else 1.0
     se = float(drawn.std(ddof=1))
     if se == 0:
         return Finding(n, scale * effect, unit=unit, note="the bootstrap does not vary", decided="not applicable")
     low, high = (float(q) for q in np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2]))
-    below = (1 + np.count_nonzero(drawn <= null)) / (1 + len(drawn))
-    above = (1 + np.count_nonzero(drawn >= null)) / (1 + len(drawn))
+    below = (1 + np.count_nonzero(drawn <= 0)) / (1 + len(drawn))
+    above = (1 + np.count_nonzero(drawn >= 0)) / (1 + len(drawn))
     z = float(stats.norm.isf(ALPHA / 2))
     reach = (z + float(stats.norm.ppf(POWER))) * se
     return Finding(
-        n, scale * effect, scale * low, scale * high, unit, p=min(1.0, 2 * min(below, above)), ahead=effect > null,
+        n, scale * effect, scale * low, scale * high, unit, p=min(1.0, 2 * min(below, above)), ahead=effect > 0,
         power=float(stats.norm.cdf(interest / se - z)), detectable=scale * reach,
         seeds=math.ceil(runs * (reach / interest) ** 2),
     )  # fmt: skip
@@ -212,5 +231,6 @@ def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats
     return Finding(
         f"{k} groups", r, low, high, "correlation", p=float(found.pvalue), ahead=r > 0,
         power=float(stats.norm.cdf(math.atanh(interest) / plain - z)), detectable=reach,
-        note=f"median agreement {middle:.2f}; {seeds} groups would detect a correlation of {interest:g}",
+        note=f"median agreement {middle:.2f}; {seeds} groups would detect a correlation of {interest:g}; taken as "
+        "independent, though groups share seeds and test rows",
     )  # fmt: skip

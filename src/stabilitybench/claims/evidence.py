@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from stabilitybench.errors import UserError
 
@@ -33,7 +34,8 @@ class Sample:
 
     n, mean, sd : number of runs, mean and sample SD (ddof = 1) of the quantity.
     values : the quantity of each run; empty where only a summary was published.
-    failed : which of them failed; empty where that was not published.
+    failed : which of them failed; empty where that was not published.  learned : whether the arm scores above a
+    constant guess; taken for granted where that is not known.
     """
 
     n: int
@@ -41,10 +43,16 @@ class Sample:
     sd: float
     values: Floats
     failed: npt.NDArray[np.bool_]
+    learned: bool = True
 
     @classmethod
-    def of(cls, values: npt.ArrayLike, failed: npt.ArrayLike | None = None) -> Sample:
+    def of(
+        cls, values: npt.ArrayLike, failed: npt.ArrayLike | None = None, no_skill: npt.ArrayLike = -np.inf
+    ) -> Sample:
         """Return the sample of single runs, at least two of them.
+
+        no_skill : what a constant guess scores, for each run or all; an arm has learned something where its mean lies
+        above, by a one-sided t test at 5 %.
 
         >>> Sample.of([1.0, 2.0, 3.0]).sd
         1.0
@@ -53,7 +61,7 @@ class Sample:
         marks = np.zeros(len(x), bool) if failed is None else np.asarray(failed, bool)
         if len(x) < 2 or not np.isfinite(x).all() or len(marks) != len(x):
             raise UserError(f"a sample of {len(x)} runs: must hold at least 2, all with finite numbers")
-        return cls(len(x), float(x.mean()), float(x.std(ddof=1)), x, marks)
+        return cls(len(x), float(x.mean()), float(x.std(ddof=1)), x, marks, _above(x, np.asarray(no_skill, np.float64)))
 
     @classmethod
     def summary(cls, n: int, mean: float, sd: float) -> Sample:
@@ -73,6 +81,10 @@ class Sample:
         return len(self.values) > 0
 
 
+#: Columns that must be numbers, and those that tell one run, or one measured quantity, from another.
+NUMBERS = ("score", "no_skill", "n", "mean", "sd", "amount", "measured", "checks", "violations")
+RUN = ("study", "task", "arm", "suite", "value", "kind", "item", "seed", "seed_init", "seed_order", "seed_subset")
+
 #: The samples of a check: one entry per task, in each one sample per arm, in the order of the check.
 Cells = dict[str, list[Sample]]
 
@@ -90,6 +102,17 @@ def read_table(path: str, columns: Sequence[str]) -> pd.DataFrame:
     lacking = [name for name in columns if name not in table]
     if lacking:
         raise UserError(f"{path}: has no column {', '.join(lacking)}; needs {', '.join(columns)}")
+    for name in NUMBERS:
+        if name in table and not pd.api.types.is_numeric_dtype(table[name]):
+            raise UserError(f"{path}: {name} holds something that is no number")
+    if "failed" in table and table["failed"].dtype != bool:
+        raise UserError(f"{path}: failed must be True or False in every row")
+    if "run_id" in table or "seed" in table:
+        run = [name for name in RUN if name in table]
+        twice = table[table.duplicated(run)]
+        if len(twice):
+            row = ", ".join(f"{name} {twice.iloc[0][name]}" for name in run)
+            raise UserError(f"{path}: a run stands twice in it ({row})")
     return table
 
 
@@ -132,4 +155,13 @@ def _sample(rows: pd.DataFrame, task: str, arm: str, quantity: str) -> Sample:
     values = rows[quantity].to_numpy(np.float64)
     if len(values) < 2 or not np.isfinite(values).all():
         raise MissingEvidence(f'"{arm}" on {task}: {quantity} of {len(values)} runs; needs at least 2, none missing')
-    return Sample.of(values, rows["failed"].to_numpy(bool))
+    known = quantity == "score" and "no_skill" in rows
+    return Sample.of(values, rows["failed"].to_numpy(bool), rows["no_skill"].to_numpy() if known else -np.inf)
+
+
+def _above(values: Floats, no_skill: Floats) -> bool:
+    gain = values - no_skill
+    if not np.isfinite(gain).all():
+        return True  # nothing is known of constant guesses
+    se = gain.std(ddof=1) / math.sqrt(len(gain))
+    return bool(gain.mean() > 0 and gain.mean() >= se * float(stats.t.isf(0.05, len(gain) - 1)))

@@ -25,6 +25,7 @@ class Finding:
     power : to detect the minimal effect of interest.  detectable : the effect detected with a power of 80 %.
     seeds : runs per arm that would detect the minimal effect of interest with that power.
     note : what a reader must know.  decided : the verdict of a rule that does not decide by p alone.
+    limits : what the effect is held against, in its unit, where that is not simply no effect: a margin, a chance.
     """
 
     n: str
@@ -39,6 +40,7 @@ class Finding:
     seeds: int | None = None
     note: str = ""
     decided: Verdict | None = None
+    limits: tuple[float, ...] = ()
 
     def noting(self, note: str) -> Finding:
         """Return the same finding with a further note."""

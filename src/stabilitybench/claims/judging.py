@@ -192,7 +192,7 @@ _COMPARISONS: dict[str, Callable[[Check, Cells], Finding]] = {
     "differ": lambda c, x: rules.differ(x, interest=_number(c.interest), unit=c.unit),
     "best-of": lambda c, x: rules.best_of(x, interest=_number(c.interest), unit=c.unit),
     "few-trials": lambda c, x: designs.few_trials(
-        *_one(x), budgets=c.budgets, null=c.null, interest=_number(c.interest), unit=c.unit
+        *_one(x), budgets=c.budgets, margin=_number(c.margin), interest=_number(c.interest)
     ),
 }
 

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.claims.findings import ALPHA, POWER
 from stabilitybench.encoders import load_encoder
+from stabilitybench.errors import UserError
+from stabilitybench.finetuning.stages import task_facts
+from stabilitybench.recipe import Recipe
+from stabilitybench.stabilizers import build
 from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio
 from stabilitybench.studies import Study
+from stabilitybench.tasks import load_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +39,9 @@ def real_study(
     """Return the study of the checks of tier real.
 
     arms : those wanted of `ARMS`; the baseline is always one.  rows : training rows drawn from the task; unset, all.
-    rate : peak learning rate; unset, the encoder's own, or 2e-5.
+    rate : peak learning rate; unset, the encoder's own, or 2e-5.  Arms that cannot work there are left out (`refused`).
     """
-    wanted = {BASELINE, *arms}
+    wanted = {BASELINE, *arms} - set(refused(encoder, task))
     entry = {"name": task} if rows is None else {"name": task, "n": rows}
     recipe = {"evaluations": 5} | ({} if rate is None else {"learning_rate": rate})
     raw = {
@@ -44,6 +49,24 @@ def real_study(
         "recipe": recipe, "arms": {arm: _methods(arm, encoder) for arm in ARMS if arm in wanted},
     }  # fmt: skip
     return Study.from_dict(raw, store=store, results=Path(store) / "results")
+
+
+def refused(encoder: str, task: str) -> dict[str, str]:
+    """Return the arms that cannot work on an encoder and a task, each with the reason.
+
+    >>> list(refused("pocket/bert-small", "pocket/similarity"))
+    ['mmr']
+    """
+    model, facts = load_encoder(encoder), task_facts(load_task(task))
+    recipe, reasons = Recipe(), {}
+    for arm in ARMS:
+        for entry in _methods(arm, encoder):
+            method = build(entry) if isinstance(entry, str) else build(*next(iter(entry.items())))
+            try:
+                method.supports(recipe, model.layout, facts)
+            except UserError as error:
+                reasons[arm] = str(error)
+    return reasons
 
 
 def _methods(arm: str, encoder: str) -> list[Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from stabilitybench.claims.judging import Judged
+    from stabilitybench.studies.spec import RunSpec
 
 #: Runs of a replay, at most.
 MOST = 60
@@ -44,19 +45,30 @@ class Replay:
 
 
 def sample(table: pd.DataFrame, most: int = MOST, leave_out: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the runs of a replay: equally many of every study, the first by run id, which is as good as random.
+    """Return the runs of a replay: one of each arm in turn, the first by run id, which is as good as random.
 
     leave_out : studies that take too long for a replay.
 
     >>> import pandas as pd
-    >>> runs = pd.DataFrame({"study": list("aaabb"), "run_id": list("31254")})
-    >>> sample(runs, most=4)["run_id"].tolist()
-    ['1', '2', '4', '5']
+    >>> runs = pd.DataFrame({"study": list("aaabb"), "arm": list("xxyzz"), "run_id": list("31254")})
+    >>> sample(runs, most=3)["run_id"].tolist()
+    ['1', '2', '4']
     """
-    part = table[~table["study"].isin(leave_out)].drop_duplicates("run_id")
-    studies = sorted(part["study"].unique())
-    each = most // max(1, len(studies))
-    return part.sort_values("run_id", kind="stable").groupby("study").head(each).sort_values(["study", "run_id"])
+    part = table[~table["study"].isin(leave_out)].drop_duplicates("run_id").sort_values("run_id", kind="stable")
+    turns = part.groupby(["study", "arm"]).cumcount()
+    return part.loc[turns.sort_values(kind="stable").index[:most]].sort_values(["study", "run_id"])
+
+
+def check_planned(table: pd.DataFrame, studies: str | Path, store: str | Path) -> None:
+    """Raise MissingEvidence where a kept run is not one that its study file plans: its settings have changed."""
+    for name, rows in table.groupby("study"):
+        planned = {run.spec.id for run in Study.from_file(Path(studies) / f"{name}.toml", store=store).plan()}
+        stray = sorted(set(rows["run_id"]) - planned)
+        if stray:
+            raise MissingEvidence(
+                f"study {name}: {len(stray)} of {len(rows)} kept runs are not planned any more, such as {stray[0]}; "
+                "something that determines their numbers has changed"
+            )
 
 
 def replay(
@@ -65,19 +77,14 @@ def replay(
 ) -> list[Replay]:  # fmt: skip
     """Do the runs of `table` again, but for those that `store` already holds, and compare.
 
-    studies : the folder of the study files.  A run that its study file does not plan any more raises MissingEvidence:
-    something that determines its numbers has changed.
+    studies : the folder of the study files.  A run that its study file does not plan any more raises MissingEvidence.
     """
-    specs = {}
+    check_planned(table, studies, store)
+    specs: dict[str, RunSpec] = {}
     for name in sorted(table["study"].unique()):
+        wanted = set(table.loc[table["study"] == name, "run_id"])
         study = Study.from_file(Path(studies) / f"{name}.toml", store=store)
-        planned = {run.spec.id: run.spec for run in study.plan()}
-        for run_id in table.loc[table["study"] == name, "run_id"]:
-            if run_id not in planned:
-                raise MissingEvidence(
-                    f"run {run_id} of study {name}: is not planned any more; its settings have changed"
-                )
-            specs[run_id] = planned[run_id]
+        specs |= {run.spec.id: run.spec for run in study.plan() if run.spec.id in wanted}
     store_of = Study.from_file(Path(studies) / f"{table['study'].iloc[0]}.toml", store=store).store
     store_of.prepare()
     missing = [spec for spec in specs.values() if store_of.read(spec.id) is None]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
 from stabilitybench.claims.evidence import Cells, Floats, Sample
-from stabilitybench.claims.findings import ALPHA, POWER, Finding, Verdict
+from stabilitybench.claims.findings import ALPHA, POWER, Finding
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import (
     brown_forsythe,
@@ -71,7 +72,7 @@ def contrast(
     return Finding(
         n, scale * effect, scale * (effect - half), scale * (effect + half), unit,
         p=float(2 * stats.t.sf(abs(t), df)), ahead=(effect > null) == higher, power=power, detectable=scale * reach,
-        seeds=_more(largest, reach / interest), note="; ".join(notes),
+        seeds=_more(largest, reach / interest), note="; ".join(notes), limits=(scale * null,) if null else (),
     )  # fmt: skip
 
 
@@ -81,8 +82,8 @@ def equivalence(cells: Cells, *, margin: float, unit: str) -> Finding:
     Each task has its own pair of tests (Schuirmann 1987) and the largest p counts, so that gains on one task cannot
     make up for losses on another; the finding is that of the task where the arms differ most.  Supported where p,
     adjusted, is significant; contradicted where the interval of some task, at 95 % over all tasks (Bonferroni), lies
-    beyond the margin; else not detected.  Where at least half of the runs of both arms end with the very same score, the method
-    did nothing to speak of, and the rule does not apply.
+    beyond the margin; else not detected.  Where at least half of the runs of both arms end with the very same score,
+    the method did nothing to speak of, and the rule does not apply.
     detectable : the margin that equal arms with this spread would be shown to keep with a power of 80 %.
     """
     found = {task: _equivalence(row, margin, unit, len(cells)) for task, row in cells.items()}
@@ -97,7 +98,8 @@ def equivalence(cells: Cells, *, margin: float, unit: str) -> Finding:
         return Finding(_runs(cells), unit=unit, note="an arm has no spread", decided="not applicable")
     worst = max(found, key=lambda t: abs(found[t].effect or 0.0))
     it, seeds = found[worst], [one.seeds for one in found.values()]
-    notes = [f"margin {100 * margin if unit == 'points' else margin:g} {unit}".rstrip()]
+    edge = 100 * margin if unit == "points" else margin
+    notes = [f"margin {edge:g} {unit}".rstrip()]
     if len(cells) > 1:
         notes.append("by task: " + ", ".join(f"{t} {one.effect:+.1f}" for t, one in found.items()))
     return Finding(
@@ -107,6 +109,7 @@ def equivalence(cells: Cells, *, margin: float, unit: str) -> Finding:
         seeds=None if None in seeds else max(k for k in seeds if k is not None),
         note="; ".join(notes),
         decided="contradicted" if any(one.decided == "contradicted" for one in found.values()) else None,
+        limits=(-edge, edge),
     )  # fmt: skip
 
 
@@ -144,12 +147,14 @@ def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Find
     The note of a single task has both SDs and the inverse ratio, as published tables print it, with a BCa bootstrap
     interval.
 
-    Failures come first: a task where an arm fails in 90 % of its runs or more is left out (where it fails always,
-    its SD is zero, which is not stability), and with failed runs among the others the interval is withheld.
+    Failures come first: a task where an arm fails in 90 % of its runs or more, or scores on average no better than a
+    constant guess, is left out (such runs spread little, which is not stability), and with failed runs among the others
+    the interval is withheld.
     interest : the smallest ratio of the larger to the smaller SD worth knowing, above 1.
     """
-    used = {t: pair for t, pair in cells.items() if all(s.failures < COLLAPSED * s.n for s in pair)}
-    notes = [f"left out, since at least 90 % of an arm's runs fail: {', '.join(t for t in cells if t not in used)}"]
+    used = {t: pair for t, pair in cells.items() if all(s.failures < COLLAPSED * s.n and s.learned for s in pair)}
+    lost = ", ".join(t for t in cells if t not in used)
+    notes = [f"left out, since an arm learned nothing or at least 90 % of its runs fail: {lost}"]
     notes = notes if len(used) < len(cells) else []
     if not used:
         return Finding(_runs(cells), unit="SD ratio", note=notes[0], decided="not applicable")
@@ -277,26 +282,26 @@ def differ(cells: Cells, *, interest: float, unit: str) -> Finding:
 def best_of(cells: Cells, *, interest: float, unit: str) -> Finding:
     """Test whether some arm is better than the last one, the others compared with it and Holm's adjustment over them.
 
-    Supported where the largest difference that is significant is positive; contradicted where every other arm is
-    significantly worse; else not detected.  The finding is that of the arm with the highest mean.
+    The finding is that of the surest arm among those that are ahead, with its p adjusted over the arms.  Where none is
+    ahead it is that of the arm nearest to the last, with the largest p of all: every arm must be worse for the claim to
+    be contradicted.
     """
     from stabilitybench.statistics import holm
 
     count = len(next(iter(cells.values()))) - 1
-    found = {
-        i: contrast({t: [row[i], row[-1]] for t, row in cells.items()}, (1, -1), interest=interest, unit=unit)
+    found = [
+        contrast({t: [row[i], row[-1]] for t, row in cells.items()}, (1, -1), interest=interest, unit=unit)
         for i in range(count)
-    }
-    adjusted = holm({i: f.p for i, f in found.items()})
-    best = max(found, key=lambda i: found[i].effect or 0.0)
-    sure = {i for i, p in adjusted.items() if p is not None and p < ALPHA}
-    better = any(found[i].ahead for i in sure)
-    verdict: Verdict = "supported" if better else "contradicted" if len(sure) == count else "not detected"
-    it = found[best]
-    return Finding(
-        it.n, it.effect, it.low, it.high, it.unit, adjusted[best], it.ahead, it.power, it.detectable, it.seeds,
-        f"the best of {count} arms, Holm's adjustment over them", verdict,
-    )  # fmt: skip
+    ]
+    if any(f.p is None for f in found):
+        return next(f for f in found if f.p is None)
+    adjusted = holm({i: f.p for i, f in enumerate(found)})
+    ahead = [i for i in range(count) if found[i].ahead]
+    if ahead:
+        best = min(ahead, key=lambda i: (found[i].p, -(found[i].effect or 0.0)))
+        return replace(found[best], p=adjusted[best], note=f"one of {count} arms, Holm's adjustment over them")
+    nearest = max(range(count), key=lambda i: found[i].effect or 0.0)
+    return replace(found[nearest], p=max(f.p or 0.0 for f in found), note=f"all {count} arms lie below")
 
 
 def _combined(cells: Cells, weights: Sequence[float]) -> tuple[float, float, float]:

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 
 COLORS = {"supported": BLUE, "contradicted": VERMILION}
 MARKS = {"supported": "o", "contradicted": "X"}
+#: Characters of a row's name.
+NAME = 60
 #: Units of which 1, not 0, is no effect.
-RATIOS = ("SD ratio", "last / first", "ratio")
+RATIOS = ("SD ratio", "largest / smallest", "ratio")
 
 
 def claim_figure(judged: Sequence[Judged]) -> Figure:
     """Draw the checks of one claim: a row each, an axis for each unit, a line where there is no effect.
 
-    What has no number (a closed form, runs that nobody has made yet, an arm without spread) is said in its row.
+    A check that is held against other limits (a margin, another value than none) has these drawn in its row.  What
+    has no number (a closed form, runs that nobody has made yet, an arm without spread) is said in its row.
     """
     from matplotlib import rc_context
 
@@ -42,10 +45,10 @@ def claim_figure(judged: Sequence[Judged]) -> Figure:
 
 def _forest(axes: Axes, unit: str, group: Sequence[Judged]) -> None:
     names = [" ".join(part for part in (j.check.tier, j.check.label) if part) for j in group]
-    rows(axes, names)
+    rows(axes, names, NAME)
     ratio = unit in RATIOS
     numbers = [
-        v for j in group for v in (j.finding.effect, j.finding.low, j.finding.high)
+        v for j in group for v in (j.finding.effect, j.finding.low, j.finding.high, *j.finding.limits)
         if v is not None and math.isfinite(v) and (not ratio or v > 0)
     ]  # fmt: skip
     if not numbers:
@@ -59,8 +62,9 @@ def _forest(axes: Axes, unit: str, group: Sequence[Judged]) -> None:
     for place, j in enumerate(group):
         f = j.finding
         if f.effect is None or (ratio and not f.effect > 0):
-            remark(axes, place, j.verdict)
+            remark(axes, place, j.verdict, COLORS.get(j.verdict, GREY))
             continue
+        axes.vlines(f.limits, place - 0.35, place + 0.35, color=GREY, linewidth=1, linestyle="dashed")
         color = COLORS.get(j.verdict, GREY)
         if f.low is not None and f.high is not None:
             axes.plot([f.low, f.high], [place, place], color=color, linewidth=2)

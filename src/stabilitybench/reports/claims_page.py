@@ -31,26 +31,27 @@ TONES: dict[Verdict, Tone] = {"supported": "better", "contradicted": "worse"}
 STYLES: dict[Tone, str] = {"better": "green", "worse": "red", "neutral": ""}
 METHODS = (
     "Every claim stands once in paper_checks/claims.toml, with its prediction and, for each check, the rule that "
-    "decides: test, minimal effect of interest, arms and tasks, fixed before looking. Tests are at 5 % and two-sided, but for "
-    "equivalence, early dropping and bounds on an average, "
-    "after Holm's adjustment over the checks of a family in the same tier and table. Supported: significant, and in "
-    "the direction claimed. Contradicted: significant, and against it. Not detected: neither; the table then says "
-    "which effect would have been detected with a power of 80 %, and how many runs per arm would detect the minimal "
-    "effect of interest.",
+    "decides: test, minimal effect of interest, arms and tasks, fixed before looking. Tests are at 5 %, two-sided but "
+    "for equivalence and bounds on an average, after Holm's adjustment over the checks of a family in the same tier "
+    "and table. Supported: significant, and in the direction claimed. Contradicted: significant, and against it. Not "
+    "detected: neither; the table then says which effect would have been detected with a power of 80 %, and how many "
+    "runs per arm would detect the minimal effect of interest.",
     "Means are compared by Welch's t, over several tasks as the mean of the tasks' differences; interactions and "
     "shares are contrasts of means. Spread: Brown-Forsythe for one task, a median-centred permutation test over "
     "several, the SD ratio with Bonett's interval, withheld where runs failed; a task where nine tenths of an arm's "
-    "runs fail is left out. Failures: exact and conditional, Fisher's test where there is one task. Equivalence: two "
-    "one-sided tests on each task, all of which must pass; contradicted where an interval lies beyond the margin.",
+    "runs fail, or where an arm scores no better than a constant guess, is left out. Failures: exact and conditional, "
+    "Fisher's test where there is one task. Equivalence: two one-sided tests on each task, all of which must pass; "
+    "contradicted where an interval lies beyond the margin. Arms share their seeds and their scores go together; the "
+    "tests take them as independent, which makes differences harder to detect, not easier.",
     "Tiers. analytic: closed forms. numeric: the synthetic suites. recorded: a public replication of 600 BERT-large "
     "runs, tables as published, and runs of this project on a real encoder and real text. pocket: runs on the embedded "
-    "encoders, which say nothing about BERT-large by themselves. real: any encoder and task, on request. The bounds P1 to "
-    "P3 of Fu et al. are computed as recalled, with constants most in their favour; their tables of methods were not at "
-    "hand, so that those claims stand as the abstract words them.",
+    "encoders, which say nothing about BERT-large by themselves. real: any encoder and task, on request. The bounds P1 "
+    "to P3 of Fu et al. are computed as recalled, with constants most in their favour; their tables of methods were "
+    "not at hand, so that those claims stand as the abstract words them.",
 )
 WORDS = (
     ("effect", "first arm against second; in points (x100), as an SD ratio, or as a difference of failure rates"),
-    ("detectable", "the distance from no effect that would be detected with a power of 80 %"),
+    ("detectable", "the effect that would be detected with a power of 80 %: a distance from none, or a ratio"),
     ("power", "the chance to detect the minimal effect of interest with these runs"),
     ("runs needed", "per arm, to detect the minimal effect of interest with a power of 80 %"),
     ("absent", "the runs have not been made yet; supports nothing"),
@@ -60,6 +61,11 @@ COLUMNS = (
     Column("claim"), Column("tier"), Column("check"), Column("n"), *numeric("effect [95 %]"), Column("unit"),
     *numeric("p", "Holm", "power", "detectable", "runs needed"), Column("verdict"), Column("note", wraps=True),
 )  # fmt: skip
+#: The columns of a short table: claim, tier, check, n, effect, unit, p, Holm, power, verdict.
+BRIEF = (0, 1, 2, 3, 4, 5, 6, 7, 8, 11)
+#: Narrower consoles get the short print.
+WIDE = 150
+EVERY = "Every check: what was compared, what was found, and the verdict that its rule draws."
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
     for tier in tiers or []:
         if tier not in known:
             raise UserError(f'--tier "{tier}": must be one of {", ".join(known)}{suggest(tier, list[str](known))}')
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; must be a folder, or a name for a new one")
     claims = read_claims()
     judged = judge(claims, kept_tables(), tuple(t for t in known if t in (tiers or known)))
     print_verdicts(judged, console)
@@ -95,10 +103,10 @@ def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True)
         found = by_claim[claim.id]
         if not found:
             continue
-        caption = f"{claim.statement} Predicted: {claim.prediction} ({claims.papers[claim.paper]}, {claim.where}.)"
+        caption = f"Predicted: {claim.prediction} ({claims.papers[claim.paper]}, {claim.where}.)"
         table = Table(f"table-{claim.id}", claim.id, caption, COLUMNS[1:], tuple(_row(j)[1:] for j in found))
         gallery = Gallery(f"figure-{claim.id}", "Figure", caption, (claim_figure(found),) if figures else ())
-        sections.append(Section(claim.id, claim.id, (gallery, table) if figures else (table,)))
+        sections.append(Section(claim.id, claim.statement, (gallery, table) if figures else (table,), listed=False))
     return Report(
         facts=StudyFacts("Published claims, checked", "", {}, {}, "", ""),
         headline=headline(judged),
@@ -107,7 +115,7 @@ def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True)
         methods=METHODS,
         references=tuple(claims.papers.values()),
         glossary=WORDS,
-        every_run=_overview(judged),
+        every_run=Table("every-check", "Every check", EVERY, COLUMNS, tuple(_row(j) for j in judged)),
     )
 
 
@@ -143,22 +151,28 @@ def verdict_frame(judged: Iterable[Judged]):  # type: ignore[no-untyped-def]
 
 
 def print_verdicts(judged: Sequence[Judged], console: Console) -> None:
-    """Print one line for each check, and how many have which verdict."""
+    """Print one line for each check, and how many have which verdict; a narrow console gets fewer columns."""
     from rich.table import Table as Grid
     from rich.text import Text
 
+    wide = console.width >= WIDE
+    shown = (3, 4, 6, 7, 8, 9, 11) if wide else (4, 7, 11)
     grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    shown = (0, 1, 2, 3, 4, 6, 8, 9, 11)
-    titles = ("claim", "tier", "check", "n", "effect [95 %]", "p", "power", "detectable", "verdict")
-    for k, title in zip(shown, titles, strict=True):
-        grid.add_column(title, justify="right" if COLUMNS[k].numeric else "left", no_wrap=title in ("claim", "verdict"))
+    grid.add_column("claim", max_width=None if wide else 46)
+    for k in shown:
+        title = f"p ({COLUMNS[k].title})" if COLUMNS[k].title == "Holm" else COLUMNS[k].title
+        grid.add_column(title, justify="right" if COLUMNS[k].numeric else "left", no_wrap=k == 11)
     last = ""
     for j in judged:
+        if j.claim.id != last:
+            grid.add_row(Text(j.claim.id, style="bold"), *[""] * len(shown))
+            last = j.claim.id
         row = _row(j)
-        cells = [Text(row[k].text, style=STYLES[row[k].tone]) for k in shown]
-        cells[0] = Text("" if j.claim.id == last else j.claim.id)
-        last = j.claim.id
-        grid.add_row(*cells)
+        cells = {k: Text(row[k].text, style=STYLES[row[k].tone]) for k in shown}
+        cells[4] = Text(f"{row[4].text} {row[5].text}".rstrip())
+        if j.finding.effect is None and j.finding.note:  # why there is nothing to see
+            cells[4] = Text(j.finding.note, style="dim")
+        grid.add_row(Text(f"  {j.check.tier} {j.check.label}".rstrip()), *cells.values())
     console.print(grid)
     console.print(Text(headline(judged), style="bold"))
     for note in _notes(judged):
@@ -181,8 +195,8 @@ def _notes(judged: Iterable[Judged]) -> list[str]:
 
 
 def _overview(judged: Iterable[Judged]) -> Table:
-    caption = "Every check: what was compared, what was found, and the verdict that its rule draws."
-    return Table("verdicts-table", "Verdicts", caption, COLUMNS, tuple(_row(j) for j in judged))
+    columns = tuple(COLUMNS[k] for k in BRIEF)
+    return Table("verdicts-table", "Verdicts", EVERY, columns, tuple(tuple(_row(j)[k] for k in BRIEF) for j in judged))
 
 
 def _count(judged: Sequence[Judged]) -> Table:
@@ -191,8 +205,8 @@ def _count(judged: Sequence[Judged]) -> Table:
         (Entry(tier), *(Entry(str(n), n) for v in VERDICTS for n in [_number(judged, tier, v)])) for tier in tiers
     )
     caption = (
-        "How many checks of each tier have which verdict. Those of tier pocket are about the embedded laboratory alone: "
-        "encoders hundreds of times smaller than BERT-large, far higher rates, and one layer is a quarter of the encoder."
+        "How many checks of each tier have which verdict. Those of tier pocket are about the embedded laboratory "
+        "alone: encoders hundreds of times smaller than BERT-large, far higher rates, one layer a quarter of them."
     )
     return Table("counts-table", "Counts", caption, (Column("tier"), *numeric(*VERDICTS)), rows)
 

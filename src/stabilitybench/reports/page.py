@@ -53,13 +53,17 @@ class Report:
     def contents(self) -> tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]:
         """The table of contents: key and title of each section, and of the parts of those that have several."""
         found = [
-            (s.key, s.title, tuple((f"part-{b.key}", b.title) for b in s.blocks) if len(s.blocks) > 1 else ())
+            (
+                s.key,
+                s.title,
+                tuple((f"part-{b.key}", b.title) for b in s.blocks) if s.listed and len(s.blocks) > 1 else (),
+            )
             for s in self.sections
         ]
         found.append(("methods", "Methods", ()))
         found += [("spec", "Study file", ())] if self.facts.spec_toml else []
         found += [("environment", "Environment", ())] if self.facts.environment else []
-        return (*found, ("words", "Words", ()), ("data", "Every score", ()))
+        return (*found, ("words", "Words", ()), ("data", self.every_run.title, ()))
 
 
 def write_report(

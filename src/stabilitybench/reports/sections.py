@@ -33,11 +33,15 @@ Block: TypeAlias = Table | Gallery
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of the report and what stands under it."""
+    """A heading of the report and what stands under it.
+
+    listed : whether the contents name its parts, where there are several.
+    """
 
     key: str
     title: str
     blocks: tuple[Block, ...]
+    listed: bool = True
 
     @property
     def tables(self) -> tuple[Table, ...]:

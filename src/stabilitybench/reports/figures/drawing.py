@@ -41,9 +41,9 @@ class Figure:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
 
 
-def rows(axes: Axes, names: list[str]) -> None:
-    """Name the rows of a figure, the first at its top."""
-    axes.set_yticks(range(len(names)), [plain(short(name, 32)) for name in names])
+def rows(axes: Axes, names: list[str], limit: int = 32) -> None:
+    """Name the rows of a figure, the first at its top, in at most `limit` characters."""
+    axes.set_yticks(range(len(names)), [plain(short(name, limit)) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
 
@@ -55,15 +55,15 @@ def log_ticks(axes: Axes) -> None:
     low, high = axes.get_xlim()
     steps = [10.0**k * m for k in range(-12, 13) for m in (1, 2, 5)]
     inside = [s for s in steps if low <= s <= high]
-    axes.xaxis.set_major_locator(FixedLocator(inside[:: max(1, len(inside) // 8)]))
+    axes.xaxis.set_major_locator(FixedLocator(inside[:: -(-len(inside) // 8) or 1]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def remark(axes: Axes, place: float, words: str) -> None:
+def remark(axes: Axes, place: float, words: str, color: str = VERMILION) -> None:
     """Say in a row what is not drawn there."""
     axes.text(
-        0.99, place, plain(words), transform=axes.get_yaxis_transform(), ha="right", va="center", color=VERMILION,
+        0.99, place, plain(words), transform=axes.get_yaxis_transform(), ha="right", va="center", color=color,
         fontsize=8.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
 
