@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from stabilitybench.reports.figures import BLUE, GREY, STYLE, VERMILION, Figure
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 COLORS = {"supported": BLUE, "contradicted": VERMILION}
 MARKS = {"supported": "o", "contradicted": "X"}
-#: Characters of a row's name.
-NAME = 60
+#: Characters of a line of a row's name, and of all of its lines.
+LINE, NAME = 32, 90
 #: Units of which 1, not 0, is no effect.
 RATIOS = ("SD ratio", "largest / smallest", "ratio")
 
@@ -34,7 +35,7 @@ def claim_figure(judged: Sequence[Judged]) -> Figure:
     units = list(dict.fromkeys(j.finding.unit if j.finding.effect is not None else "" for j in judged))
     groups = [[j for j in judged if (j.finding.unit if j.finding.effect is not None else "") == u] for u in units]
     with rc_context(STYLE):
-        canvas = canvas_of(0.5 + sum(0.55 + 0.3 * len(group) for group in groups))
+        canvas = canvas_of(0.5 + sum(0.55 + 0.42 * len(group) for group in groups))
         axes = canvas.subplots(len(groups), 1, squeeze=False, height_ratios=[len(g) + 1.2 for g in groups])[:, 0]
         for axis, unit, group in zip(axes, units, groups, strict=True):
             _forest(axis, unit, group)
@@ -45,7 +46,7 @@ def claim_figure(judged: Sequence[Judged]) -> Figure:
 
 def _forest(axes: Axes, unit: str, group: Sequence[Judged]) -> None:
     names = [" ".join(part for part in (j.check.tier, j.check.label) if part) for j in group]
-    rows(axes, names, NAME)
+    rows(axes, [fill(name, LINE) for name in names], NAME)
     ratio = unit in RATIOS
     numbers = [
         v for j in group for v in (j.finding.effect, j.finding.low, j.finding.high, *j.finding.limits)

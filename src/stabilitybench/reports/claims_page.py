@@ -58,11 +58,11 @@ WORDS = (
     ("not applicable", "the evidence cannot speak to the claim, for the reason given"),
 )
 COLUMNS = (
-    Column("claim"), Column("tier"), Column("check"), Column("n"), *numeric("effect [95 %]"), Column("unit"),
+    Column("claim"), Column("tier"), Column("check", wraps=True), Column("n"), *numeric("effect [95 %]"), Column("unit"),
     *numeric("p", "Holm", "power", "detectable", "runs needed"), Column("verdict"), Column("note", wraps=True),
 )  # fmt: skip
-#: The columns of a short table: claim, tier, check, n, effect, unit, p, Holm, power, verdict.
-BRIEF = (0, 1, 2, 3, 4, 5, 6, 7, 8, 11)
+#: The columns of the short table: claim, tier, check, verdict, effect, n, p, Holm, power.
+BRIEF = (0, 1, 2, 11, 4, 3, 6, 7, 8)
 #: Narrower consoles get the short print.
 WIDE = 150
 EVERY = "Every check: what was compared, what was found, and the verdict that its rule draws."
@@ -195,8 +195,12 @@ def _notes(judged: Iterable[Judged]) -> list[str]:
 
 
 def _overview(judged: Iterable[Judged]) -> Table:
-    columns = tuple(COLUMNS[k] for k in BRIEF)
-    return Table("verdicts-table", "Verdicts", EVERY, columns, tuple(tuple(_row(j)[k] for k in BRIEF) for j in judged))
+    rows = []
+    for j in judged:
+        row = list(_row(j))
+        row[4] = Entry(f"{row[4].text} {row[5].text}".rstrip(), j.finding.effect)
+        rows.append(tuple(row[k] for k in BRIEF))
+    return Table("verdicts-table", "Verdicts", EVERY, tuple(COLUMNS[k] for k in BRIEF), tuple(rows))
 
 
 def _count(judged: Sequence[Judged]) -> Table:

@@ -55,7 +55,7 @@ def log_ticks(axes: Axes) -> None:
     low, high = axes.get_xlim()
     steps = [10.0**k * m for k in range(-12, 13) for m in (1, 2, 5)]
     inside = [s for s in steps if low <= s <= high]
-    axes.xaxis.set_major_locator(FixedLocator(inside[:: -(-len(inside) // 8) or 1]))
+    axes.xaxis.set_major_locator(FixedLocator(inside[:: -(-len(inside) // 6) or 1]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
