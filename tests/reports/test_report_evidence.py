@@ -130,7 +130,7 @@ def test_the_appendix_holds_every_score_folded_up(written: tuple[Path, pd.DataFr
     text = (folder / "report.html").read_text("utf-8")
     folded = text.partition('<section id="data">')[2]
     assert "<details>" in folded
-    assert f"{len(scores)} runs, one by one" in folded
+    assert f"{len(scores)} rows, one by one" in folded
     for run in scores["run_id"]:
         assert run in folded
     assert f'data-order="{scores["score"].iloc[7]}"' in folded

@@ -58,8 +58,9 @@ WORDS = (
     ("not applicable", "the evidence cannot speak to the claim, for the reason given"),
 )
 COLUMNS = (
-    Column("claim"), Column("tier"), Column("check", wraps=True), Column("n"), *numeric("effect [95 %]"), Column("unit"),
-    *numeric("p", "Holm", "power", "detectable", "runs needed"), Column("verdict"), Column("note", wraps=True),
+    Column("claim"), Column("tier"), Column("check", wraps=True), Column("n"), *numeric("effect [95 %]"),
+    Column("unit"), *numeric("p", "Holm", "power", "detectable", "runs needed"), Column("verdict"),
+    Column("note", wraps=True),
 )  # fmt: skip
 #: The columns of the short table: claim, tier, check, verdict, effect, n, p, Holm, power.
 BRIEF = (0, 1, 2, 11, 4, 3, 6, 7, 8)
