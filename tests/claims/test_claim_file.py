@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from stabilitybench.claims import MissingEvidence, cells, examine, judge, kept_tables, read_claims, read_table
-from stabilitybench.claims.declared import Check, Claims
+from stabilitybench.claims.declared import Check, Claims, folder
 from stabilitybench.claims.evidence import RUN_COLUMNS, Sample
 from stabilitybench.claims.real import ARMS, reach, real_study
-from stabilitybench.claims.replay import drifted
+from stabilitybench.claims.replay import check_planned, drifted
+from stabilitybench.claims.rules import spread
 from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.reports.claims_page import export, headline, verdict_frame, verdicts_markdown
@@ -231,6 +233,48 @@ def test_runs_made_again_may_move_within_their_interval_and_no_verdict_may_turn(
     assert drifted(without, elsewhere) == ""
     assert "contradicted on record" in drifted(without, replace(then, verdict="contradicted"))
     assert drifted(without, replace(then, verdict="not detected")) == ""
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("score", "<script>", "score holds something that is no number"),
+        ("failed", None, "failed must be True or False in every row"),
+        ("seed", 0, "a run stands twice in it"),
+    ],
+)
+def test_a_table_with_a_wrong_cell_is_refused_in_one_sentence(tmp_path, column, value, said):
+    table = pd.DataFrame(
+        {"study": "s", "task": "t", "arm": "a", "seed": [0, 1, 2], "score": [0.1, 0.2, 0.3], "failed": False}
+    ).astype(object)
+    table.loc[1, column] = value
+    table.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(UserError, match=said):
+        read_table(str(tmp_path / "t.csv"), RUN_COLUMNS)
+
+
+def test_a_kept_run_that_its_study_file_does_not_plan_any_more_is_missed(tmp_path):
+    kept = kept_tables()["pocket"]
+    part = kept[kept["study"] == "size"]
+    text = (folder() / "studies/size.toml").read_text("utf-8")
+    (tmp_path / "size.toml").write_text(text)
+    check_planned(part, tmp_path, tmp_path / "store")
+    (tmp_path / "size.toml").write_text(text.replace("epochs = 9", "epochs = 8"))
+    with pytest.raises(MissingEvidence, match="study size: 20 of 40 kept runs are not planned any more"):
+        check_planned(part, tmp_path, tmp_path / "store")
+
+
+def test_an_arm_at_the_level_of_a_constant_guess_has_no_spread_to_compare():
+    rng = np.random.default_rng(0)
+    learned, guess = rng.normal(0.4, 0.1, 20), rng.normal(0.0, 0.02, 20)
+    table = pd.DataFrame({
+        "study": "s", "task": "t", "arm": ["a"] * 20 + ["b"] * 20, "seed": [*range(20)] * 2,
+        "score": [*learned, *guess], "no_skill": 0.0, "failed": False,
+    })  # fmt: skip
+    found = spread(cells(table, ["t"], ["s/a", "s/b"]))
+    assert found.decided == "not applicable"
+    assert "learned nothing" in found.note
+    assert spread(cells(table.assign(no_skill=-1.0), ["t"], ["s/a", "s/b"])).decided is None
 
 
 def test_five_runs_show_little_and_say_so():
