@@ -144,8 +144,8 @@ def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Find
     :math:`|\sum_t \log(s_{t1}^2 / s_{t2}^2)|`; its interval takes the tasks' standard errors as independent.
     Summaries: the normal theory of :math:`\log s`, said in the note.
 
-    The note of a single task has both SDs and the inverse ratio, as published tables print it, with a BCa bootstrap
-    interval.
+    The note tells the means of both arms, and for a single task both SDs and the inverse ratio, as published tables
+    print it, with a BCa bootstrap interval.
 
     Failures come first: a task where an arm fails in 90 % of its runs or more, or scores on average no better than a
     constant guess, is left out (such runs spread little, which is not stability), and with failed runs among the others
@@ -177,6 +177,7 @@ def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Find
         power, seeds = brown_forsythe_power(interest, runs, runs, ALPHA), seeds_for_ratio(interest, ALPHA, POWER)
     else:
         z = float(stats.norm.isf(ALPHA / 2))
+        notes.append("; ".join(f"{t}: {_means(*pair)}" for t, pair in used.items()))
         if all(a.known for a, _ in used.values()):
             p = _permuted([(a.values, b.values) for a, b in used.values()])
         else:
@@ -327,12 +328,17 @@ def _log_se(first: Sample, second: Sample) -> float:
 
 
 def _inverse(first: Sample, second: Sample) -> str:
-    said = f"SDs {100 * first.sd:.2g} and {100 * second.sd:.2g} points; second over first"
+    said = f"SDs {100 * first.sd:.2g} and {100 * second.sd:.2g} points, {_means(first, second)}; second over first"
     if first.failures or second.failures:
         return f"{said} {second.sd / first.sd:.3g}"
     found = sd_ratio(second.values, first.values, interval="bca", rng=np.random.default_rng(0))
     limits = "" if found.low is None or found.high is None else f", BCa [{found.low:.2f}, {found.high:.2f}]"
     return f"{said} {second.sd / first.sd:.2f}{limits}"
+
+
+def _means(first: Sample, second: Sample) -> str:
+    """Say both levels: a method may spread less because it learns less."""
+    return f"means {100 * first.mean:.1f} and {100 * second.mean:.1f}"
 
 
 def _permuted(pairs: Sequence[tuple[Floats, Floats]]) -> float:
