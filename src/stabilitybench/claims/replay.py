@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from stabilitybench.claims.evidence import MissingEvidence
 from stabilitybench.claims.record import conditions
 from stabilitybench.studies import Study
-from stabilitybench.studies.execution import Options, execute
+from stabilitybench.studies.execution import Options, execute, workers
 from stabilitybench.studies.pool import Progress, Silent
 from stabilitybench.studies.store import FINISHED
 
@@ -90,7 +90,7 @@ def replay(
     missing = [spec for spec in specs.values() if store_of.read(spec.id) is None]
     watcher = progress or Silent()
     options = Options(jobs, device)
-    watcher.start(len(specs), len(specs) - len(missing), jobs or 1)
+    watcher.start(len(specs), len(specs) - len(missing), min(workers(options), max(1, len(missing))))
     try:
         if missing:
             execute(missing, store_of, options, watcher)
