@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stabilitybench.claims import TIERS, Claims, Judged, MissingEvidence, judge, kept_tables, read_claims
+from stabilitybench.claims import TIERS, Claims, Judged, judge, kept_tables, read_claims
 from stabilitybench.claims.declared import check_name
 from stabilitybench.claims.findings import Finding
 from stabilitybench.claims.replay import drifted
@@ -29,7 +29,9 @@ def pytest_addoption(parser):
     group.addoption("--seeds", type=int, default=20, help="tier real: runs per arm")
     group.addoption("--rows", type=int, help="tier real: training rows drawn from the task; left out: all")
     group.addoption("--rate", type=float, help="tier real: peak learning rate; left out: the encoder's own, or 2e-5")
-    group.addoption("--live", action="store_true", help="do every run of tier pocket again, not a sample")
+    group.addoption(
+        "--live", action="store_true", help="do the runs again that the chosen checks of tier pocket compare"
+    )
     group.addoption(
         "--cache", default=str(HERE.parent / "store" / "paper-checks"), help="finished runs; start again to go on"
     )
@@ -87,7 +89,7 @@ def one_sentence():
     """End the session with one sentence, where evidence or input is at fault: every check needs the same tables."""
     try:
         yield
-    except (UserError, EnvironmentFailure, MissingEvidence) as error:
+    except (UserError, EnvironmentFailure) as error:
         pytest.exit(f"error: {error}", returncode=2)
 
 
@@ -105,10 +107,10 @@ def shown(request):
 
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def show(work, headline, unit="run"):
+    def show(work, headline):
         with capture.global_and_fixture_disabled():
             print()
-            return work(Bar(Console(force_terminal=False), headline, unit=unit))
+            return work(Bar(Console(force_terminal=False), headline))
 
     return show
 

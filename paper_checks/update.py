@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stabilitybench.claims import judge, kept_tables, read_claims
+from stabilitybench.claims.declared import check_name
 from stabilitybench.claims.record import runs_table, suites_table, write_conditions, write_table
 from stabilitybench.reports.claims_page import verdicts_markdown
 from stabilitybench.studies import Study
@@ -90,7 +91,7 @@ def accept() -> None:
         judged = {j.name: j for j in judge(read_claims(path), kept_tables(RECORDED))}
     finally:
         path.write_text(text, "utf-8")
-    names = [" / ".join(p for p in (claim.id, c.tier, c.label) if p) for claim in before.claims for c in claim.checks]
+    names = [check_name(claim, c) for claim in before.claims for c in claim.checks]
     verdicts = [judged[name].verdict if name in judged else "absent" for name in names]
     for name, then, now in zip(names, (c.verdict for x in before.claims for c in x.checks), verdicts, strict=True):
         if now != then:
