@@ -1,13 +1,64 @@
-"""Encoders and a task small enough to train in milliseconds; every one of them is the same in each session."""
+"""The command line in a temporary folder; encoders and a task that train in milliseconds, the same in each session."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+Cli = Callable[..., tuple[int, str, str]]
 LAYERS, WIDTH = 2, 16
+STUDY = """
+name = "tiny"
+encoders = ["{encoder}"]
+tasks = ["file:{task}"]
+seeds = 2
+baseline = "plain"
+
+[recipe]
+learning_rate = 1e-3
+steps = 2
+evaluations = 1
+
+[arms]
+plain = []
+reinit = [{{ reinit = {{ layers = 1 }} }}]
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Return a function that runs the command line in `tmp_path` and returns (exit code, output, errors)."""
+    from stabilitybench.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["stabilitybench", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def study_template() -> str:
+    """A study of four runs, to be filled in with `format(encoder=..., task=...)`."""
+    return STUDY
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, tiny_bert: Path, tiny_task: Path) -> Path:
+    """That study, on the tiny encoder and task, as study.toml in `tmp_path`."""
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.format(encoder=tiny_bert, task=tiny_task))
+    return path
 
 
 def save_tiny_encoder(folder: Path, style: str) -> Path:

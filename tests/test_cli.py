@@ -6,49 +6,8 @@ import tomllib
 
 import pytest
 
-from stabilitybench.cli import main
 from stabilitybench.errors import EnvironmentFailure
 from stabilitybench.studies import execution
-
-STUDY = """
-name = "tiny"
-encoders = ["{encoder}"]
-tasks = ["file:{task}"]
-seeds = 2
-baseline = "plain"
-
-[recipe]
-learning_rate = 1e-3
-steps = 2
-evaluations = 1
-
-[arms]
-plain = []
-reinit = [{{ reinit = {{ layers = 1 }} }}]
-"""
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys):
-    """Return a function that runs the command line in `tmp_path` and returns (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["stabilitybench", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        return stop.value.code, said.out, said.err
-
-    return call
-
-
-@pytest.fixture
-def study_file(tmp_path, tiny_bert, tiny_task):
-    path = tmp_path / "study.toml"
-    path.write_text(STUDY.format(encoder=tiny_bert, task=tiny_task))
-    return path
 
 
 @pytest.fixture
@@ -231,10 +190,11 @@ BAD_STUDIES = [
 
 @pytest.mark.parametrize(("old", "new", "sentence"), [b[1:] for b in BAD_STUDIES], ids=[b[0] for b in BAD_STUDIES])
 def test_a_bad_study_gets_one_sentence_and_nothing_is_trained_or_written(
-    cli, tmp_path, tiny_bert, tiny_task, no_training, old, new, sentence
+    cli, study_template, tmp_path, tiny_bert, tiny_task, no_training, old, new, sentence
 ):
-    assert old in STUDY
-    (tmp_path / "study.toml").write_text(STUDY.replace(old, new, 1).format(encoder=tiny_bert, task=tiny_task))
+    assert old in study_template
+    changed = study_template.replace(old, new, 1).format(encoder=tiny_bert, task=tiny_task)
+    (tmp_path / "study.toml").write_text(changed)
     code, out, err = cli("run", "study.toml", "--jobs", "1")
     assert code == 2
     assert err.startswith("error: study.toml: ")

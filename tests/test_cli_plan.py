@@ -8,43 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from stabilitybench.cli import main
-
-STUDY = """
-name = "tiny"
-encoders = ["{encoder}"]
-tasks = ["file:{task}"]
-seeds = 2
-baseline = "plain"
-
-[recipe]
-learning_rate = 1e-3
-steps = 2
-evaluations = 1
-
-[arms]
-plain = []
-reinit = [{{ reinit = {{ layers = 1 }} }}]
-"""
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch, capsys):
-    """Return a function that runs the command line in `tmp_path`: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["stabilitybench", *args])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        return stop.value.code, said.out, said.err
-
-    return call
-
 
 def test_a_plan_without_a_study_by_the_installed_command(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("stabilitybench")
@@ -60,14 +23,14 @@ def test_a_plan_without_a_study_by_the_installed_command(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["power.png"]
 
 
-def test_a_mistake_is_one_sentence(command, tmp_path: Path) -> None:
+def test_a_mistake_is_one_sentence(cli, tmp_path: Path) -> None:
     for args, said in (
         (("plan",), "error: plan: give a study file, or --sd-ratio, --failures or --seeds"),
         (("plan", "--failures", "0.5"), "error: "),
         (("plan", "none.toml"), "error: none.toml: there is no such study file"),
         (("plan", "--seeds", "20", "--pilot", "none"), "error: --pilot none: there is no such file"),
     ):
-        code, out, err = command(*args)
+        code, out, err = cli(*args)
         assert code == 2
         assert err.startswith(said)
         assert err.count("\n") == 1
@@ -75,23 +38,22 @@ def test_a_mistake_is_one_sentence(command, tmp_path: Path) -> None:
 
 
 def test_a_study_is_planned_timed_by_its_own_runs_and_by_those_of_another(
-    command, tmp_path: Path, tiny_bert: Path, tiny_task: Path
+    cli, tmp_path: Path, study_file: Path
 ) -> None:
-    (tmp_path / "tiny.toml").write_text(STUDY.format(encoder=tiny_bert, task=tiny_task))
-    code, out, err = command("plan", "tiny.toml", "--set", "seeds=20")
+    code, out, err = cli("plan", "study.toml", "--set", "seeds=20")
     assert (code, err) == (0, "")
     assert "as planned: 40 runs, 0 of them in the store" in out
     assert "no hours" in out
 
-    assert command("run", "tiny.toml", "--jobs", "1")[0] == 0
-    code, out, err = command("plan", "tiny.toml", "--set", "seeds=20", "--set", "name=more")
+    assert cli("run", "study.toml", "--jobs", "1")[0] == 0
+    code, out, err = cli("plan", "study.toml", "--set", "seeds=20", "--set", "name=more")
     assert (code, err) == (0, "")
     assert "as planned: 40 runs, 4 of them in the store, about" in out
     assert "timed by 4 runs in the store" in out
     assert re.search(r"SD ratio 2.00 .* \d+ +\d+ +[\d.e-]+\n", out)
 
     other = ("--set", "name=other", "--set", "recipe.steps=3")
-    code, out, err = command("plan", "tiny.toml", *other, "--pilot", "results/tiny", "--figure", "figures/power.svg")
+    code, out, err = cli("plan", "study.toml", *other, "--pilot", "results/tiny", "--figure", "figures/power.svg")
     assert (code, err) == (0, "")
     assert "0 of them in the store, about" in out
     assert "timed by results/tiny/scores.csv" in out
@@ -99,8 +61,8 @@ def test_a_study_is_planned_timed_by_its_own_runs_and_by_those_of_another(
     assert not (tmp_path / "results/other").exists()
 
 
-def test_the_help_teaches_by_example(command) -> None:
-    code, out, _ = command("plan", "--help")
+def test_the_help_teaches_by_example(cli) -> None:
+    code, out, _ = cli("plan", "--help")
     assert code == 0
     assert "stabilitybench plan --sd-ratio 2 --tests 4" in out
     assert "stabilitybench plan rte.toml --pilot results/rte-small" in out

@@ -1,10 +1,6 @@
 """Suites and certificates from the command line: real files, and one sentence for every mistake."""
 
-import sys
-
 import pytest
-
-from stabilitybench.cli import main
 
 SUITE = """
 name = "mine"
@@ -29,22 +25,6 @@ quantity = "data"
 direction = "falls"
 by = "B2"
 """
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys):
-    """Return a function that runs the command line in `tmp_path` and returns (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "150")
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["stabilitybench", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        return stop.value.code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

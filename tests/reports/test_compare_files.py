@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from frames_for_tests import NO_SKILL, facts, study_frames
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stabilitybench.cli import main
 from stabilitybench.errors import UserError
 from stabilitybench.reports import compare, write_report
 from stabilitybench.reports.elsewhere import compare_files, read_files
@@ -24,22 +23,6 @@ from stabilitybench.statistics import sd_ratio
 RNG = np.random.default_rng(8)
 WIDE, NARROW = RNG.normal(0.7, 0.03, 20).round(4), RNG.normal(0.72, 0.006, 20).round(4)
 Cli = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Return a function that runs `stabilitybench compare` in `tmp_path` and returns (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "250")
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["stabilitybench", "compare", *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        said = capsys.readouterr()
-        return int(stop.value.code or 0), said.out, said.err
-
-    return call
 
 
 def plain(path: Path, scores: object, column: str = "score") -> Path:
@@ -54,6 +37,12 @@ def results(folder: Path, cells: dict[tuple[str, str], np.ndarray]) -> Path:
     arms = tuple(dict.fromkeys(arm for _, arm in cells))
     write_report(scores, curves, facts(folder.name, arms[0], arms), folder)
     return folder
+
+
+@pytest.fixture
+def cli(cli: Cli) -> Cli:
+    """The command line in `tmp_path`, always saying `stabilitybench compare`."""
+    return partial(cli, "compare")
 
 
 def test_two_files_with_a_column_of_scores_are_enough(cli: Cli, tmp_path: Path) -> None:
