@@ -40,4 +40,4 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist results store
+	rm -rf $(VENV) build dist

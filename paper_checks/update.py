@@ -13,11 +13,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from stabilitybench.claims import judge, kept_tables, read_claims
+from stabilitybench.claims import Claims, judge, kept_tables, read_claims
 from stabilitybench.claims.declared import check_name
 from stabilitybench.claims.record import runs_table, suites_table, write_conditions, write_table
 from stabilitybench.reports.claims_page import verdicts_markdown
 from stabilitybench.studies import Study
+from stabilitybench.studies.records import write_text
 
 HERE = Path(__file__).resolve().parent
 RECORDED = HERE / "recorded"
@@ -85,19 +86,14 @@ def accept() -> None:
     """Put the verdicts that the tables give on record; review the difference before you keep it."""
     path = HERE / "claims.toml"
     text, before = path.read_text("utf-8"), read_claims(path)
-    # judged as if nothing were on record, so that what is missing is absent and not an error
-    path.write_text(re.sub(VERDICT, 'verdict = "absent"', text, flags=re.MULTILINE), "utf-8")
-    try:
-        judged = {j.name: j for j in judge(read_claims(path), kept_tables(RECORDED))}
-    finally:
-        path.write_text(text, "utf-8")
+    judged = {j.name: j for j in judge(nothing_on_record(before), kept_tables(RECORDED))}
     names = [check_name(claim, c) for claim in before.claims for c in claim.checks]
     verdicts = [judged[name].verdict if name in judged else "absent" for name in names]
     for name, then, now in zip(names, (c.verdict for x in before.claims for c in x.checks), verdicts, strict=True):
         if now != then:
             print(f"{name}: {then} -> {now}")
     left = iter(verdicts)
-    path.write_text(re.sub(VERDICT, lambda _: f'verdict = "{next(left)}"', text, flags=re.MULTILINE), "utf-8")
+    write_text(path, re.sub(VERDICT, lambda _: f'verdict = "{next(left)}"', text, flags=re.MULTILINE))
     claims = read_claims(path)
     checks = {
         " / ".join(p for p in (claim.id, c.tier, c.label) if p): (claim, c)
@@ -105,7 +101,16 @@ def accept() -> None:
         for c in claim.checks
     }
     now = [replace(j, claim=checks[name][0], check=checks[name][1]) for name, j in judged.items()]
-    (HERE / "VERDICTS.md").write_text(verdicts_markdown(claims, now), "utf-8")
+    write_text(HERE / "VERDICTS.md", verdicts_markdown(claims, now))
+
+
+def nothing_on_record(file: Claims) -> Claims:
+    """Return the claims with every verdict absent: then missing evidence is absent too, and no error."""
+    claims = [
+        claim.model_copy(update={"checks": [c.model_copy(update={"verdict": "absent"}) for c in claim.checks]})
+        for claim in file.claims
+    ]
+    return file.model_copy(update={"claims": claims})
 
 
 if __name__ == "__main__":

@@ -243,6 +243,13 @@ def test_texts_longer_than_the_limit_are_cut_counted_and_reported(bert: Encoder)
     assert f"{sum(n > 6 for n in lengths)} of 24 train rows were longer than 6 tokens and were truncated" in few
 
 
+def test_a_limit_that_leaves_no_room_for_words_is_refused(encoders: dict[str, Encoder]) -> None:
+    with pytest.raises(
+        UserError, match=r"^recipe\.max_length = 3: leaves no room for words beside the special tokens$"
+    ):
+        finetune(encoders["roberta"], make_task(pair=True), LEARNS.but(max_length=3))
+
+
 def test_a_limit_beyond_the_encoder_is_refused(bert: Encoder) -> None:
     with pytest.raises(UserError, match=r"^recipe\.max_length = 65: encoder .* reads at most 64 tokens$"):
         finetune(bert, make_task(), LEARNS.but(max_length=65))

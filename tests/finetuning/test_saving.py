@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from families import FAMILIES, make_task
+from families import FAMILIES, make_task, save_family
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.errors import UserError
@@ -43,6 +45,20 @@ def test_the_saved_folder_predicts_what_the_run_predicted(
     mine = next(p.logits for p in outcome.predictions if (p.checkpoint, p.split) == ("best", "test"))
     np.testing.assert_allclose(mine, logits, atol=1e-5)
     assert {p.name for p in (tmp_path / "model").iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json"}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_checkpoint_in_half_precision_is_saved_as_it_was_scored(dtype: str, tmp_path: Path) -> None:
+    folder = save_family(tmp_path / "encoder", "bert")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": dtype}))
+    encoder = load_encoder(str(folder))
+    outcome = finetune(encoder, make_task(), RECIPE, keep_weights="last")
+    assert outcome.final_weights is not None
+    save_model(encoder, make_task(), outcome.final_weights, tmp_path / "model")
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert {n: t.dtype for n, t in saved.items()} == dict.fromkeys(saved, torch.float32)
+    assert all(torch.equal(t, saved[n]) for n, t in outcome.final_weights.items())
 
 
 def test_a_saved_folder_is_an_encoder_again(encoders: dict[str, Encoder], tmp_path: Path) -> None:

@@ -294,6 +294,15 @@ def test_evaluations_tell_the_state_of_the_run(bert: Encoder) -> None:
     assert [e.learning_rate for e in outcome.evaluations] == pytest.approx([3e-3 * f for f in (1, 0.75, 0.5, 0.25)])
 
 
+def test_the_recorded_rate_is_the_highest_that_was_used(bert: Encoder) -> None:
+    plain = finetune(bert, make_task(), RECIPE)
+    slow = finetune(bert, make_task(), RECIPE, (build("small-rate", {"factor": 0.25, "epochs": RECIPE.epochs}),))
+    lower = finetune(bert, make_task(), RECIPE, (build("llrd"),))
+    rates = [e.learning_rate for e in plain.evaluations]
+    assert [e.learning_rate for e in slow.evaluations] == pytest.approx([r / 4 for r in rates])
+    assert [e.learning_rate for e in lower.evaluations] == rates
+
+
 def test_training_loss_is_the_mean_since_the_evaluation_before(bert: Encoder) -> None:
     often = finetune(bert, make_task(), RECIPE.but(evaluations=12))
     seldom = finetune(bert, make_task(), RECIPE.but(evaluations=3))

@@ -105,6 +105,21 @@ def test_a_plan_says_rows_steps_and_tuning(study):
     assert "before them, 12 runs choose settings" in shown(plan_table(Study.from_dict(once)))
 
 
+def test_a_plan_says_the_steps_that_are_really_trained(study):
+    raw = study.file.plain()
+    arms = {"plain": [], "longer": [{"longer": {"epochs": 9}}]}
+    longer = {**raw, "recipe": {"epochs": 1, "learning_rate": 1e-3}, "arms": arms}
+    said = [line.split() for line in shown(plan_table(Study.from_dict(longer))).splitlines()]
+    assert {words[-6]: words[-4] for words in said if words and words[-6:-5] in (["plain"], ["longer"])} == {
+        "plain": "3", "longer": "27",
+    }  # fmt: skip
+
+
 def test_a_plan_counts_what_is_in_the_store(study):
     study.run(jobs=1, device="cpu")
     assert "0 runs to do" in shown(plan_table(study))
+    tuned = study.file.plain() | {"name": "tuned", "tune": {"seeds": 1, "grid": {"batch_size": [8, 16]}}}
+    tuned = Study.from_dict(tuned, store=study.store.folder, results=study.results_folder)
+    assert "before them, 4 runs choose settings, on seeds of their own; 0 in the store" in shown(plan_table(tuned))
+    tuned.run(jobs=1, device="cpu")
+    assert "before them, 4 runs choose settings, on seeds of their own; 4 in the store" in shown(plan_table(tuned))

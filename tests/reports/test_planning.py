@@ -146,6 +146,14 @@ def test_crossed_seeds_and_tuning_are_told(tmp_path, tiny_bert, tiny_task) -> No
     assert any("one arm" in note for note in plan_study(alone, None, None, [], None, 0.8, None, None).notes)
 
 
+def test_tuning_that_is_done_costs_nothing_more(tmp_path, tiny_bert, tiny_task) -> None:
+    tune = {"seeds": 1, "grid": {"learning_rate": [1e-4, 1e-3]}}
+    it = study(tmp_path, tiny_bert, tiny_task, seeds=2, tune=tune)
+    it.run(jobs=1, device="cpu")
+    cost = plan_study(it, None, None, [], None, 0.8, None, None).cost
+    assert (cost.runs, cost.stored, cost.hours_to_do) == (3 * 2 + 3 * 2, 3 * 2 + 3 * 2, 0)
+
+
 def test_more_seeds_than_fishers_test_is_counted_for() -> None:
     plan = of_effects(seeds=1500, ratios=[1.1], rates=(0.5, 0.05))
     said = shown(plan)

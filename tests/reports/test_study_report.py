@@ -142,6 +142,16 @@ def test_tuning_says_what_was_chosen_and_that_its_seeds_are_apart(raw, folders):
     assert report_study(results, study.folder)[1].html.exists()
 
 
+def test_what_an_arm_sets_itself_was_not_tuned(raw, folders):
+    tune = {"seeds": 1, "grid": {"learning_rate": [1e-4, 1e-2], "batch_size": [8, 16]}}
+    arms = {"bert-adam": ["bert-adam"], "own": {"stabilizers": [], "recipe": {"learning_rate": 5e-3}}}
+    study = Study.from_dict({**raw, "name": "own-rate", "arms": arms, "tune": tune}, **folders)
+    facts = study_facts(study.run(jobs=1, device="cpu"))
+    (said,) = (line for line in facts.arms["own"] if line.startswith("tuned on"))
+    assert "batch_size" in said
+    assert "learning_rate" not in said
+
+
 def test_an_unfinished_study_is_reported_with_what_it_has(results, raw, folders, tmp_path):
     more = Study.from_dict({**raw, "seeds": 3}, **folders).results()
     comparison, paths = report_study(more, tmp_path)

@@ -218,6 +218,12 @@ def test_the_zero_head_starts_at_no_skill(bert: Encoder) -> None:
         compose([build("zero-head"), build("mh-loss")])
 
 
+@pytest.mark.parametrize("name", ["r3f", "r4f"])
+def test_one_head_is_held_still_and_not_one_of_several(name: str) -> None:
+    with pytest.raises(UserError, match=f"exclude each other: {name} holds one head still"):
+        compose([build("mh-loss"), build(name)])
+
+
 # --- noise
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from families import LAYERS, make_task
-from stabilitybench.encoders import Encoder, Layout
+from families import LAYERS, make_task, save_family
+from stabilitybench.encoders import Encoder, Layout, load_encoder
 from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, finetune, resolved
@@ -286,6 +288,40 @@ def test_both_adams_at_once_are_refused_with_the_remedy(order: tuple[str, str]) 
 def test_the_same_method_twice_is_refused() -> None:
     with pytest.raises(UserError, match=r'^"reinit" stands 2 times: give it once$'):
         compose([build("reinit", {"layers": 1}), build("reinit", {"layers": 2})])
+
+
+def test_training_the_biases_alone_of_what_is_drawn_anew_is_refused(bert: Encoder) -> None:
+    both = [build("reinit"), build("bitfit")]
+    with pytest.raises(UserError, match=r"exclude each other: layer\.1, pooler would start anew and only the biases"):
+        compose(both, bert.layout)
+
+
+@dataclass(frozen=True)
+class FreezeAllWeights(Stabilizer):
+    """Train the head and the biases; say nothing about what else is composed."""
+
+    name = "freeze-all-weights"
+    order = 20
+
+    def frozen(self, name: str, layout: Layout) -> bool:
+        return not is_bias(name) and layout.place(name) != "head"
+
+
+def test_nothing_that_is_random_is_ever_frozen(bert: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"would stay random: reinit draws it, another freezes it$"):
+        run(bert, build("reinit"), FreezeAllWeights())
+    folder = save_family(tmp_path, "bert")
+    tensors = load_file(folder / "model.safetensors")
+    save_file({n: t for n, t in tensors.items() if "pooler" not in n}, folder / "model.safetensors", {"format": "pt"})
+    without = load_encoder(str(folder))
+    assert "bert.pooler.dense.weight" in without.skeleton(2).fresh
+    with pytest.raises(UserError, match=r'^"bert\.pooler\.dense\.weight" would stay random: the checkpoint lacks it'):
+        run(without, build("bitfit"))
+
+
+def test_reinitialising_nothing_is_refused(encoders: dict[str, Encoder]) -> None:
+    with pytest.raises(UserError, match=r'^reinit\.layers = 0: "roberta" classifiers have no pooler'):
+        run(encoders["roberta"], build("reinit", {"layers": 0}))
 
 
 @pytest.mark.parametrize("order", [("freeze", "reinit"), ("reinit", "freeze")])

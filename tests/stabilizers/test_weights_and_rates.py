@@ -252,6 +252,18 @@ def test_swa_is_the_mean_of_the_later_weights() -> None:
     assert early[0][LINEAR] is weights[3]
 
 
+@pytest.mark.parametrize(
+    ("start", "every", "right"), [(0.5, 10, True), (0.5, 11, False), (0.8, 8, False), (0.8, 9, True)]
+)
+def test_swa_that_would_average_no_step_is_refused(start: float, every: int, right: bool) -> None:
+    method, ten_steps = build("swa", {"start": start, "every": every}), context()
+    if right:
+        assert method.setup({}, ten_steps) == (0, {})
+        return
+    with pytest.raises(UserError, match=rf"^swa\.every = {every}: no such step lies in the last \d+% of 10 steps$"):
+        method.setup({}, ten_steps)
+
+
 @pytest.mark.parametrize("name", ["ema", "swa"])
 def test_averaging_changes_what_is_evaluated_and_not_the_training(bert: Encoder, name: str) -> None:
     plain, averaged = run(bert), run(bert, build(name))

@@ -59,6 +59,16 @@ def test_subsamples_keep_the_class_ratio_by_largest_remainder(drawn, data):
         assert (taken >= np.floor(exact_share)).all()
 
 
+@pytest.mark.parametrize(
+    ("counts", "n", "kept"),
+    [((500, 5, 5), 20, [18, 1, 1]), ((100, 1, 1), 3, [1, 1, 1]), ((500, 5, 5, 5, 5), 8, [4, 1, 1, 1, 1])],
+)
+def test_several_rare_classes_all_keep_a_row(counts, n, kept):
+    values = np.repeat(np.arange(len(counts)), counts).tolist()
+    taken = task(values, len(counts)).subsample(n, Seeds().generator("subset")).train
+    assert np.bincount(taken.labels).tolist() == kept
+
+
 def test_subsamples_depend_on_the_generator_alone_and_leave_the_other_splits():
     whole = task([k % 2 for k in range(40)])
     a, b = (whole.subsample(10, Seeds(subset=s).generator("subset")) for s in (1, 1))

@@ -40,7 +40,10 @@ ShardText = Annotated[
     typer.Option("--shard", metavar="K/N", help="Do only part K of N, on one of N machines that share a store."),
 ]
 Retry = Annotated[bool, typer.Option("--retry", help="Do crashed and timed-out runs again, too.")]
-Timeout = Annotated[float | None, typer.Option("--timeout", help="Give a run up after this many seconds.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", help="Give a run up after this many seconds; looked at when it is evaluated."),
+]
 Save = Annotated[
     str | None,
     typer.Option("--save", metavar="last|best", help="Keep the weights of that checkpoint as a Hugging Face folder."),

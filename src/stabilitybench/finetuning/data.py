@@ -147,6 +147,8 @@ def _tokenise(
         return_token_type_ids=True,
         return_attention_mask=True,
     )
+    if cut["input_ids"].shape[1] > length:  # the tokenizer gives up where its special tokens alone fill the length
+        raise UserError(f"recipe.max_length = {length}: leaves no room for words beside the special tokens")
     highest, known = int(cut["input_ids"].max()), encoder.config.get("vocab_size")
     if isinstance(known, int) and highest >= known:
         raise UserError(

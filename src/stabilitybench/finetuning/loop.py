@@ -33,6 +33,7 @@ from stabilitybench.optim.clipping import clip, norm
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import Context, Stabilizer
+from stabilitybench.stabilizers.compose import refuse_random_frozen
 from stabilitybench.tasks.base import Task
 from stabilitybench.tasks.metrics import METRICS
 
@@ -100,6 +101,7 @@ class Loop:
         self.start = start
         self.ctx = replace(ctx, start=start)
         self.fixed = {n: t for n, t in start.items() if any(s.frozen(n, self.layout) for s in stabilizers)}
+        refuse_random_frozen(stabilizers, self.fixed, problem.fresh, self.layout)
         # The optimizer works in place, so it owns copies; the pretrained tensors serve other runs too.
         params = {n: t.detach().clone() for n, t in start.items() if n not in self.fixed}
         self.decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in params}
@@ -143,7 +145,7 @@ class Loop:
         return self.outcome(evaluations, best[1], checkpoints, diverged, started, keep_weights)
 
     def step(self, batch: data.TokenBatch) -> tuple[float, Params]:
-        """Take one optimizer step; return the learning rate and the first network's gradients before clipping."""
+        """Take one optimizer step; return the highest rate and the first network's gradients before clipping."""
         recipe, ctx = self.recipe, self.ctx
         assert recipe.learning_rate is not None
         rate = recipe.learning_rate * multiplier(recipe.schedule, ctx.step, ctx.total_steps, recipe.warmup)
@@ -161,7 +163,7 @@ class Loop:
         for stabilizer in self.stabilizers:
             if stabilizer.overrides("members"):
                 self.regroup(stabilizer.members([m.params for m in self.trained], after))
-        return rate, raw
+        return max(rates.values()), raw
 
     def move(self, member: _Member, batch: data.TokenBatch, rates: Mapping[str, float], after: Context) -> Params:
         """Take one optimizer step with one network; return its gradients before clipping."""

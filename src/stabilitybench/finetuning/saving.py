@@ -27,7 +27,8 @@ def save_model(encoder: Encoder, task: Task, weights: dict[str, Tensor], folder:
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}
         config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
-        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+        # The configuration may name half precision, to which the trained weights would be rounded.
+        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
         other = sorted(set(weights) ^ {name for name, _ in model.named_parameters()})
         if other:
             # Written all the same, the rest of the model would be random.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -85,6 +84,8 @@ def plan_table(study: Study) -> RenderableType:
 
     Everything is loaded and checked on the way; nothing is trained or written.
     """
+    from stabilitybench.finetuning import resolved
+
     results = study.results()
     file = study.file
     cells: dict[tuple[str, str, str], list[PlannedRun]] = {}
@@ -98,14 +99,13 @@ def plan_table(study: Study) -> RenderableType:
         to_do += len(runs) - stored
         spec = runs[0].spec
         rows = spec.n_train or len(spec.task.train)
-        numbers = (rows, spec.recipe.total_steps(rows), len(runs), stored, len(runs) - stored)
+        steps = resolved(spec.encoder, spec.task, spec.recipe, spec.stabilizers).total_steps(rows)
+        numbers = (rows, steps, len(runs), stored, len(runs) - stored)
         _add(table, *([encoder] if several else []), task, arm, *map(str, numbers))
     lines = [f"{_runs(to_do)} to do; nothing was trained or written"]
-    if file.tune is not None:
-        choosers = len(file.arms) if file.tune.scope == "arm" else 1
-        points_ = prod(len(values) for values in file.tune.grid.values())
-        tuning = len(file.encoders) * len(file.tasks) * choosers * points_ * file.tune.seeds
-        lines.insert(0, f"before them, {_runs(tuning)} choose settings, on seeds of their own")
+    tuning, tuned = study.tuning_progress()
+    if tuning:
+        lines.insert(0, f"before them, {_runs(tuning)} choose settings, on seeds of their own; {tuned} in the store")
     return Group(Text(headline(study)), table, *map(Text, lines))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 from stabilitybench.errors import UserError
@@ -194,27 +193,24 @@ def _cost(study: Study, results: Results, pilot: Pilot | None) -> Cost:
     known = {**(pilot.seconds if pilot else {}), **{cell: sum(s) / len(s) for cell, s in own.items()}}
     seconds = {cell: _seconds_of(cell, known) for cell in cells}
     to_do = {cell: sum(i not in results.records for i in ids) for cell, ids in cells.items()}
-    tuning = 0
-    if file.tune is not None:
-        choosers = len(file.arms) if file.tune.scope == "arm" else 1
-        points = prod(len(values) for values in file.tune.grid.values())
-        tuning = len(file.encoders) * len(file.tasks) * choosers * points * file.tune.seeds
-    total = sum(map(len, cells.values()))
+    tuning, tuned = study.tuning_progress()
+    total = sum(map(len, cells.values())) + tuning
+    stored = total - sum(to_do.values()) - (tuning - tuned)
     unknown = [cell for cell, value in seconds.items() if value is None]
     if unknown:
         timed = (
             f"no hours: no run of {', '.join(filter(None, unknown[0]))} was timed; do one seed of each under another "
             f"name (stabilitybench run ... --set seeds=1 --set name={file.name}-timing), or give --pilot RESULTS_FOLDER"
         )
-        return Cost(len(cells), total + tuning, total - sum(to_do.values()), None, None, timed)
+        return Cost(len(cells), total, stored, None, None, timed)
     each = {cell: value for cell, value in seconds.items() if value is not None}
     todo_hours = sum(each[cell] * n for cell, n in to_do.items()) / 3600
-    todo_hours += tuning * sum(each.values()) / len(each) / 3600
+    todo_hours += (tuning - tuned) * sum(each.values()) / len(each) / 3600
     sources = ([f"{sum(map(len, own.values()))} runs in the store"] if own else []) + (
         [pilot.source] if pilot and pilot.seconds and set(own) != set(cells) else []
     )
     return Cost(
-        len(cells), total + tuning, total - sum(to_do.values()), todo_hours, sum(each.values()) / 3600,
+        len(cells), total, stored, todo_hours, sum(each.values()) / 3600,
         f"timed by {' and '.join(sources)}",
     )  # fmt: skip
 

@@ -81,8 +81,13 @@ def _arm(results: Results, arm: str) -> list[str]:
     for (encoder, task, tuned_arm), choice in results.tuned.items():
         if tuned_arm == arm:
             where = f"{task}, {encoder}" if len(study.encoders) > 1 else task
-            chosen = ", ".join(f"{key} = {shown(value)}" for key, value in choice.items())
-            lines.append(f"tuned on {where}: {chosen}")
+            run = next(r.spec for r in results.runs if (r.encoder, r.task, r.arm) == (encoder, task, arm))
+            used = resolved(run.encoder, run.task, run.recipe, run.stabilizers).model_dump()
+            # What the arm or one of its stabilizers sets stands above what was tuned.
+            kept = {key: value for key, value in choice.items() if used[key] == value}
+            if kept:
+                chosen = ", ".join(f"{key} = {shown(value)}" for key, value in kept.items())
+                lines.append(f"tuned on {where}: {chosen}")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer
 from stabilitybench.stabilizers.registry import register
 
@@ -76,7 +77,13 @@ class SWA(Stabilizer):
             raise ValueError(f"every = {self.every}: must be at least 1")
 
     def setup(self, params: Params, ctx: Context) -> State:
-        """Nothing is averaged yet."""
+        """Nothing is averaged yet; refuse settings under which nothing ever is."""
+        last = ctx.total_steps - ctx.total_steps % self.every
+        if last <= self.start * ctx.total_steps:
+            share = f"{1 - self.start:.0%}"
+            raise UserError(
+                f"swa.every = {self.every}: no such step lies in the last {share} of {ctx.total_steps} steps"
+            )
         return 0, {}
 
     def after_step(self, params: Params, previous: Params, state: State, ctx: Context) -> tuple[Params, State]:

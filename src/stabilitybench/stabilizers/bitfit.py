@@ -36,6 +36,11 @@ class BitFit(Stabilizer):
         if recipe.mode == "head":
             raise UserError("bitfit has nothing to do under head tuning: the whole encoder is frozen already")
 
+    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
+        """Refuse places that another method draws anew: their weights would stay random."""
+        drawn = [] if layout is None else other.draws(layout)
+        return f"{', '.join(drawn)} would start anew and only the biases train; drop one of the two" if drawn else None
+
     def frozen(self, name: str, layout: Layout) -> bool:
         """Tell whether `name` is neither a bias nor in the head."""
         return not is_bias(name) and layout.place(name) != "head"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from stabilitybench.errors import UserError
@@ -37,6 +37,21 @@ def compose(
             if remedy:
                 raise UserError(f'{prefix}"{one.name}" and "{other.name}" exclude each other: {remedy}')
     return tuple(sorted(given, key=lambda s: (s.order, s.name)))
+
+
+def refuse_random_frozen(
+    stabilizers: Iterable[Stabilizer], fixed: Iterable[str], fresh: Container[str], layout: Layout
+) -> None:
+    """Raise UserError where a tensor would stay at random values: drawn anew or new to the encoder, and never trained.
+
+    fixed : names of the tensors that never move.  fresh : names of those that the checkpoint lacks.
+    """
+    drawn = {place: s.name for s in stabilizers for place in s.draws(layout)}
+    for name in fixed:
+        if name in fresh:
+            raise UserError(f'"{name}" would stay random: the checkpoint lacks it, and a stabilizer freezes it')
+        if layout.place(name) in drawn:
+            raise UserError(f'"{name}" would stay random: {drawn[layout.place(name)]} draws it, another freezes it')
 
 
 def apply_recipe(stabilizers: Iterable[Stabilizer], recipe: Recipe, layout: Layout, task: TaskFacts) -> Recipe:

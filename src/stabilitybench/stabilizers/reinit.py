@@ -56,6 +56,10 @@ class ReInit(Stabilizer):
                 f'reinit.pooler = true: "{layout.architecture}" classifiers have no pooler; '
                 "leave pooler out or set it to false"
             )
+        if self.pooler is None and not self.draws(layout):
+            raise UserError(
+                f'reinit.layers = 0: "{layout.architecture}" classifiers have no pooler, so nothing is drawn'
+            )
         if recipe.mode == "head":
             raise UserError("reinit cannot work under head tuning: its new layers would never be trained")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ class Options:
     """How runs are done; nothing here changes a number.
 
     jobs : worker processes; None: one per core, or one per accelerator.  device : "auto", "cpu", "cuda" or
-    "cuda:K".  timeout : seconds after which a run is given up, looked at when it is evaluated.  save : also keep
-    the weights of that checkpoint ("last" or "best").  retry : do crashed and timed-out runs again.
+    "cuda:K".  timeout : seconds after which a run is given up, looked at when it is evaluated before its end.
+    save : also keep the weights of that checkpoint ("last" or "best").  retry : do crashed and timed-out runs again.
     """
 
     jobs: int | None = None
@@ -69,15 +69,19 @@ def workers(options: Options) -> int:
     return cores() if places == ["cpu"] else len(places)
 
 
+def check_savable(specs: Iterable[RunSpec], options: Options) -> None:
+    """Raise UserError where weights are to be kept that no Hugging Face classifier can hold."""
+    if options.save and any(spec.recipe.mode == "head" for spec in specs):
+        raise UserError(
+            f'--save {options.save}: a head on frozen features is no Hugging Face classifier; save only mode = "full"'
+        )
+
+
 def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: Progress) -> None:
     """Do every run of `specs` and store it; a crash is stored as such and the others go on.
 
     Raises EnvironmentFailure where the machine fails (disk full, workers killed); finished runs are kept.
     """
-    if options.save and any(spec.recipe.mode == "head" for spec in specs):
-        raise UserError(
-            f'--save {options.save}: a head on frozen features is no Hugging Face classifier; save only mode = "full"'
-        )
     places = devices(options.device)
     jobs = {spec.id: _Job.of(spec, store, places[i % len(places)], options) for i, spec in enumerate(specs)}
 
@@ -122,8 +126,9 @@ def _run(job: _Job) -> tuple[str, str]:
         raise UserError("a file given with --with was changed while its study was running; start the study again")
     deadline = time.monotonic() + options.timeout if options.timeout else None
 
-    def watch(_: Evaluation) -> None:
-        if deadline is not None and time.monotonic() > deadline:
+    def watch(evaluation: Evaluation) -> None:
+        # A run that has come to its end is kept, however late.
+        if deadline is not None and evaluation.progress < 1 and time.monotonic() > deadline:
             raise _Timeout
 
     try:

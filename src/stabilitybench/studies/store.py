@@ -71,6 +71,10 @@ class Store(Records):
                 f'run "{run_id}": its predictions cannot be read; remove {self.path(run_id)} and start its study again'
             ) from None
 
+    def keeps_model(self, run_id: str) -> bool:
+        """Tell whether the weights of a run were kept."""
+        return (self.path(run_id) / "model").is_dir()
+
     def write(self, spec: RunSpec, outcome: Outcome, save_model: SaveModel | None = None) -> None:
         """Store a finished run; a run that is already there stays.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
 from stabilitybench.studies import file as study_file
-from stabilitybench.studies.execution import Options, devices, execute, workers
+from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.pool import Progress, Silent
 from stabilitybench.studies.records import saving, write_text
@@ -127,6 +127,7 @@ class Study:
         part = Shard.parse(shard) if shard else None
         tuning = self._tuning_runs() if self.file.tune else []
         planned = self.plan()  # every check comes before the first training
+        check_savable((run.spec for run in planned), options)
         self._prepare_folders()
         notes = self.claim_name()
         self._record(None, notes)  # at once, so that a name stands for one study even if this one is interrupted
@@ -135,7 +136,7 @@ class Study:
             if unfinished:
                 raise UserError("--shard: the tuning runs of this study come first; run it once without --shard")
         if tuning:
-            notes += self._do([run for _, _, run in tuning], options, watcher, None)
+            notes += self._do([run for _, _, run in tuning], replace(options, save=None), watcher, None)
             planned = self.plan(self._choose())
         notes += self._do([run.spec for run in planned], options, watcher, part)
         self._record(planned, notes)
@@ -146,12 +147,13 @@ class Study:
         retry: bool = False, shard: str | None = None,
     ) -> None:  # fmt: skip
         """Raise what `run` would raise with these options before its first training; nothing is written."""
-        devices(Options(jobs, device, timeout, save, retry).device)
+        options = Options(jobs, device, timeout, save, retry)
+        devices(options.device)
         if shard:
             Shard.parse(shard)
         if self.file.tune:
             self._tuning_runs()
-        self.plan()
+        check_savable((run.spec for run in self.plan()), options)
         self.claim_name()
 
     def _finished(self, run_id: str, retry: bool) -> bool:
@@ -167,6 +169,12 @@ class Study:
                 notes.append(f"run {run_id} was damaged; it was moved to {aside} and done again")
                 watcher.message(notes[-1])
         missing = [spec for run_id, spec in unique.items() if not self._finished(run_id, options.retry)]
+        bare = [
+            i for i in unique if options.save and self._finished(i, options.retry) and not self.store.keeps_model(i)
+        ]
+        if bare:
+            kept = "1 run is" if len(bare) == 1 else f"{len(bare)} runs are"
+            watcher.message(f"--save: {kept} in the store without weights and not done again; use another --store")
         watcher.start(len(unique), len(unique) - len(missing), min(workers(options), max(1, len(missing))))
         try:
             if missing:
@@ -198,6 +206,11 @@ class Study:
             for point in points
             for s in seeds
         ]
+
+    def tuning_progress(self) -> tuple[int, int]:
+        """Return how many runs choose settings, and how many of these the store has."""
+        ids = {spec.id for _, _, spec in self._tuning_runs()} if self.file.tune else set()
+        return len(ids), sum(self.store.read(run_id) is not None for run_id in ids)
 
     def _choose(self) -> dict[Cell, dict[str, Any]]:
         """Return the grid point with the best mean validation score of each cell; the first of ties.

@@ -85,9 +85,10 @@ class Task:
         return digest.hexdigest()
 
     def subsample(self, n: int, rng: np.random.Generator) -> Task:
-        """Keep `n` training rows drawn by `rng`, class ratio kept (largest remainder); the splits stay whole.
+        """Keep `n` training rows drawn by `rng`; the splits stay whole.
 
-        Raises UserError when n exceeds the training rows or is smaller than the number of classes.
+        The class ratio is kept (largest remainder), and at least one row of every class.  Raises UserError when n
+        exceeds the training rows or is smaller than the number of classes.
         """
         total = len(self.train)
         if not 1 <= n <= total:
@@ -103,7 +104,7 @@ class Task:
         for c in np.argsort(keep - exact, kind="stable"):
             if keep.sum() < n and keep[c] < counts[c]:
                 keep[c] += 1
-        while keep.sum() > n:
-            keep[np.argmax(keep - exact)] -= 1
+        while keep.sum() > n:  # rare classes were rounded up to one row, which they keep
+            keep[np.argmax(np.where(keep > 1, keep - exact, -np.inf))] -= 1
         rows = [rng.permutation(np.flatnonzero(labels == c))[: keep[c]] for c in range(len(self.classes))]
         return replace(self, train=self.train.take(np.sort(np.concatenate(rows))))
