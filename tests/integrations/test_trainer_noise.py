@@ -139,7 +139,7 @@ class TestGlobalGenerators:
 
 
 def test_bf16_is_near_single_precision(bert: Encoder, task: Task, folder: Path) -> None:
-    names = ("mixout", "r3f", "mmr", "sam", "lnsr", "mh-loss")
+    names = ("mixout", "r3f", "mmr", "sam", "lnsr")
     runs, kinds = [], []
 
     class Look(Stabilizer):

@@ -218,9 +218,9 @@ def test_the_zero_head_starts_at_no_skill(bert: Encoder) -> None:
         compose([build("zero-head"), build("mh-loss")])
 
 
-@pytest.mark.parametrize("name", ["r3f", "r4f"])
-def test_one_head_is_held_still_and_not_one_of_several(name: str) -> None:
-    with pytest.raises(UserError, match=f"exclude each other: {name} holds one head still"):
+@pytest.mark.parametrize("name", ["r3f", "r4f", "smart"])
+def test_predictions_are_not_held_still_where_several_heads_make_them(name: str) -> None:
+    with pytest.raises(UserError, match=f"exclude each other: {name} looks at the predictions of one head"):
         compose([build("mh-loss"), build(name)])
 
 

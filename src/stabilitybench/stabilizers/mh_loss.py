@@ -37,6 +37,12 @@ class MHLoss(Stabilizer):
         if not 1 <= self.heads <= 1000:
             raise ValueError(f"heads = {self.heads}: must lie in [1, 1000]")
 
+    def conflict(self, other: Stabilizer, layout: object = None) -> str | None:
+        """Refuse methods that compare the predictions of one head: the others would go free."""
+        if other.name in ("r3f", "r4f", "smart"):
+            return f"{other.name} looks at the predictions of one head, and mh-loss trains several; keep one of the two"
+        return None
+
     def initialize(self, params: Params, ctx: Context) -> Params:
         """Add the other heads."""
         output = ctx.layout.output(params)

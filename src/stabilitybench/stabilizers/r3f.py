@@ -45,12 +45,6 @@ class _Noised(Stabilizer):
         if recipe.mode == "head":
             raise UserError(f"{self.name} cannot work under head tuning: it puts noise on the words' embeddings")
 
-    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse several heads: one alone would be held still."""
-        if other.name == "mh-loss":
-            return f"{self.name} holds one head still, and mh-loss trains several; keep one of the two"
-        return None
-
     def penalty(self, forward: Forward, batch: Batch, ctx: Context) -> Tensor | float:
         """Return the weighted divergence between the prediction and the one under noise."""
         if self.weight == 0:
