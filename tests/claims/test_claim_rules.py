@@ -152,6 +152,19 @@ def test_failures_over_tasks_sum_the_hypergeometric_laws(tasks):
     assert exact_failures([(a, 4, b, 4) for a, b in tasks]) == pytest.approx(min(1.0, expected), rel=1e-9)
 
 
+def test_arms_that_learn_nothing_fail_by_chance_and_are_left_out():
+    # one arm predicts a constant, which counts as failed; the other wavers about the guess, half of its runs below it
+    constant = Sample.of(np.zeros(20), np.ones(20, bool), no_skill=0.0)
+    wavering = Sample.of(np.tile([-0.05, 0.05], 10), np.tile([True, False], 10), no_skill=0.0)
+    learning = Sample.of(draw(0, mean=0.5, sd=0.1).values, np.zeros(20, bool), no_skill=0.0)
+    alone = failures({"t": [wavering, constant]})
+    assert (alone.decided, alone.note) == ("not applicable", "left out, since neither arm learned anything: t")
+    both = failures({"t": [wavering, constant], "u": [learning, constant]})
+    one = failures({"u": [learning, constant]})
+    assert (both.effect, both.p, both.low, both.high) == (one.effect, one.p, one.low, one.high)
+    assert "neither arm learned anything: t; failed: 0 of 20 against 20 of 20" in both.note
+
+
 def test_failures_that_were_not_published_are_not_guessed():
     with pytest.raises(UserError, match="failed runs were not published"):
         failures({"RTE": [Sample.summary(20, 0.6, 0.01)] * 2}, interest=0.3)

@@ -205,11 +205,19 @@ def failures(cells: Cells, *, higher: bool = False, interest: float = 0.3) -> Fi
     Exact and conditional on the failures of each task: the sum of the first arm's failures over tasks, each
     hypergeometric, two-sided by probability; with one task it is Fisher's test.  The interval combines Wilson limits
     (Newcombe 1998), over tasks by squaring and adding.
+
+    A task where neither arm scores on average above a constant guess is left out: there it is chance which runs end
+    below the guess, and nobody avoids a failure.
     interest : the smallest difference of the failure rates worth knowing.
     """
     for task, pair in cells.items():
         if not all(s.known for s in pair):
             raise UserError(f"{task}: failed runs were not published; a check of failures needs single runs")
+    lost = [t for t, pair in cells.items() if not any(s.learned for s in pair)]
+    notes = [f"left out, since neither arm learned anything: {', '.join(lost)}"] if lost else []
+    if len(lost) == len(cells):
+        return Finding(_runs(cells), unit="failure rate", note=notes[0], decided="not applicable")
+    cells = {t: pair for t, pair in cells.items() if t not in lost}
     k = len(cells)
     parts = [risk_difference(a.failures, a.n, b.failures, b.n) for a, b in cells.values()]
     estimates = [part.estimate or 0.0 for part in parts]
@@ -223,12 +231,13 @@ def failures(cells: Cells, *, higher: bool = False, interest: float = 0.3) -> Fi
     reach = minimal_detectable_rate(n_a, n_b, rate, ALPHA, POWER)
     limit = reach.above if higher else reach.below
     seeds = seeds_for_rates(target, rate, ALPHA, POWER) if target != rate else None
-    note = f"failed: {failed_a} of {n_a} against {failed_b} of {n_b}"
+    notes.append(f"failed: {failed_a} of {n_a} against {failed_b} of {n_b}")
     return Finding(
         _runs(cells), effect, max(low, -1.0), min(high, 1.0), "failure rate",
         p=exact_failures([(a.failures, a.n, b.failures, b.n) for a, b in cells.values()]),
         ahead=effect != 0 and (effect > 0) == higher, power=fisher_power(target, rate, n_a, n_b, ALPHA),
-        detectable=None if limit is None else limit - rate, seeds=None if seeds is None else -(-seeds // k), note=note,
+        detectable=None if limit is None else limit - rate, seeds=None if seeds is None else -(-seeds // k),
+        note="; ".join(notes),
     )  # fmt: skip
 
 
