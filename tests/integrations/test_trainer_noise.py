@@ -138,8 +138,9 @@ class TestGlobalGenerators:
         assert before[2] == after[2]
 
 
-def test_bf16_is_near_single_precision(bert: Encoder, task: Task, folder: Path) -> None:
-    names = ("mixout", "r3f", "mmr", "sam", "lnsr")
+@pytest.mark.parametrize("one", ["r3f", "mh-loss"])
+def test_bf16_is_near_single_precision(one: str, bert: Encoder, task: Task, folder: Path) -> None:
+    names = ("mixout", one, "mmr", "sam", "lnsr")
     runs, kinds = [], []
 
     class Look(Stabilizer):

@@ -41,7 +41,7 @@ class MMR(Stabilizer):
     Recorded at every evaluation, for features of the training rows without noise: mmr.radius, the length B of the
     longest; mmr.margin, the widest margin gamma of a linear separation of two classes, the smallest over all pairs (0
     where none is found); and mmr.margin_over_radius, gamma / B, which mere growth leaves alone.  This takes a forward
-    pass over the training rows; of more than 1,000, as many are measured, evenly spaced.
+    pass over the training rows; of more than 1,000 rows, 1,000 are measured, evenly spaced.
     """
 
     paper = "Fu, So & Collier 2023, arXiv:2301.09820"
