@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from stabilitybench.claims import TIERS, Claims, Judged, judge, kept_tables, read_claims
-from stabilitybench.claims.declared import check_name
 from stabilitybench.claims.findings import Finding
 from stabilitybench.claims.replay import drifted
+from stabilitybench.claims.schema import check_name
 from stabilitybench.errors import EnvironmentFailure, UserError
 
 HERE = Path(__file__).resolve().parent
@@ -103,7 +103,7 @@ def shown(request):
     """Print past pytest's capture: a function that takes work and a headline, and gives the work a bar to report to."""
     from rich.console import Console
 
-    from stabilitybench.reports.progress import Bar
+    from stabilitybench.cli.views.progress import Bar
 
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
@@ -131,7 +131,7 @@ def tables(options, shown, request):
 
 def done_again(kept, names, options, shown):
     """Return the pocket table with the runs of some studies made again."""
-    from stabilitybench.claims.record import runs_table
+    from stabilitybench.claims.evidence_tables import runs_table
     from stabilitybench.studies import Study
 
     again = [n for n in kept["study"].unique() if n in names]
@@ -146,8 +146,8 @@ def done_again(kept, names, options, shown):
 
 
 def own_runs(arms, options, shown):
-    from stabilitybench.claims.real import real_study, real_table
-    from stabilitybench.reports.progress import headline
+    from stabilitybench.claims.real_tier import real_study, real_table
+    from stabilitybench.cli.views.progress import headline
 
     study = real_study(
         options("--encoder"), options("--task"), options("--seeds"), options("--cache"), arms=arms,
@@ -181,7 +181,7 @@ def evidence(request, tables):
     with one_sentence():
         it.judged = {j.name: j for j in judge(it.claims, tables, config.getoption("--tier") or DEFAULT)}
     if "real" in (config.getoption("--tier") or ()):
-        from stabilitybench.claims.real import reach, refused
+        from stabilitybench.claims.real_tier import reach, refused
 
         reasons = refused(config.getoption("--encoder"), config.getoption("--task"))
         it.judged = {
@@ -238,7 +238,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
     from rich.console import Console
 
-    from stabilitybench.reports.claims_page import print_verdicts
+    from stabilitybench.claims.page import print_verdicts
 
     text = io.StringIO()
     print_verdicts(list(it.judged.values()), Console(file=text, width=160))

@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from stabilitybench.claims import TIERS, judge, kept_tables, read_claims
-from stabilitybench.reports.claims_page import verdicts_markdown
+from stabilitybench.claims.page import verdicts_markdown
 
 HERE = Path(__file__).resolve().parent
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stabilitybench.claims import kept_tables
-from stabilitybench.claims.record import SUITES, suites_table
+from stabilitybench.claims.evidence_tables import SUITES, suites_table
 from stabilitybench.claims.replay import TOLERANCE, check_planned, comparable_machine, replay, sample
 
 HERE = Path(__file__).resolve().parent

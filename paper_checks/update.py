@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from stabilitybench.claims import Claims, judge, kept_tables, read_claims
-from stabilitybench.claims.declared import check_name
-from stabilitybench.claims.record import runs_table, suites_table, write_conditions, write_table
-from stabilitybench.reports.claims_page import verdicts_markdown
+from stabilitybench.claims.evidence_tables import runs_table, suites_table, write_conditions, write_table
+from stabilitybench.claims.page import verdicts_markdown
+from stabilitybench.claims.schema import check_name
+from stabilitybench.storage.records import write_text
 from stabilitybench.studies import Study
-from stabilitybench.studies.records import write_text
 
 HERE = Path(__file__).resolve().parent
 RECORDED = HERE / "recorded"

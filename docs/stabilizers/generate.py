@@ -18,17 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from method_figure import method_figure
+from method_page import method_page
 
+from stabilitybench.comparison import compare
+from stabilitybench.comparison.analysis import Comparison
+from stabilitybench.comparison.score_table import STREAMS, check_scores, finished
+from stabilitybench.comparison.verdicts import verdict
+from stabilitybench.documents import formats
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe
-from stabilitybench.reports import compare, formats
-from stabilitybench.reports.comparison import Comparison
-from stabilitybench.reports.frames import STREAMS, check_scores, finished
-from stabilitybench.reports.method_figure import method_figure
-from stabilitybench.reports.method_page import method_page
-from stabilitybench.reports.verdicts import verdict
 from stabilitybench.stabilizers import Stabilizer, build, catalogue
 from stabilitybench.studies import Study
 from stabilitybench.tasks import load_task

@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stabilitybench.comparison import compare
     from stabilitybench.encoders import load_encoder
     from stabilitybench.errors import EnvironmentFailure, UserError
     from stabilitybench.finetuning import finetune
     from stabilitybench.recipe import Recipe
-    from stabilitybench.reports import compare
     from stabilitybench.seeds import Seeds
     from stabilitybench.stabilizers import Stabilizer, build, compose, register
     from stabilitybench.studies import Results, Store, Study
@@ -38,7 +38,7 @@ _PUBLIC = {
     "Study": "studies",
     "UserError": "errors",
     "build": "stabilizers",
-    "compare": "reports",
+    "compare": "comparison",
     "compose": "stabilizers",
     "finetune": "finetuning",
     "load_encoder": "encoders",

@@ -7,7 +7,7 @@ from scipy import stats
 
 from stabilitybench.claims import MissingEvidence, Sample, decide
 from stabilitybench.claims.closed_forms import FORMS, closed_form
-from stabilitybench.claims.designs import (
+from stabilitybench.claims.crossed_rules import (
     comparable,
     early_dropping,
     few_trials,

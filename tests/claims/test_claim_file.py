@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from stabilitybench.claims import MissingEvidence, cells, examine, judge, kept_tables, read_claims, read_table
-from stabilitybench.claims.declared import Check, Claims, folder
 from stabilitybench.claims.evidence import RUN_COLUMNS, Sample
-from stabilitybench.claims.real import ARMS, reach, real_study
+from stabilitybench.claims.page import export, headline, verdict_frame, verdicts_markdown
+from stabilitybench.claims.real_tier import ARMS, reach, real_study
 from stabilitybench.claims.replay import check_planned, drifted
 from stabilitybench.claims.rules import spread
+from stabilitybench.claims.schema import Check, Claims, folder
 from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import UserError
-from stabilitybench.reports.claims_page import export, headline, verdict_frame, verdicts_markdown
 
 CLAIM = """
 [papers]

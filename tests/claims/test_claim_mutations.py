@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from stabilitybench.claims import Sample, decide, judge, kept_tables, read_claims
-from stabilitybench.claims.declared import DIRECTED
 from stabilitybench.claims.judging import compare, samples
 from stabilitybench.claims.numeric import moves
+from stabilitybench.claims.schema import DIRECTED
 
 ARMS = ("contrast", "spread", "failures", "few-trials")
 

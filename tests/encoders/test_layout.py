@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from families import FAMILIES, LAYERS, config_of
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout, is_bias, is_norm
 from stabilitybench.errors import UserError
+from support.families import FAMILIES, LAYERS, config_of
 
 
 def classifier(family: str, **changes: Any) -> nn.Module:

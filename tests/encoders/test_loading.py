@@ -17,12 +17,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from families import FAMILIES, make_task, save_family
 from stabilitybench.encoders import load_encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe
+from support.families import FAMILIES, make_task, save_family
 
 ONE_STEP = Recipe(learning_rate=1e-3, steps=1, evaluations=1)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from families import FAMILIES, save_family
 from stabilitybench.encoders import Encoder, load_encoder
+from support.families import FAMILIES, save_family
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from scipy import stats
 
-from families import make_task, relabel, stock_model
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, finetune
@@ -19,6 +18,7 @@ from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import Stabilizer
 from stabilitybench.tasks.base import Task
 from stabilitybench.tasks.metrics import METRICS
+from support.families import make_task, relabel, stock_model
 
 LEARNS = Recipe(learning_rate=5e-3, epochs=6, batch_size=8, dropout=0, evaluations=6)
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from families import FAMILIES, make_task, save_family, stock_model
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.data import TokenBatch
@@ -18,6 +17,7 @@ from stabilitybench.finetuning.network import EncoderNetwork
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, TaskFacts
+from support.families import FAMILIES, make_task, save_family, stock_model
 
 CPU = torch.device("cpu")
 ROWS = np.array([0, 3, 5, 6, 7, 11])

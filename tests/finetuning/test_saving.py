@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from families import FAMILIES, make_task, save_family
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.errors import UserError
@@ -19,6 +18,7 @@ from stabilitybench.finetuning import finetune
 from stabilitybench.finetuning.saving import save_model
 from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import build
+from support.families import FAMILIES, make_task, save_family
 
 RECIPE = Recipe(learning_rate=3e-3, steps=4, evaluations=2)
 

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from transformers import get_constant_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from families import make_task, stock_model
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import Outcome, data, finetune
 from stabilitybench.finetuning.loop import Loop, draw_fresh
@@ -28,6 +27,7 @@ from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build
 from stabilitybench.tasks.base import Task
+from support.families import make_task, stock_model
 
 CPU = torch.device("cpu")
 PLAIN = Recipe(dropout=0.0, learning_rate=3e-3, batch_size=10, epochs=4, weight_decay=0.1, evaluations=2)

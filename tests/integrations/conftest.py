@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from families import FAMILIES, make_task, save_family
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.tasks.base import Task
+from support.families import FAMILIES, make_task, save_family
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from trainers_for_tests import arguments, run_trainer
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer
 
 from stabilitybench.encoders import load_encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.integrations.trainer import stabilize
 from stabilitybench.stabilizers import build
+from support.trainers import arguments, run_trainer
 
 COLA = Path(__file__).parents[2] / "../shared/data/glue/CoLA"
 METHODS = ("reinit", "mixout", "mmr", "llrd", "bert-adam", "r3f")

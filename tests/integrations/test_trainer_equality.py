@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from trainers_for_tests import RECIPE, SEEDS, distance, make_trainer, own_loop, parameters, run_own, run_trainer
 
-from families import make_task
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.integrations.trainer import stabilize
 from stabilitybench.stabilizers import Context, Stabilizer, build, catalogue
 from stabilitybench.tasks.base import Task
+from support.families import make_task
+from support.trainers import RECIPE, SEEDS, distance, make_trainer, own_loop, parameters, run_own, run_trainer
 
 #: What a Trainer has no place for, with words of the refusal.  Every other method of the catalogue must be equal.
 REFUSED = {

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from trainers_for_tests import SEEDS, distance, make_trainer, model_of, run_trainer
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.integrations.trainer import stabilize
 from stabilitybench.stabilizers import Batch, Context, Forward, Stabilizer, build, catalogue
 from stabilitybench.tasks.base import Task
+from support.trainers import SEEDS, distance, make_trainer, model_of, run_trainer
 
 #: Both say by name what a Trainer does anyway; the others' neutral instances follow from the catalogue.
 NEUTRAL = {

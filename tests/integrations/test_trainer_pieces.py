@@ -9,15 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from trainers_for_tests import model_of
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning.data import TokenBatch
+from stabilitybench.integrations.forward_recorder import Noise, Watch, pass_of
 from stabilitybench.integrations.optimizer import SwitchableAdamW
-from stabilitybench.integrations.placing import Slot, add, placed
-from stabilitybench.integrations.watching import Noise, Watch, pass_of
+from stabilitybench.integrations.parameter_swap import Slot, add, placed
 from stabilitybench.optim.adam import AdamState, adam_step
 from stabilitybench.tasks.base import Task
+from support.trainers import model_of
 
 RATES = st.floats(1e-5, 1e-1)
 DECAYS = st.floats(0.0, 0.5)

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 import torch
 from torch.utils.data import IterableDataset
-from trainers_for_tests import InOrder, arguments, make_trainer, model_of, parameters, run_trainer
 from transformers import BertForTokenClassification, DistilBertConfig, DistilBertModel, Trainer
 
-from families import config_of, make_task
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.errors import UserError
@@ -21,6 +19,8 @@ from stabilitybench.integrations.trainer import stabilize
 from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import Batch, Context, Forward, Stabilizer, build
 from stabilitybench.tasks.base import Task
+from support.families import config_of, make_task
+from support.trainers import InOrder, arguments, make_trainer, model_of, parameters, run_trainer
 
 
 def assert_refused(trainer: Any, methods: list[Stabilizer], words: str) -> None:

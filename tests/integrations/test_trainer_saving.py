@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from trainers_for_tests import RECIPE, SEEDS, After, distance, make_trainer, own_loop, parameters, run_own, run_trainer
 from transformers import AutoModelForSequenceClassification
 
 from stabilitybench.encoders import Encoder
@@ -20,6 +19,7 @@ from stabilitybench.integrations.trainer import RECORD, stabilize
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import build
 from stabilitybench.tasks.base import Task
+from support.trainers import RECIPE, SEEDS, After, distance, make_trainer, own_loop, parameters, run_own, run_trainer
 
 EVALUATED_OTHERWISE = [("ema",), ("swa",), ("mh-loss",), ("r4f",), ("lora",), ("lora", "ema")]
 

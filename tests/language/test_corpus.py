@@ -1,14 +1,14 @@
 from itertools import islice
 
 import numpy as np
-from parsing import parse
 
 from stabilitybench.language.corpus import FOLLOWS, PAIRED, passage
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import sentiment
 from stabilitybench.language.lexicon import words
 from stabilitybench.language.relations import entails
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.tokenizer import MAX_LENGTH
+from support.parsing import parse
 
 COUNT = 4000
 

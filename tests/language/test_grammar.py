@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parsing import parse
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Clause, Meaning, Phrase, realise, sentiment, text
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.sampling import sample_clause, sample_meaning
+from support.parsing import parse
 
 seeds = st.integers(0, 2**32 - 1)
 

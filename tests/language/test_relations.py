@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parsing import parse
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Clause, Meaning, Phrase, realise, sentiment, text
 from stabilitybench.language.lexicon import NOUNS
 from stabilitybench.language.relations import (
@@ -19,7 +17,9 @@ from stabilitybench.language.relations import (
     swap_roles,
     weaken,
 )
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.sampling import sample_meaning
+from support.parsing import parse
 
 many = settings(deadline=None, derandomize=True, max_examples=300)
 

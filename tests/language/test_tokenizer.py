@@ -5,8 +5,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from stabilitybench.language.corpus import passage
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.lexicon import words
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.tokenizer import MAX_LENGTH, build_tokenizer, vocabulary
 
 

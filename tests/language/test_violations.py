@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parsing import parse
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Clause, Meaning, Phrase, realise, text
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.sampling import sample_meaning
 from stabilitybench.language.violations import VIOLATIONS, violate
+from support.parsing import parse
 
 
 @pytest.mark.parametrize("kind", VIOLATIONS)

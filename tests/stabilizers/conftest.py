@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from families import FAMILIES, save_family
 from stabilitybench.encoders import Encoder, load_encoder
+from support.families import FAMILIES, save_family
 
 
 @pytest.fixture(scope="session")

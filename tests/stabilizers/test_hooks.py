@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from families import make_task
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning import Outcome, finetune
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Stabilizer
+from support.families import make_task
 
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=3, weight_decay=0.1)
 

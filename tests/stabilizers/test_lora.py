@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from families import FAMILIES, LAYERS, WIDTH, make_task
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data, finetune
@@ -20,6 +19,7 @@ from stabilitybench.finetuning.training import prepared
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, compose
+from support.families import FAMILIES, LAYERS, WIDTH, make_task
 
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2, weight_decay=0.0, dropout=0.0)
 ADAPTED = {"bert": 2 * LAYERS, "roberta": 2 * LAYERS, "electra": 2 * LAYERS, "distilbert": 2 * LAYERS, "albert": 2}

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from families import LAYERS, make_task
 from stabilitybench.encoders import Encoder, Layout
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, data, finetune, resolved
@@ -18,6 +17,7 @@ from stabilitybench.finetuning.network import EncoderNetwork, Pass
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, compose
+from support.families import LAYERS, make_task
 
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2, weight_decay=0.0, dropout=0.0)
 FACTS = TaskFacts("small", "classification", 2, 24)

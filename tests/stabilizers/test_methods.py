@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from families import LAYERS, make_task, save_family
 from stabilitybench.encoders import Encoder, Layout, load_encoder
 from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
@@ -21,6 +20,7 @@ from stabilitybench.optim.adam import bias_ratio
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, catalogue, compose
+from support.families import LAYERS, make_task, save_family
 
 FACTS = TaskFacts("small", "classification", 2, 24)
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2, weight_decay=0.5)

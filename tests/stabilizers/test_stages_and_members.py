@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from families import FAMILIES, make_task
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.encoders.masking import hide_words
 from stabilitybench.errors import UserError
@@ -30,6 +29,7 @@ from stabilitybench.stabilizers.mmr import MMR
 from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import load_task
+from support.families import FAMILIES, make_task
 
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2)
 CPU = torch.device("cpu")
@@ -297,7 +297,7 @@ def test_a_relative_folder_counts_from_the_study_file(tmp_path: Path) -> None:
 def test_a_checkpoint_without_pooler_gets_one_from_the_other_task(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    from families import save_family
+    from support.families import save_family
 
     folder = save_family(tmp_path / "bert", "bert")
     tensors = {n: t for n, t in load_file(folder / "model.safetensors").items() if "pooler" not in n}

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from families import LAYERS, make_task
 from stabilitybench.encoders import Encoder, Layout
 from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
@@ -17,6 +16,7 @@ from stabilitybench.finetuning import Outcome, finetune, resolved
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build
+from support.families import LAYERS, make_task
 
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2, weight_decay=0.0, dropout=0.0)
 FACTS = TaskFacts("small", "classification", 2, 24)

@@ -15,8 +15,8 @@ from stabilitybench.errors import EnvironmentFailure, UserError
 from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
+from stabilitybench.storage.records import owner_lives, write_text
 from stabilitybench.studies import Store
-from stabilitybench.studies.records import owner_lives, write_text
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import load_task
 

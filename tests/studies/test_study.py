@@ -126,8 +126,8 @@ def test_an_edited_task_gives_new_runs_and_not_stale_ones(write_study, open_stud
     path = write_study(task=task)
     study = open_study(path)
     half = study.plan()[:3]
+    from stabilitybench.storage.pool import Silent
     from stabilitybench.studies.execution import Options, execute
-    from stabilitybench.studies.pool import Silent
 
     study.store.prepare()
     execute([r.spec for r in half], study.store, Options(jobs=1, device="cpu"), Silent())

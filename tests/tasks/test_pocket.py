@@ -11,7 +11,7 @@ from stabilitybench.tasks import pocket
 from stabilitybench.tasks.pocket import POCKET_TASKS, SIZES, load_pocket
 
 sys.path.append(str(Path(__file__).parents[1] / "language"))
-from parsing import parse
+from support.parsing import parse
 
 CLASSIFIED = sorted(set(POCKET_TASKS) - {"pocket/similarity"})
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_descent import leave_one_out_runs, moved
 
 from stabilitybench.errors import UserError
 from stabilitybench.synthetic import generate
 from stabilitybench.theory import bounds, constants
 from stabilitybench.theory.full_hessians import leave_one_out_quadratics
+from support.plain_descent import leave_one_out_runs, moved
 
 MEAN = "1/(n-1)"
 STEPS = [1, 2, 5, 20, 200]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_descent import leave_one_out_runs, moved, turned, unit
 
 from stabilitybench.errors import UserError
 from stabilitybench.synthetic import Dataset, generate
 from stabilitybench.theory import bounds, constants
+from support.plain_descent import leave_one_out_runs, moved, turned, unit
 
 STEPS = [1, 3, 10, 30, 100, 300]
 KINDS = {

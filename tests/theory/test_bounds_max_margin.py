@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_descent import leave_one_out_runs, unit
 
 from stabilitybench.errors import UserError
 from stabilitybench.synthetic import generate
 from stabilitybench.theory import bounds, constants, leave_one_out_max_margin, max_margin
+from support.plain_descent import leave_one_out_runs, unit
 
 KINDS = {
     "separable-ball": {"d": 5},

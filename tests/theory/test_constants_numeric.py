@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_descent import residuals
 
 from stabilitybench.errors import UserError
 from stabilitybench.synthetic import generate
 from stabilitybench.theory import NotSeparable, constants
+from support.plain_descent import residuals
 
 
 @pytest.mark.parametrize("name", ["separable-ball", "imbalance", "heavy-tails"])

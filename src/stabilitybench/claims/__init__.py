@@ -1,9 +1,9 @@
 """Published claims, held against evidence: a verdict for each, with effect, interval, p and power."""
 
-from stabilitybench.claims.declared import TIERS, Check, Claim, Claims, read_claims
 from stabilitybench.claims.evidence import MissingEvidence, Sample, cells, read_table
 from stabilitybench.claims.findings import ALPHA, Finding, Verdict, decide
 from stabilitybench.claims.judging import Judged, examine, judge, kept_tables
+from stabilitybench.claims.schema import TIERS, Check, Claim, Claims, read_claims
 
 __all__ = [
     "ALPHA",

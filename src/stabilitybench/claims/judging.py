@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.claims import designs, numeric, rules
-from stabilitybench.claims.declared import Check, Claim, Claims, Tier, check_name, folder
+from stabilitybench.claims import crossed_rules, numeric, rules
 from stabilitybench.claims.evidence import (
     RUN_COLUMNS,
     SUMMARY_COLUMNS,
@@ -23,6 +22,7 @@ from stabilitybench.claims.evidence import (
     read_table,
 )
 from stabilitybench.claims.findings import Finding, Verdict, decide
+from stabilitybench.claims.schema import Check, Claim, Claims, Tier, check_name, folder
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import holm
 
@@ -144,7 +144,7 @@ def _early(check: Check, table: pd.DataFrame) -> Finding:
     for column in ("validation_2", "validation_5"):
         if column not in rows or rows[column].isna().any():
             raise MissingEvidence(f"{check.arms[0]}: {column} is not known of every run")
-    return designs.early_dropping(
+    return crossed_rules.early_dropping(
         rows["validation_2"].to_numpy(np.float64), rows["validation_5"].to_numpy(np.float64),
         started=int(_number(check.started)), dropped=int(_number(check.dropped)), fraction=0.4,
         interest=_number(check.interest), unit=check.unit,
@@ -159,7 +159,7 @@ def _measures(check: Check, table: pd.DataFrame) -> Finding:
             if "predicted" not in rows or rows["predicted"].isna().any():
                 raise MissingEvidence(f"{arm} on {task}: the predictions of its runs are not in the table")
             groups[f"{task} {arm}"] = (unpacked(rows["predicted"]), rows[check.quantity].to_numpy(np.float64))
-    return designs.measures_agree(groups, interest=_number(check.interest))
+    return crossed_rules.measures_agree(groups, interest=_number(check.interest))
 
 
 def unpacked(texts: Iterable[str]) -> npt.NDArray[np.int64]:
@@ -191,7 +191,7 @@ _COMPARISONS: dict[str, Callable[[Check, Cells], Finding]] = {
     "failures": lambda c, x: rules.failures(x, higher=bool(c.higher), interest=_number(c.interest)),
     "differ": lambda c, x: rules.differ(x, interest=_number(c.interest), unit=c.unit),
     "best-of": lambda c, x: rules.best_of(x, interest=_number(c.interest), unit=c.unit),
-    "few-trials": lambda c, x: designs.few_trials(
+    "few-trials": lambda c, x: crossed_rules.few_trials(
         *_one(x), budgets=c.budgets, margin=_number(c.margin), interest=_number(c.interest)
     ),
 }
@@ -201,8 +201,8 @@ _RULES: dict[str, Callable[[Check, pd.DataFrame], Finding]] = {
     "bound": lambda c, t: numeric.holds(t, c.suites, c.items),
     "mean-bound": lambda c, t: numeric.exceeds(t, c.suites[0], c.items[0]),
     **{rule: lambda c, t: compare(c, samples(c, t)) for rule in _COMPARISONS},
-    "comparable": lambda c, t: designs.comparable(_crossed(c, t), margin=_number(c.margin)),
-    "matters": lambda c, t: designs.matters(
+    "comparable": lambda c, t: crossed_rules.comparable(_crossed(c, t), margin=_number(c.margin)),
+    "matters": lambda c, t: crossed_rules.matters(
         _crossed(c, t), factor=0 if c.factor == "init" else 1, interest=_number(c.interest)
     ),
     "early-dropping": _early,

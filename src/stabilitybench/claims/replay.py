@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stabilitybench.claims.evidence import MissingEvidence
-from stabilitybench.claims.record import conditions
+from stabilitybench.claims.evidence_tables import conditions
+from stabilitybench.storage.pool import Progress, Silent
 from stabilitybench.studies import Study
 from stabilitybench.studies.execution import Options, execute, workers
-from stabilitybench.studies.pool import Progress, Silent
 from stabilitybench.studies.store import FINISHED
 
 if TYPE_CHECKING:

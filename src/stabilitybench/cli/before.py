@@ -34,7 +34,7 @@ def list_command(
     stabilitybench list
     stabilitybench list stabilizers --with my_method.py
     """
-    from stabilitybench.reports.catalogue import catalogue_tables
+    from stabilitybench.cli.views.catalogue import catalogue_tables
     from stabilitybench.stabilizers import load_file
 
     for file in files or []:
@@ -81,8 +81,8 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
+    from stabilitybench.storage.records import write_text
     from stabilitybench.studies.example import example
-    from stabilitybench.studies.records import write_text
 
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file, such as {path / 'study.toml'}")
@@ -106,7 +106,7 @@ def inspect(
     stabilitybench inspect pocket/acceptability --encoder pocket/bert-small
     stabilitybench inspect glue/rte --metric accuracy
     """
-    from stabilitybench.reports.task_report import print_task
+    from stabilitybench.cli.views.inspect import print_task
 
     print_task(task, metric, encoder, open_console())
 
@@ -153,10 +153,10 @@ def plan(
     stabilitybench plan --failures 0.5 0.05
     stabilitybench plan --seeds 20
     """
-    from stabilitybench.reports.pilot import read_pilot
-    from stabilitybench.reports.plan_view import plan_view
-    from stabilitybench.reports.planning import plan_effects, plan_study
-    from stabilitybench.reports.power_figure import check_figure, draw_power
+    from stabilitybench.planning.figure import check_figure, draw_power
+    from stabilitybench.planning.pilot import read_pilot
+    from stabilitybench.planning.plan import plan_effects, plan_study
+    from stabilitybench.planning.view import plan_view
 
     if study is None and (overrides or files):
         raise UserError("--set and --with belong to a study: give its file, too")

@@ -24,7 +24,7 @@ def doctor(
     stabilitybench doctor
     stabilitybench doctor --store /scratch/store
     """
-    from stabilitybench.reports.doctor import print_doctor
+    from stabilitybench.cli.views.doctor import print_doctor
 
     if not print_doctor(open_console(), store, results):
         raise typer.Exit(1)
@@ -43,6 +43,6 @@ def pretrain(
     stabilitybench pretrain pocket/bert-small --out my_encoder
     stabilitybench pretrain pocket/bert-small --out early --steps 500
     """
-    from stabilitybench.reports.pretraining import pretrain_with_progress
+    from stabilitybench.cli.views.pretrain import pretrain_with_progress
 
     pretrain_with_progress(encoder, out, steps, open_console())

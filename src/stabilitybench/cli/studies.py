@@ -60,7 +60,7 @@ def run(
     stabilitybench run rte.toml --jobs 4 --set seeds=5 --set name=rte-quick
     stabilitybench run rte.toml --with my_method.py --device cuda
     """
-    from stabilitybench.reports.progress import Bar
+    from stabilitybench.cli.views.progress import Bar
 
     console = open_console()
     it = read_study(study, overrides, files, store, results)
@@ -137,7 +137,7 @@ def compare(
 
     Columns used where present: encoder, task, arm, seed, metric, status, failed, no_skill.
     """
-    from stabilitybench.reports.elsewhere import check_out, compared, read_files, write_files
+    from stabilitybench.comparison.compare_files import check_out, compared, read_files, write_files
 
     console = open_console()
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
@@ -160,7 +160,7 @@ def show(
 
     `stabilitybench status` and scores.csv list the ids.
     """
-    from stabilitybench.reports.single_run import print_run
+    from stabilitybench.cli.views.run import print_run
     from stabilitybench.studies import Store
     from stabilitybench.studies.store import FINISHED
 
@@ -170,7 +170,7 @@ def show(
 
 
 def _report(study: Study, found: Results, console: Console) -> None:
-    from stabilitybench.reports.study_report import report_study
+    from stabilitybench.comparison.report import report_study
 
     if not found.records:
         raise UserError(f"{study.source}: no run of this study is in the store; start it with `stabilitybench run`")
@@ -183,13 +183,13 @@ def _report(study: Study, found: Results, console: Console) -> None:
 
 
 def _print_plan(study: Study, console: Console) -> None:
-    from stabilitybench.reports.coverage import plan_table
+    from stabilitybench.cli.views.coverage import plan_table
 
     console.print(plan_table(study))
 
 
 def _print_coverage(found: Results, console: Console, *, every_failure: bool = False) -> None:
-    from stabilitybench.reports.coverage import coverage_table, unfinished_lines
+    from stabilitybench.cli.views.coverage import coverage_table, unfinished_lines
 
     console.print(coverage_table(found))
     for line in unfinished_lines(found, every_failure=every_failure):

@@ -23,7 +23,7 @@ from stabilitybench.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stabilitybench.studies import Suite
+    from stabilitybench.suites import Suite
 
 PANEL = "Theory"
 
@@ -65,7 +65,7 @@ def certify(
     stabilitybench certify bert-base-uncased glue/rte --features cls --n 500
     stabilitybench certify my_encoder data/my_task --rate 0.5 --steps 100
     """
-    from stabilitybench.reports.certificate_view import certify_and_print
+    from stabilitybench.cli.views.certificate import certify_and_print
 
     certify_and_print(
         encoder, task, open_console(), features=features, n=n, steps=steps or [10, 100, 1000], rate=rate, weight=weight,
@@ -95,7 +95,7 @@ def claims(
     stabilitybench claims --tier recorded
     stabilitybench claims --out verdicts
     """
-    from stabilitybench.reports.claims_page import claims_and_print
+    from stabilitybench.claims.page import claims_and_print
 
     claims_and_print(open_console(), tiers, out)
 
@@ -116,9 +116,9 @@ def suite_run(
     stabilitybench suite run all --jobs 2
     stabilitybench suite run my_suite.toml --set datasets=5
     """
-    from stabilitybench.reports.progress import Bar
-    from stabilitybench.reports.suite_list import suites_headline
-    from stabilitybench.studies.suite import open_suites, run_suites
+    from stabilitybench.cli.views.progress import Bar
+    from stabilitybench.cli.views.suites import suites_headline
+    from stabilitybench.suites.suite import open_suites, run_suites
 
     check_folders(store, results)
     console = open_console()
@@ -134,7 +134,7 @@ def suite_list() -> None:
 
     stabilitybench suite list
     """
-    from stabilitybench.reports.suite_list import print_shipped_suites
+    from stabilitybench.cli.views.suites import print_shipped_suites
 
     print_shipped_suites(open_console())
 
@@ -151,14 +151,14 @@ def suite_report(
     stabilitybench suite report head-n
     stabilitybench suite report all
     """
-    from stabilitybench.studies.suite import open_suites
+    from stabilitybench.suites.suite import open_suites
 
     check_folders(store, results)
     _report_suites(names, open_suites(names, overrides or [], store), results, open_console())
 
 
 def _report_suites(names: list[str], suites: list[Suite], folder: Path, console: Console) -> None:
-    from stabilitybench.reports.suite_report import print_suites, report_suites
+    from stabilitybench.suites.report import print_suites, report_suites
 
     found = [suite.results() for suite in suites]
     if not any(f.measured for f in found):

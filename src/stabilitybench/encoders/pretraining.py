@@ -24,7 +24,7 @@ import numpy as np
 from stabilitybench.encoders.masking import IGNORED, hide_words
 from stabilitybench.errors import EnvironmentFailure
 from stabilitybench.language.corpus import Passage, passage
-from stabilitybench.language.dice import Dice
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.tokenizer import (
     MAX_LENGTH,
     SPECIAL,

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
-from stabilitybench.finetuning.memory import Memory
+from stabilitybench.finetuning.lru import Memory
 from stabilitybench.seeds import Seeds
 from stabilitybench.tasks.base import Kind, Split, Task
 

@@ -33,7 +33,7 @@ from stabilitybench.optim.clipping import clip, norm
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import Context, Stabilizer
-from stabilitybench.stabilizers.compose import refuse_random_frozen
+from stabilitybench.stabilizers.composition import refuse_random_frozen
 from stabilitybench.tasks.base import Task
 from stabilitybench.tasks.metrics import METRICS
 

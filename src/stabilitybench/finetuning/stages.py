@@ -14,8 +14,8 @@ from torch import Tensor
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.loop import Loop, Params
+from stabilitybench.finetuning.lru import Memory
 from stabilitybench.finetuning.masked_words import fill_in_words
-from stabilitybench.finetuning.memory import Memory
 from stabilitybench.optim.clipping import norm
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds

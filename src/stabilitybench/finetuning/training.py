@@ -14,7 +14,7 @@ from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.full import full_problem
-from stabilitybench.finetuning.heads import head_problem
+from stabilitybench.finetuning.linear_probe import head_problem
 from stabilitybench.finetuning.loop import Loop, Observer, Params
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
 from stabilitybench.finetuning.stages import prepare, stage_facts, task_facts

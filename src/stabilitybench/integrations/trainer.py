@@ -20,10 +20,16 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from stabilitybench.errors import UserError
-from stabilitybench.integrations.admission import check_stabilizers, check_trainer, default_seed, facts_of, layout_of
 from stabilitybench.integrations.arguments import changed_arguments, read_recipe, with_stabilizers
-from stabilitybench.integrations.bound import Bound, Params, Part
-from stabilitybench.integrations.watching import Noise, Watch, batch_of, full_precision, kept
+from stabilitybench.integrations.compatibility import (
+    check_stabilizers,
+    check_trainer,
+    default_seed,
+    facts_of,
+    layout_of,
+)
+from stabilitybench.integrations.forward_recorder import Noise, Watch, batch_of, full_precision, kept
+from stabilitybench.integrations.hook_session import Bound, Params, Part
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, compose

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Meaning, realise, text
 from stabilitybench.language.relations import change, contrary_follow_up, follow_up, paraphrase, weaken
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.sampling import sample_meaning
 
 #: Share of passages that are pairs, and share of pairs whose second sentence follows the first.

@@ -22,7 +22,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.lexicon import (
     ADVERBS,
     DETERMINERS,
@@ -32,6 +31,7 @@ from stabilitybench.language.lexicon import (
     RELATIONS,
     VERBS,
 )
+from stabilitybench.language.sampler import Dice
 
 Role = Literal["determiner", "adjective", "noun", "verb", "auxiliary", "not", "adverb", "by", "preposition", "joint"]
 Voice = Literal["active", "passive"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Clause, Meaning, Phrase, Token, Voice, realise, sentiment
 from stabilitybench.language.lexicon import NOUNS, QUALITIES, VERBS
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.sampling import (
     sample_adverb,
     sample_noun,

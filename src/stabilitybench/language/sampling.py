@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Clause, Meaning, Phrase, sentiment
 from stabilitybench.language.lexicon import ADVERBS, KINDS, NOUNS, PLACES, QUALITIES, RELATIONS, VERBS
+from stabilitybench.language.sampler import Dice
 
 #: Chances of the optional parts of a clause, where a caller does not say otherwise.
 TWO_CLAUSES, EVENT, NEGATED, PLURAL, DEFINITE = 0.2, 0.65, 0.25, 0.4, 0.6

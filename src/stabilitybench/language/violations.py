@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import MappingProxyType
 
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Token
 from stabilitybench.language.lexicon import VERBS
+from stabilitybench.language.sampler import Dice
 
 _COPULA = ("is", "are")
 #: The same word in the other number.

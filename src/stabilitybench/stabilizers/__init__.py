@@ -5,7 +5,7 @@ from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer,
 from stabilitybench.stabilizers.bert_adam import BertAdam
 from stabilitybench.stabilizers.bitfit import BitFit
 from stabilitybench.stabilizers.child_tuning import ChildTuningD, ChildTuningF
-from stabilitybench.stabilizers.compose import apply_recipe, compose
+from stabilitybench.stabilizers.composition import apply_recipe, compose
 from stabilitybench.stabilizers.debiased_adam import DebiasedAdam
 from stabilitybench.stabilizers.deni import DENI
 from stabilitybench.stabilizers.freeze import Freeze

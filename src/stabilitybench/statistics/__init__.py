@@ -56,8 +56,8 @@ from stabilitybench.statistics.representation import (
     representation_distances,
     svcca_distance,
 )
+from stabilitybench.statistics.results import Estimate, Test
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
-from stabilitybench.statistics.samples import Estimate, Test
 from stabilitybench.statistics.sd_ratios import SdRatio, sd, sd_ratio, sd_ratios
 from stabilitybench.statistics.seed_ensembles import SeedEnsembles, seed_ensembles
 from stabilitybench.statistics.spread import (

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Estimate, Floats, check_draws, check_level, sample
+from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, sample
 from stabilitybench.statistics.sd_ratios import SdRatio
 
 # below this many tasks the spread between tasks cannot be told

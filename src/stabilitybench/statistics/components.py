@@ -12,8 +12,8 @@ import pandas as pd
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.mixed import fit_reml
-from stabilitybench.statistics.samples import Floats, check_level, sample
+from stabilitybench.statistics.reml import fit_reml
+from stabilitybench.statistics.results import Floats, check_level, sample
 
 RESIDUAL = "residual"
 BALANCED = "ANOVA (method of moments), modified-large-sample interval"

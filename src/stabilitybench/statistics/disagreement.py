@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Floats
+from stabilitybench.statistics.results import Floats
 
 Codes = npt.NDArray[np.intp]
 

@@ -12,7 +12,7 @@ from scipy.special import comb
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.level import expected_best, probability_of_improvement
-from stabilitybench.statistics.samples import Estimate, sample
+from stabilitybench.statistics.results import Estimate, sample
 
 # all subsets of more runs would overflow a float
 LARGEST = 1000

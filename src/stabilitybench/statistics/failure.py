@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Estimate, Test, check_level
+from stabilitybench.statistics.results import Estimate, Test, check_level
 
 
 @dataclass(frozen=True)

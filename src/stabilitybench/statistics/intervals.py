@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.statistics.resampling import variance_ratio_limits
-from stabilitybench.statistics.samples import Floats
+from stabilitybench.statistics.results import Floats
 
 
 def exact_sd(values: Floats) -> float:

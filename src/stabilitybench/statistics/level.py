@@ -12,15 +12,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import (
-    Estimate,
-    Floats,
-    Test,
-    check_draws,
-    check_level,
-    is_constant,
-    sample,
-)
+from stabilitybench.statistics.results import Estimate, Floats, Test, check_draws, check_level, is_constant, sample
 
 # a claim of almost stochastic dominance needs the violation to be surely below this (Ulmer et al. 2022)
 DOMINANT = 0.2

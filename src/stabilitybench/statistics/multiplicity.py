@@ -8,7 +8,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Test
+from stabilitybench.statistics.results import Test
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -14,7 +14,7 @@ from scipy import stats
 
 from stabilitybench.statistics.intervals import exact_sd, leave_one_out_log_sd
 from stabilitybench.statistics.resampling import swaps
-from stabilitybench.statistics.samples import (
+from stabilitybench.statistics.results import (
     Estimate,
     Floats,
     Test,

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Floats, check_level, is_constant, sample
+from stabilitybench.statistics.results import Floats, check_level, is_constant, sample
 
 #: Where scores are drawn from: a named shape, or the scores of a pilot, which are resampled.
 Scores: TypeAlias = Literal["normal", "t4"] | npt.ArrayLike

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Floats
+from stabilitybench.statistics.results import Floats
 
 
 def cka_distance(first: npt.ArrayLike, second: npt.ArrayLike, debiased: bool = True) -> float:

@@ -15,7 +15,7 @@ from math import comb
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from stabilitybench.statistics.samples import Floats
+from stabilitybench.statistics.results import Floats
 
 # elements of one block of resampled statistics: a few such blocks fit into the cache of one core
 _BLOCK = 2**17

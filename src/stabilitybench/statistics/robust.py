@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from stabilitybench.statistics.samples import Estimate, Floats, check_draws, check_level, sample
+from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, sample
 
 # elements of one block of resamples
 _BLOCK = 2**20

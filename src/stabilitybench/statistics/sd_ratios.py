@@ -18,7 +18,7 @@ from stabilitybench.statistics.intervals import (
     leave_one_out_log_sd,
     row_sds,
 )
-from stabilitybench.statistics.samples import Estimate, Floats, check_draws, check_level, sample, stack
+from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, sample, stack
 
 METHODS = {
     "jackknife-t": "jackknife-t on log SD, Welch-Satterthwaite df",

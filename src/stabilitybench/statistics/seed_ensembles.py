@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.samples import Floats, sample
+from stabilitybench.statistics.results import Floats, sample
 
 
 @dataclass(frozen=True)

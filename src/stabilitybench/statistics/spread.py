@@ -12,7 +12,7 @@ from scipy import stats
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.intervals import bonett_parts, bonett_se
 from stabilitybench.statistics.resampling import memberships
-from stabilitybench.statistics.samples import Floats, Test, check_draws, is_constant, sample, stack
+from stabilitybench.statistics.results import Floats, Test, check_draws, is_constant, sample, stack
 
 
 def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
+from stabilitybench.statistics.results import Estimate, Floats, Test, check_level, sample
 from stabilitybench.statistics.robust import distance_ratio
-from stabilitybench.statistics.samples import Estimate, Floats, Test, check_level, sample
 from stabilitybench.statistics.sd_ratios import SdRatio, sd_ratio
 from stabilitybench.statistics.spread import brown_forsythe
 

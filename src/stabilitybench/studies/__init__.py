@@ -1,4 +1,4 @@
-"""Studies and suites: the files that declare them, the store of their results, and their execution."""
+"""Studies: the file that declares one, the store of its runs, their execution and results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ if TYPE_CHECKING:
     from stabilitybench.studies.results import Results
     from stabilitybench.studies.store import Store
     from stabilitybench.studies.study import Study
-    from stabilitybench.studies.suite import Suite
 
-#: Where each name stands; imported when first asked for, since a suite needs no transformers and a study does.
-_NAMES = {"Results": "results", "Store": "store", "Study": "study", "Suite": "suite"}
+#: Where each name stands; imported when first asked for, since reading results needs no transformers and running does.
+_NAMES = {"Results": "results", "Store": "store", "Study": "study"}
 
-__all__ = ["Results", "Store", "Study", "Suite"]
+__all__ = ["Results", "Store", "Study"]
 
 
 def __getattr__(name: str) -> Any:

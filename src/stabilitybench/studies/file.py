@@ -13,7 +13,7 @@ from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.stabilizers import Stabilizer, build, compose
-from stabilitybench.studies.toml import Name, Table, read_toml, sentence
+from stabilitybench.storage.toml import Name, Table, read_toml, sentence
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 

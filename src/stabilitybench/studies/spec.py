@@ -11,7 +11,7 @@ from stabilitybench.finetuning import resolved, stage_identity
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Stabilizer, compose, source_fingerprint
-from stabilitybench.studies.records import content_id
+from stabilitybench.storage.records import content_id
 from stabilitybench.tasks import Task
 
 

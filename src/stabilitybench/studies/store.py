@@ -18,8 +18,8 @@ import pandas as pd
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome
-from stabilitybench.studies import records
-from stabilitybench.studies.records import DIGITS, Records, flush
+from stabilitybench.storage import records
+from stabilitybench.storage.records import DIGITS, Records, flush
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import Task
 

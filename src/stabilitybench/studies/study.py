@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
+from stabilitybench.storage.pool import Progress, Silent
+from stabilitybench.storage.records import saving, write_text
 from stabilitybench.studies import file as study_file
 from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
-from stabilitybench.studies.pool import Progress, Silent
-from stabilitybench.studies.records import saving, write_text
 from stabilitybench.studies.results import PlannedRun, Results
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import FINISHED, Store

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
+from stabilitybench.synthetic.constants import classification_constants
 from stabilitybench.synthetic.dataset import Dataset, Floats
-from stabilitybench.synthetic.measure import classification_constants
 from stabilitybench.synthetic.registry import Range, generator
 
 Labels = npt.NDArray[np.int64]

@@ -8,8 +8,8 @@ import numpy as np
 
 from stabilitybench.errors import UserError
 from stabilitybench.synthetic.classification import Features, Positive, Samples, gaussian_classes
+from stabilitybench.synthetic.constants import classification_constants
 from stabilitybench.synthetic.dataset import Dataset, Floats
-from stabilitybench.synthetic.measure import classification_constants
 from stabilitybench.synthetic.registry import Range, generator
 
 NonNegative = Annotated[float, Range(0)]

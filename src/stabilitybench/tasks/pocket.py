@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError, suggest
-from stabilitybench.language.dice import Dice
 from stabilitybench.language.grammar import Meaning, realise, text
 from stabilitybench.language.relations import (
     change,
@@ -28,6 +27,7 @@ from stabilitybench.language.relations import (
     swap_roles,
     weaken,
 )
+from stabilitybench.language.sampler import Dice
 from stabilitybench.language.sampling import join, sample_clause, sample_meaning
 from stabilitybench.language.violations import violate
 from stabilitybench.tasks.base import Split, Task

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.measure import TIE, Measured, audit_error, changed, distances
+from stabilitybench.theory.distances import TIE, Measured, audit_error, changed, distances
 from stabilitybench.theory.problem import Problem
 from stabilitybench.theory.rows import Floats, Ints
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory import fused, gram, quadratic, reference
-from stabilitybench.theory.measure import Measured
+from stabilitybench.theory.distances import Measured
 from stabilitybench.theory.problem import Problem, Weight, checked_steps, problem
 from stabilitybench.theory.rows import Floats, Loss
 

@@ -15,7 +15,7 @@ from scipy import linalg
 from scipy.special import expit
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.measure import distances
+from stabilitybench.theory.distances import distances
 from stabilitybench.theory.problem import Weight, problem
 from stabilitybench.theory.rows import Floats, Ints
 

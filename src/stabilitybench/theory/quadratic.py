@@ -25,7 +25,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.theory.measure import Measured, audit_error, distances
+from stabilitybench.theory.distances import Measured, audit_error, distances
 from stabilitybench.theory.problem import Problem
 from stabilitybench.theory.rows import Floats, Ints
 

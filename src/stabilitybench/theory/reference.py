@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, softmax
 
-from stabilitybench.theory.measure import TIE, Measured, changed, distances
+from stabilitybench.theory.distances import TIE, Measured, changed, distances
 from stabilitybench.theory.problem import Problem
 from stabilitybench.theory.rows import Floats
 

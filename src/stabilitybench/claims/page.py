@@ -1,0 +1,247 @@
+"""The verdicts on published claims: printed, and as Markdown and HTML with a figure for each claim."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stabilitybench.claims.figure import RATIOS, claim_figure
+from stabilitybench.claims.findings import VERDICTS, Verdict
+from stabilitybench.comparison.sections import Gallery, Section
+from stabilitybench.comparison.study_facts import StudyFacts
+from stabilitybench.comparison.tables import Column, Entry, Table
+from stabilitybench.comparison.verdicts import Tone
+from stabilitybench.documents.formats import ABSENT, p_value, ratio
+from stabilitybench.documents.markdown import markdown
+from stabilitybench.documents.report import Report, html
+from stabilitybench.documents.table import numeric
+from stabilitybench.errors import UserError, suggest
+from stabilitybench.storage.writing import write_atomically
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stabilitybench.claims import Claims, Judged
+
+TONES: dict[Verdict, Tone] = {"supported": "better", "contradicted": "worse"}
+STYLES: dict[Tone, str] = {"better": "green", "worse": "red", "neutral": ""}
+METHODS = (
+    "Every claim stands once in paper_checks/claims.toml, with its prediction and, for each check, the rule that "
+    "decides: test, minimal effect of interest, arms and tasks, fixed before looking. Tests are at 5 %, two-sided but "
+    "for equivalence and bounds on an average, after Holm's adjustment over the checks of a family in the same tier "
+    "and table. Supported: significant, and in the direction claimed. Contradicted: significant, and against it. Not "
+    "detected: neither; the table then says which effect would have been detected with a power of 80 %, and how many "
+    "runs per arm would detect the minimal effect of interest. Four rules were mended after results were known; "
+    "docs/paper-checks.md names them.",
+    "Means are compared by Welch's t, over several tasks as the mean of the tasks' differences; interactions and "
+    "shares are contrasts of means. Spread: Brown-Forsythe for one task, a median-centred permutation test over "
+    "several, the SD ratio with Bonett's interval, withheld where runs failed; a task where nine tenths of an arm's "
+    "runs fail, or where an arm scores no better than a constant guess, is left out. Failures: exact and conditional, "
+    "Fisher's test where there is one task. Equivalence: two one-sided tests on each task, all of which must pass; "
+    "contradicted where an interval lies beyond the margin. Arms share their seeds and their scores go together; the "
+    "tests take them as independent, which makes differences harder to detect, not easier.",
+    "Tiers. analytic: closed forms. numeric: the synthetic suites. recorded: a public replication of 600 BERT-large "
+    "runs, tables as published, and runs of this project on a real encoder and real text. pocket: runs on the embedded "
+    "encoders, which say nothing about BERT-large by themselves. real: any encoder and task, on request. The bounds P1 "
+    "to P3 of Fu et al. are computed as recalled, with constants most in their favour; their tables of methods were "
+    "not at hand, so that those claims stand as the abstract words them.",
+)
+WORDS = (
+    ("effect", "first arm against second; in points (x100), as a ratio, a chance or a difference of failure rates"),
+    ("detectable", "the effect that would be detected with a power of 80 %: a distance from none, or a ratio"),
+    ("power", "the chance to detect the minimal effect of interest with these runs"),
+    ("runs needed", "per arm, to detect the minimal effect of interest with a power of 80 %"),
+    ("absent", "the runs have not been made yet; supports nothing"),
+    ("not applicable", "the evidence cannot speak to the claim, for the reason given"),
+)
+COLUMNS = (
+    Column("claim"), Column("tier"), Column("check", wraps=True), Column("n"), *numeric("effect [95 %]"),
+    Column("unit"), *numeric("p", "Holm", "power", "detectable", "runs needed"), Column("verdict"),
+    Column("note", wraps=True),
+)  # fmt: skip
+#: The columns of the short table: claim, tier, check, verdict, effect, n, p, Holm, power.
+BRIEF = (0, 1, 2, 11, 4, 3, 6, 7, 8)
+#: Narrower consoles get the short print.
+WIDE = 150
+EVERY = "Every check: what was compared, what was found, and the verdict that its rule draws."
+
+
+@dataclass(frozen=True)
+class ClaimPaths:
+    """Where the exported files are."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+
+
+def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | None) -> None:
+    """Judge the shipped claims by the kept tables, print the verdicts and, if wanted, export them."""
+    from stabilitybench.claims import TIERS, judge, kept_tables, read_claims
+
+    known = [tier for tier in TIERS if tier != "real"]  # that one needs runs: see docs/paper-checks.md
+    for tier in tiers or []:
+        if tier not in known:
+            raise UserError(f'--tier "{tier}": must be one of {", ".join(known)}{suggest(tier, list[str](known))}')
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; must be a folder, or a name for a new one")
+    claims = read_claims()
+    judged = judge(claims, kept_tables(), tuple(t for t in known if t in (tiers or known)))
+    print_verdicts(judged, console)
+    if out is not None:
+        paths = export(claims, judged, out)
+        console.print(f"report: {paths.html}", soft_wrap=True)
+
+
+def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True) -> Report:
+    """Return the report of some checks: the table of all, then every claim with what it says and its figure."""
+    by_claim = {c.id: [j for j in judged if j.claim.id == c.id] for c in claims.claims}
+    sections = [Section("verdicts", "Verdicts", (_count(judged), _overview(judged)))]
+    for claim in claims.claims:
+        found = by_claim[claim.id]
+        if not found:
+            continue
+        caption = f"Predicted: {claim.prediction} ({claims.papers[claim.paper]}, {claim.where}.)"
+        table = Table(f"table-{claim.id}", claim.id, caption, COLUMNS[1:], tuple(_row(j)[1:] for j in found))
+        gallery = Gallery(f"figure-{claim.id}", "Figure", caption, (claim_figure(found),) if figures else ())
+        sections.append(Section(claim.id, claim.statement, (gallery, table) if figures else (table,), listed=False))
+    return Report(
+        facts=StudyFacts("Published claims, checked", "", {}, {}, "", ""),
+        headline=headline(judged),
+        notes=tuple(_notes(judged)),
+        sections=tuple(sections),
+        methods=METHODS,
+        references=tuple(claims.papers.values()),
+        glossary=WORDS,
+        every_run=Table("every-check", "Every check", EVERY, COLUMNS, tuple(_row(j) for j in judged)),
+    )
+
+
+def export(claims: Claims, judged: Sequence[Judged], folder: Path) -> ClaimPaths:
+    """Write claims.html, claims.md and claims.csv into `folder`, each whole or not at all."""
+    paths = ClaimPaths(*(folder / f"claims.{kind}" for kind in ("html", "md", "csv")))
+    report = report_of(claims, judged)
+    write_atomically(paths.csv, verdict_frame(judged).to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.markdown, markdown(report))
+    write_atomically(paths.html, html(report))
+    return paths
+
+
+def verdicts_markdown(claims: Claims, judged: Sequence[Judged]) -> str:
+    """Return the page that is kept with the project, the same bytes each time."""
+    return markdown(report_of(claims, judged, figures=False)).rstrip() + "\n"
+
+
+def verdict_frame(judged: Iterable[Judged]):  # type: ignore[no-untyped-def]
+    """Return one tidy row per check, in the units of the report."""
+    import pandas as pd
+
+    rows = []
+    for j in judged:
+        f = j.finding
+        rows.append({
+            "claim": j.claim.id, "paper": j.claim.paper, "tier": j.check.tier, "check": j.check.label,
+            "rule": j.check.rule, "n": f.n, "effect": f.effect, "low": f.low, "high": f.high, "unit": f.unit, "p": f.p,
+            "p_holm": j.adjusted, "power": f.power, "detectable": f.detectable, "runs_needed": f.seeds,
+            "verdict": j.verdict, "recorded": j.check.verdict, "note": f.note,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def print_verdicts(judged: Sequence[Judged], console: Console) -> None:
+    """Print one line for each check, and how many have which verdict; a narrow console gets fewer columns."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    wide = console.width >= WIDE
+    shown = (3, 4, 6, 7, 8, 9, 11) if wide else (4, 7, 11)
+    grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    grid.add_column("claim", max_width=None if wide else 46)
+    for k in shown:
+        title = f"p ({COLUMNS[k].title})" if COLUMNS[k].title == "Holm" else COLUMNS[k].title
+        grid.add_column(title, justify="right" if COLUMNS[k].numeric else "left", no_wrap=k == 11)
+    last = ""
+    for j in judged:
+        if j.claim.id != last:
+            grid.add_row(Text(j.claim.id, style="bold"), *[""] * len(shown))
+            last = j.claim.id
+        row = _row(j)
+        cells = {k: Text(row[k].text, style=STYLES[row[k].tone]) for k in shown}
+        cells[4] = Text(f"{row[4].text} {row[5].text}".rstrip())
+        if j.finding.effect is None and j.finding.note:  # why there is nothing to see
+            cells[4] = Text(j.finding.note, style="dim")
+        grid.add_row(Text(f"  {j.check.tier} {j.check.label}".rstrip()), *cells.values())
+    console.print(grid)
+    console.print(Text(headline(judged), style="bold"))
+    for note in _notes(judged):
+        console.print(Text(f"note: {note}", style="yellow"))
+
+
+def headline(judged: Sequence[Judged]) -> str:
+    """Return how many claims and checks there are, and how many have which verdict."""
+    counts = Counter(j.verdict for j in judged)
+    told = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
+    return f"{len({j.claim.id for j in judged})} claims, {len(judged)} checks: {told}"
+
+
+def _notes(judged: Iterable[Judged]) -> list[str]:
+    return [
+        f'{j.name}: now {j.verdict}, on record "{j.check.verdict}"'
+        for j in judged
+        if not j.as_recorded and j.check.tier != "real"
+    ]
+
+
+def _overview(judged: Iterable[Judged]) -> Table:
+    rows = []
+    for j in judged:
+        row = list(_row(j))
+        row[4] = Entry(f"{row[4].text} {row[5].text}".rstrip(), j.finding.effect)
+        rows.append(tuple(row[k] for k in BRIEF))
+    return Table("verdicts-table", "Verdicts", EVERY, tuple(COLUMNS[k] for k in BRIEF), tuple(rows))
+
+
+def _count(judged: Sequence[Judged]) -> Table:
+    tiers = list(dict.fromkeys(j.check.tier for j in judged))
+    rows = tuple(
+        (Entry(tier), *(Entry(str(n), n) for v in VERDICTS for n in [_number(judged, tier, v)])) for tier in tiers
+    )
+    caption = (
+        "How many checks of each tier have which verdict. Those of tier pocket are about the embedded laboratory "
+        "alone: encoders hundreds of times smaller than BERT-large, far higher rates, one layer a quarter of them."
+    )
+    return Table("counts-table", "Counts", caption, (Column("tier"), *numeric(*VERDICTS)), rows)
+
+
+def _number(judged: Iterable[Judged], tier: str, verdict: str) -> int:
+    return sum(j.check.tier == tier and j.verdict == verdict for j in judged)
+
+
+def _row(j: Judged) -> tuple[Entry, ...]:
+    f = j.finding
+    return (
+        Entry(j.claim.id), Entry(j.check.tier), Entry(j.check.label), Entry(f.n),
+        Entry(_effect(f.effect, f.low, f.high, f.unit), f.effect), Entry(f.unit), Entry(p_value(f.p), f.p),
+        Entry(p_value(j.adjusted), j.adjusted), Entry(ABSENT if f.power is None else f"{f.power:.2f}", f.power),
+        Entry(_amount(f.detectable, f.unit), f.detectable), Entry(ABSENT if f.seeds is None else str(f.seeds), f.seeds),
+        Entry(j.verdict, None, j.verdict, TONES.get(j.verdict, "neutral")), Entry(f.note),
+    )  # fmt: skip
+
+
+def _effect(effect: float | None, low: float | None, high: float | None, unit: str) -> str:
+    limits = "" if low is None or high is None else f" [{_amount(low, unit)}, {_amount(high, unit)}]"
+    return _amount(effect, unit) + limits
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    if unit in RATIOS:
+        return ratio(value)
+    if unit == "points":
+        return f"{value:.1f}" if abs(value) >= 0.95 else f"{value:.2f}"
+    return f"{value:.2f}" if abs(value) >= 0.095 else f"{value:.2g}"

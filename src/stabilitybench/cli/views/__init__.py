@@ -1,0 +1,1 @@
+"""Views: what each command prints."""

@@ -1,0 +1,40 @@
+"""One SD ratio per arm from several tasks, by random effects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stabilitybench.statistics.across import MetaAnalysis, meta_analysis
+from stabilitybench.statistics.sd_ratios import SdRatio
+
+if TYPE_CHECKING:
+    from stabilitybench.comparison.analysis import Comparison
+
+
+@dataclass(frozen=True)
+class Across:
+    """An arm over all tasks of one encoder: the ratio of each task by its name, and their summary."""
+
+    encoder: str
+    arm: str
+    ratios: dict[str, SdRatio]
+    summary: MetaAnalysis
+
+    @property
+    def usable(self) -> int:
+        """Tasks whose ratio has an interval, which is what the summary needs three of."""
+        return sum(ratio.has_interval for ratio in self.ratios.values())
+
+
+def over_tasks(comparison: Comparison) -> tuple[Across, ...]:
+    """Return the arms that were compared on two tasks or more; the summary says itself why it may be missing."""
+    found: dict[tuple[str, str], dict[str, SdRatio]] = {}
+    for cell in comparison.cells:
+        if cell.against is not None:
+            found.setdefault((cell.encoder, cell.arm), {})[cell.task] = cell.against.ratio
+    return tuple(
+        Across(encoder, arm, ratios, meta_analysis(ratios))
+        for (encoder, arm), ratios in found.items()
+        if len(ratios) > 1
+    )

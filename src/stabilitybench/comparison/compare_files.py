@@ -1,0 +1,358 @@
+"""Several files of scores as one comparison: which runs stand against which, and what must be said about it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, printable, read_scores
+from stabilitybench.comparison.score_table import STREAMS, finished
+from stabilitybench.comparison.study_facts import StudyFacts
+from stabilitybench.errors import EnvironmentFailure, UserError, suggest
+
+if TYPE_CHECKING:
+    from stabilitybench.comparison.analysis import Comparison
+    from stabilitybench.documents.report import ReportPaths
+
+KEY = ["encoder", "task", "arm"]
+WRITTEN = ("report.html", "report.md", "tables.tex", "scores.csv")
+ARMS = "each file is an arm."  # stands in the reports made here, and in no other
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of scores set against each other: the table that `compare` takes, with one arm for each file."""
+
+    scores: pd.DataFrame
+    baseline: str
+    facts: StudyFacts
+
+
+def compare_files(
+    paths: Sequence[Path | str],
+    baseline: str | None = None,
+    column: str | None = None,
+    *,
+    points: bool = False,
+    no_skill: float | None = None,
+    out: Path | str | None = None,
+) -> tuple[Comparison, ReportPaths | None]:
+    """Compare results folders or CSV files of scores with the first of them, or with `baseline`.
+
+    Files are compared on each (encoder, task, arm) that they share; what a file does not name does not tell runs
+    apart.  out : folder for a report.  Other arguments as in `read_scores`.  Raises UserError for files that cannot
+    be read or have nothing in common, and for a folder that holds them or results of another command.
+    """
+    files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
+    if out is not None:
+        check_out(Path(out), paths)
+    comparison = compared(files)
+    return comparison, None if out is None else write_files(files, comparison, Path(out))
+
+
+def compared(files: Files) -> Comparison:
+    """Compare the files with their baseline; what must be said about them is among the notes."""
+    from stabilitybench.comparison.analysis import compare
+
+    comparison = compare(files.scores, files.baseline)
+    return replace(comparison, notes=(*comparison.notes, *files.facts.warnings))
+
+
+def write_files(files: Files, comparison: Comparison, out: Path) -> ReportPaths:
+    """Write the report of a comparison; raises EnvironmentFailure when the folder cannot be written."""
+    from stabilitybench.documents.report import write_report
+
+    facts = replace(files.facts, varied=comparison.varied, fixed=comparison.fixed)
+    try:
+        return write_report(files.scores, None, facts, out)
+    except EnvironmentFailure as error:
+        raise EnvironmentFailure(str(error).removesuffix("; finished runs are kept")) from None
+
+
+def check_out(out: Path, paths: Sequence[Path | str]) -> None:
+    """Refuse a folder whose files are compared, or were written by anything but an earlier comparison."""
+    try:
+        read = {_csv(Path(path)) for path in paths}
+        there = [name for name in WRITTEN if (out / name).exists()]
+        over = [name for name in there if (out / name).resolve() in read]
+        study = (out / "study.json").exists()
+        ours = "report.md" in there and ARMS in (out / "report.md").read_text("utf-8", errors="replace")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"--out {out}: cannot be used ({getattr(error, 'strerror', None) or error})") from None
+    if over:
+        raise UserError(f"--out {out}: would overwrite the {over[0]} that is compared; give another folder")
+    if study or (there and not ours):
+        what = "results of a study" if study else f"a {there[0]} that no comparison wrote"
+        raise UserError(f"--out {out}: holds {what}; give another folder")
+
+
+def read_files(
+    paths: Sequence[Path | str],
+    baseline: str | None = None,
+    column: str | None = None,
+    *,
+    points: bool = False,
+    no_skill: float | None = None,
+) -> Files:
+    """Read the files and match their runs; arguments and errors as in `compare_files`."""
+    if len(paths) < 2:
+        raise UserError(f"{len(paths)} file: a comparison needs at least two results folders or CSV files of scores")
+    _check_no_skill(no_skill, points)
+    places = [Path(path) for path in paths]
+    labels = _labels(places)
+    first = _baseline(baseline, places, labels)
+    files = [
+        read_scores(path, label, column, points=points, no_skill=no_skill)
+        for path, label in zip(places, labels, strict=True)
+    ]
+    if all(f.made_by_report for f in files) and (points or no_skill is not None):
+        option = "--points" if points else f"--no-skill {no_skill:g}"
+        raise UserError(f"{option}: is for files made elsewhere; these are a report's own, and say it themselves")
+    base = files[labels.index(first)]
+    frames, notes = _matched(files, base)
+    notes += _same_runs(files) + _same_bytes(files)
+    together = pd.concat(frames, ignore_index=True)
+    scores = _completed(together)
+    if not all(f.made_by_report for f in files):
+        scores[[f"seed_{s}" for s in STREAMS]] = float("nan")  # known of a part of the runs only
+    notes += _told_failures(scores, together["no_skill"].isna(), files)
+    notes += _told_definitions(scores, files)
+    if no_skill is not None:
+        notes += _told_assumed(files, f"--no-skill {no_skill:g}")
+    named = ", ".join(f'"{f.label}" ({f.path})' for f in files)
+    facts = StudyFacts(
+        name=" and ".join(labels) if len(labels) == 2 else f"{len(labels)} files of scores",
+        baseline=first,
+        arms={label: [] for label in (first, *(x for x in labels if x != first))},
+        recipe={},
+        varied="",
+        fixed="",
+        warnings=tuple(notes),
+        origin=f"Scores were read from {named}; {ARMS}",
+    )
+    return Files(scores, first, facts)
+
+
+def _check_no_skill(no_skill: float | None, points: bool) -> None:
+    unit = 100 if points else 1
+    if no_skill is None:
+        return
+    if not -unit <= no_skill <= unit:
+        hint = "" if points else "; for scores times 100, give --points"
+        raise UserError(f"--no-skill {no_skill:g}: must lie between -{unit} and {unit}, as the scores do{hint}")
+    if points and 0 < abs(no_skill) < 1:
+        raise UserError(f"--no-skill {no_skill:g}: with --points it is in points too, for example 50")
+
+
+def _csv(path: Path) -> Path:
+    return (path / "scores.csv" if path.is_dir() else path).resolve()
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """Name each file by as much of the end of its path as tells it from the others."""
+    parts, seen = [], set()
+    for path in paths:
+        try:
+            file = _csv(path)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        if file in seen:
+            raise UserError(f"{path}: is given twice; a comparison needs different files")
+        seen.add(file)
+        whole = path.expanduser().absolute()
+        parts.append(whole.parent if whole.name == "scores.csv" else whole)
+    names = [path.stem if path.suffix.lower() in (".csv", ".tsv", ".txt") else path.name or str(path) for path in parts]
+    depth = 1
+    while len(set(names)) < len(names) and depth < max(len(path.parts) for path in parts):
+        depth += 1
+        names = ["/".join(path.parts[-depth:]) for path in parts]
+    return [printable(name) for name in names]
+
+
+def _baseline(wanted: str | None, paths: Sequence[Path], labels: list[str]) -> str:
+    if wanted is None:
+        return labels[0]
+    for path, label in zip(paths, labels, strict=True):
+        if wanted in (label, str(path)) or Path(wanted).absolute() == path.absolute():
+            return label
+    raise UserError(f'--baseline "{wanted}": must be one of {", ".join(labels)}{suggest(wanted, labels)}')
+
+
+def _matched(files: list[ScoreFile], base: ScoreFile) -> tuple[list[pd.DataFrame], list[str]]:
+    """Return the runs of each file that stand against runs of the baseline, and what was left out."""
+    columns = [c for c in KEY if _tells_apart(c, files)]
+    keys = {f.label: set(map(tuple, f.scores[columns].itertuples(index=False))) for f in files}
+    others = [f for f in files if f is not base]
+    shared = {key for f in others for key in keys[f.label] & keys[base.label]}
+    if not shared:
+        one, two = (", ".join(sorted(_told(k) for k in keys[f.label])[:4]) for f in (base, others[0]))
+        raise UserError(
+            f"{base.label} and {others[0].label} have nothing in common: one holds {one}, the other {two}; "
+            f"runs are matched by {', '.join(columns)}"
+        )
+    frames, notes = [], []
+    one_encoder = _one(files, "encoder", "")
+    if _encoders_differ(files):
+        encoders = ", ".join(f"{f.label} is {f.scores['encoder'].iloc[0]}" for f in files)
+        notes.append(f"Each file has one encoder, and encoders are compared: {encoders}.")
+    for f in files:
+        mine = [tuple(row) in shared for row in f.scores[columns].itertuples(index=False)]
+        alone = sorted(_told(key) for key in keys[f.label] - shared)
+        if alone:
+            more = f" and {len(alone) - 10} more" if len(alone) > 10 else ""
+            listed = f"{'; '.join(alone[:10])}{more}"
+            who = f"Only {f.label} has {listed}" if f is base else f"{f.label} has {listed}, and {base.label} has not"
+            notes.append(f"{who}: not compared.")
+        part = f.scores[mine]
+        task = part["task"].where(part["task"] != "", UNNAMED_TASK) if "task" in columns else _one(files, "task")
+        if "arm" in columns:
+            task = task + ", " + part["arm"]
+        encoder = part["encoder"] if "encoder" in columns else "" if _encoders_differ(files) else one_encoder
+        frames.append(part.assign(encoder=encoder, task=task, arm=f.label))
+    if "arm" not in columns:
+        names = [(f.label, f.scores["arm"].iloc[0]) for f in files]
+        told = [f"{label} is arm {arm}" for label, arm in names if arm not in ("", label)]
+        if told and len({t.rpartition(" is arm ")[2] for t in told}) > 1:
+            notes.append(f"Each file has one arm: {', '.join(told)}.")
+    return frames, notes
+
+
+def _tells_apart(column: str, files: list[ScoreFile]) -> bool:
+    """Tell whether runs are matched by a column: one file holds several, or files name different encoders or tasks."""
+    if column == "encoder" and _encoders_differ(files):
+        return False
+    values = [set(f.scores[column]) for f in files]
+    if any(v == {""} for v in values) and all(len(v) == 1 for v in values):
+        return False
+    several = any(len(v) > 1 for v in values)
+    return several or (column != "arm" and len(set().union(*values)) > 1)
+
+
+def _encoders_differ(files: list[ScoreFile]) -> bool:
+    """Tell whether each file names one encoder and they are not the same: then they are what is compared."""
+    named = [set(f.scores["encoder"]) for f in files]
+    return all(len(names) == 1 and "" not in names for names in named) and len(set().union(*named)) > 1
+
+
+def _one(files: list[ScoreFile], column: str, default: str = UNNAMED_TASK) -> str:
+    return next((v for f in files for v in f.scores[column] if v), default)
+
+
+def _told(key: tuple[str, ...]) -> str:
+    return ", ".join(part for part in key if part) or "runs without a name"
+
+
+def _same_runs(files: list[ScoreFile]) -> list[str]:
+    """Say where two results folders hold the same runs: they are one sample, not two."""
+    notes = []
+    ours = [f for f in files if f.made_by_report]
+    for i, one in enumerate(ours):
+        for two in ours[i + 1 :]:
+            both = set(finished(one.scores)["run_id"]) & set(finished(two.scores)["run_id"])
+            if both:
+                notes.append(
+                    f"{len(both)} runs stand in both {one.label} and {two.label}: they are not independent, and the "
+                    "tests, which take them as independent, are too cautious."
+                )
+    return notes
+
+
+def _same_bytes(files: list[ScoreFile]) -> list[str]:
+    """Say which files are copies of each other."""
+    alike: dict[bytes, list[str]] = {}
+    for f in files:
+        alike.setdefault(hashlib.sha256(f.path.read_bytes()).digest(), []).append(f.label)
+    return [
+        f"{' and '.join(labels)} are the same file, byte for byte: nothing is learned from their comparison."
+        for labels in alike.values()
+        if len(labels) > 1
+    ]
+
+
+def _told_assumed(files: list[ScoreFile], option: str) -> list[str]:
+    """Say to which files and tasks the no-skill score of the option applied, where it did not apply to all alike."""
+    notes = []
+    took = {f.label: f.assumed for f in files if f.assumed}
+    left = [f"{f.label} ({_why_not(f)})" for f in files if not f.assumed]
+    if left:
+        applied = ", ".join(took) or "no file"
+        notes.append(f"{option}: was applied to {applied}, and not to {', '.join(left)}.")
+    tasks = list(dict.fromkeys(task for names in took.values() for task in names))
+    if len(tasks) > 1:
+        notes.append(
+            f"{option}: was applied to {len(tasks)} tasks, {', '.join(tasks)}; where their no-skill scores differ, "
+            "give a column no_skill."
+        )
+    return notes
+
+
+def _why_not(f: ScoreFile) -> str:
+    if f.made_by_report:
+        return "a report's own"
+    return "its column failed holds" if f.marked else "it has no-skill scores, or its metric has 0"
+
+
+def _told_definitions(scores: pd.DataFrame, files: list[ScoreFile]) -> list[str]:
+    """Say where failed runs are marked in one file and told by no-skill scores in another."""
+    marked = [f.label for f in files if f.flagged and not f.made_by_report]
+    skilled = set(scores.loc[scores["no_skill"].notna(), "arm"])
+    told = [f.label for f in files if f.label not in marked and f.label in skilled]
+    if not (marked and told):
+        return []
+    return [
+        f"Failed runs are those marked so in {', '.join(marked)}, and those not above no skill in {', '.join(told)}: "
+        "two definitions of failure are compared."
+    ]
+
+
+def _told_failures(scores: pd.DataFrame, lacked: pd.Series[bool], files: list[ScoreFile]) -> list[str]:
+    """Mark failed runs where a file lacks no-skill scores that others have; say where nothing tells them.
+
+    There `failed` is left without a value.
+    """
+    notes = []
+    untold: dict[str, list[str]] = {}
+    lacking = scores["failed"].isna()
+    for f in files:
+        if f.flagged:
+            continue
+        mine = scores["arm"] == f.label
+        borrowed = mine & lacked & scores["no_skill"].notna()
+        if borrowed.any():
+            scores.loc[borrowed, "failed"] |= scores["score"] <= scores["no_skill"]
+            notes.append(f"{f.label}: has no no-skill scores; those of the other files were taken for it.")
+        nothing = mine & scores["no_skill"].isna()
+        unknown = scores.loc[nothing, "task"]
+        if len(unknown):
+            lacking |= nothing & ~scores["failed"]
+            untold.setdefault(", ".join(dict.fromkeys(unknown)), []).append(f.label)
+    notes += [
+        f"{' and '.join(labels)}, {tasks}: without a column failed or no-skill scores (--no-skill) no run counts as "
+        "failed, and an SD may hold failed runs."
+        for tasks, labels in untold.items()
+    ]
+    scores["failed"] = scores["failed"].astype(object).mask(lacking, None)
+    return notes
+
+
+def _completed(scores: pd.DataFrame) -> pd.DataFrame:
+    """Give each task one metric and one no-skill score, where some files name it and no two differ."""
+    parts = []
+    for task, part in scores.groupby(["encoder", "task"], sort=False):
+        spelled = part[part["metric"] != ""]
+        named = spelled.groupby(spelled["metric"].str.lower(), sort=False)[["metric", "arm"]].first()
+        skills = part.dropna(subset=["no_skill"]).groupby("no_skill", sort=False)["arm"].first()
+        if len(named) > 1:
+            told = " and ".join(f"{metric} in {arm}" for metric, arm in named.to_numpy().tolist()[:2])
+            raise UserError(f'task "{task[1]}": has the metric {told}; runs are compared under one metric')
+        if len(skills) > 1:
+            told = " and ".join(f"{value:g} in {arm}" for value, arm in list(skills.items())[:2])
+            raise UserError(f'task "{task[1]}": has the no-skill score {told}; runs are compared on one test split')
+        metric = named["metric"].iloc[0] if len(named) else "score"
+        parts.append(part.assign(metric=metric, no_skill=skills.index[0] if len(skills) else float("nan")))
+    return pd.concat(parts).sort_index()

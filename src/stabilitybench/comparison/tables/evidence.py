@@ -1,0 +1,190 @@
+"""Tables beyond the comparison of each task: level, the arms over all tasks, predictions, and variance components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stabilitybench.comparison.score_table import GROUP, STREAMS, finished
+from stabilitybench.documents import formats
+from stabilitybench.documents.table import Column, Entry, Table, count, numeric, place, place_columns, share
+from stabilitybench.errors import UserError
+from stabilitybench.statistics import level as level_statistics
+from stabilitybench.statistics.components import variance_components
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from stabilitybench.comparison.across_tasks import Across
+    from stabilitybench.comparison.agreement import Agreement
+    from stabilitybench.comparison.analysis import Comparison
+
+BUDGETS = (5, 10)
+
+
+def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
+    """Return how good the runs of each arm are, how good the best of a few, and how often one beats the baseline's."""
+    done = finished(scores)
+    values = {key: part["score"].to_numpy() for key, part in done.groupby([*GROUP, "arm"], sort=False)}
+    rows = []
+    for c in comparison.cells:
+        own = values.get((c.encoder, c.task, c.arm), np.empty(0))
+        base = values.get((c.encoder, c.task, comparison.baseline), np.empty(0))
+        if not len(own):
+            continue
+        table = level_statistics.levels(own).astype(object)
+        entries = [_points(row["estimate"], row["low"], row["high"]) for _, row in table.iterrows()]
+        for budget in BUDGETS:
+            best = float(level_statistics.expected_best(own, [budget])[0]) if budget <= len(own) else None
+            entries.append(Entry(formats.points(best), best))
+        if c.is_baseline:
+            entries.append(Entry("(baseline)", 0.5))
+        else:
+            found = level_statistics.probability_of_improvement(own, base)
+            limits = "" if found.low is None else f" [{formats.percent(found.low)}, {formats.percent(found.high)}]"
+            entries.append(Entry(formats.percent(found.estimate) + limits, found.estimate))
+        rows.append((*place(comparison, c), count(c.n), *entries))
+    heads = numeric(
+        "n", "mean [95 %]", "median [95 %]", "interquartile mean [95 %]", *(f"best of {b}" for b in BUDGETS),
+        "% better than baseline [95 %]",
+    )  # fmt: skip
+    caption = (
+        "All finished runs, failed ones included; they pull the mean most and the interquartile mean (without the "
+        "lowest and highest quarter) least. Intervals: Student's t, order statistics, Tukey-McLaughlin. Best of m: the "
+        "expected best of m runs drawn from these without replacement. % better: the chance that a run of the arm "
+        f"beats one of the baseline, ties counting half, with the Brunner-Munzel interval. {caption}"
+    )
+    return Table("level", "How good runs are", caption, (*place_columns(comparison), *heads), tuple(rows))
+
+
+def across_tasks(found: Sequence[Across]) -> Table:
+    """Return the random-effects summary of each arm's SD ratios over tasks, or why there is none."""
+    several = len({a.encoder for a in found}) > 1
+    rows = []
+    for a in found:
+        s = a.summary
+        rows.append(
+            (
+                *([Entry(a.encoder)] if several else []),
+                Entry(a.arm),
+                Entry(f"{a.usable}/{len(a.ratios)}", a.usable),
+                Entry(formats.estimate(s.estimate, s.low, s.high), s.estimate),
+                Entry(formats.interval(s.prediction_low, s.prediction_high)),
+                Entry(formats.ABSENT if s.tau2 is None else f"{s.tau2**0.5:.2f}", s.tau2),
+                share(s.i2),
+                Entry(s.note),
+            )
+        )
+    columns = (
+        *([Column("encoder")] if several else []), Column("arm"),
+        *numeric("tasks with interval", "SD ratio [95 %]", "95 % prediction", "tau", "I²"), Column("note", wraps=True),
+    )  # fmt: skip
+    caption = (
+        "Random-effects mean of the log SD ratios over tasks (Paule-Mandel), with the Hartung-Knapp interval; below 1 "
+        "is more stable. Prediction: where the ratio of another task like these would lie. tau: SD of the true log "
+        "ratios between tasks; I²: per cent of the variance that lies between tasks. A task whose interval is withheld "
+        "for failed runs does not enter, and at least three must."
+    )
+    return Table("across", "SD ratios over all tasks", caption, columns, tuple(rows))
+
+
+def instability(found: Sequence[Agreement]) -> Table:
+    """Return the instability measures of the predictions of each arm's runs."""
+    several = len({a.encoder for a in found}) > 1
+    rows = tuple(
+        (
+            *([Entry(a.encoder)] if several else []),
+            Entry(a.task),
+            Entry(a.arm),
+            count(len(a.seeds)),
+            _percent(a.disagreement),
+            _percent(a.kept_disagreement),
+            Entry(formats.ABSENT if a.kappa is None else f"{a.kappa:.2f}".replace("-0.00", "0.00"), a.kappa),
+            Entry(f"{a.divergence:.3f}", a.divergence),
+            _percent(a.churned),
+            _percent(a.both_right),
+        )
+        for a in found
+    )
+    columns = (
+        *([Column("encoder")] if several else []), Column("task"), Column("arm"),
+        *numeric("runs", "% disagreement", "% among not failed", "Fleiss kappa", "JS divergence", "% churn",
+                 "% both right"),
+    )  # fmt: skip
+    caption = (
+        "Predicted classes on the test split, last checkpoint, in pairs of runs of one arm (Du & Nguyen 2023). "
+        "Disagreement: texts on which two runs predict different classes, lower is more stable. Fleiss kappa: "
+        "agreement beyond chance, 1 is full. JS divergence of the predicted probabilities, in nats, 0 to 0.693. Churn: "
+        "texts on which not all runs agree, which grows with the number of runs. Both right: texts on which two runs "
+        "are right. Runs that always predict one class agree perfectly: read these numbers beside the failures."
+    )
+    left_out = sum(a.left_out for a in found)
+    if left_out:
+        caption += f" Left out: {left_out} runs without usable predictions."
+    return Table("instability", "Instability measures", caption, columns, rows)
+
+
+def components(scores: pd.DataFrame) -> Table:
+    """Return where the variance of each arm comes from; no rows unless the seeds of two streams or more are crossed."""
+    rows: list[tuple[Entry, ...]] = []
+    done = finished(scores)
+    several = done["encoder"].nunique() > 1
+    for (encoder, task, arm), runs in done.groupby([*GROUP, "arm"], sort=False):
+        streams = crossed_streams(runs)
+        if not streams:
+            continue
+        where = (*([Entry(str(encoder))] if several else []), Entry(str(task)), Entry(str(arm)))
+        try:
+            table = variance_components(runs.rename(columns={f"seed_{s}": s for s in streams}), streams)
+        except UserError as error:
+            rows.append((*where, Entry("–"), *(Entry("") for _ in range(4)), Entry(str(error))))  # noqa: RUF001
+            continue
+        for row in table.to_dict("records"):
+            low, high = (None if v != v else max(float(v), 0.0) ** 0.5 for v in (row["low"], row["high"]))
+            limits = "" if low is None or high is None else f" [{formats.spread(low)}, {formats.spread(high)}]"
+            rows.append(
+                (
+                    *where,
+                    Entry(str(row["component"])),
+                    count(int(row["levels"])) if row["levels"] == row["levels"] else Entry(""),
+                    Entry(formats.spread(row["sd"]) + limits, _number(row["sd"])),
+                    share(_number(row["share"])),
+                    Entry(str(row["method"])),
+                    Entry(str(row["note"])),
+                )
+            )
+    columns = (
+        *([Column("encoder")] if several else []), Column("task"), Column("arm"), Column("component"),
+        *numeric("levels", "SD [95 %]", "% of variance"), Column("method", wraps=True), Column("note", wraps=True),
+    )  # fmt: skip
+    caption = (
+        "How much each stream of seeds, and each pair of streams beyond the two alone, contributes to the variance of "
+        "the scores of an arm. SD in points, all finished runs; where runs failed, the components mix failing with "
+        "spreading."
+    )
+    return Table("components", "Variance components", caption, columns, tuple(rows))
+
+
+def crossed_streams(runs: pd.DataFrame) -> list[str]:
+    """Return the streams whose seeds vary and come back in several runs of an arm, if there are two or more."""
+    varied = [s for s in STREAMS if runs[f"seed_{s}"].nunique() > 1]
+    together = {s: tuple(runs[f"seed_{s}"]) for s in varied}
+    apart = [s for i, s in enumerate(varied) if together[s] not in [together[t] for t in varied[:i]]]
+    repeated = all(runs[f"seed_{s}"].duplicated().any() for s in apart)
+    return apart if len(apart) > 1 and repeated else []
+
+
+def _points(estimate: float, low: float, high: float) -> Entry:
+    limits = "" if low != low or high != high else f" [{formats.points(low)}, {formats.points(high)}]"
+    return Entry(formats.points(estimate) + limits, estimate)
+
+
+def _percent(value: float | None) -> Entry:
+    return Entry(formats.ABSENT if value is None else f"{100 * value:.1f}", value)
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else float(value)

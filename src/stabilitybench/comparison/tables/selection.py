@@ -1,0 +1,100 @@
+"""Tables of two uses of several seeds: early dropping, how early failures show, and ensembles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stabilitybench.documents import formats
+from stabilitybench.documents.table import Column, Entry, Table, count, numeric, score
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stabilitybench.comparison.seed_selection import Dropping, Joined
+
+
+def early_dropping(found: Sequence[Dropping]) -> Table:
+    """Return what is lost when the worse half of the runs is dropped early."""
+    fractions = _fractions(found)
+    rows = []
+    for d in found:
+        entries = []
+        for fraction in fractions:
+            early = d.early.get(fraction)
+            if early is None:
+                entries.append(Entry(formats.ABSENT))
+            else:
+                text = f"{formats.points(early.kept)} ({formats.points(early.same_cost)})"
+                entries.append(Entry(text, early.kept))
+        rows.append((*_place(found, d), count(d.n), count(d.started), score(d.all_finish), *entries))
+    heads = numeric("runs", "started", "all finish", *(f"dropped at {100 * f:.0f} %" for f in fractions))
+    saved = ", ".join(f"{100 * s:.0f} % at {100 * f:.0f} %" for f, s in _saved(found).items())
+    caption = (
+        "Test score, in points, of the run with the best final validation score, of as many runs as column started "
+        "says; the mean over all ways to draw them from the runs there are. Dropped at: the half with the lowest "
+        "validation score at that point of the training is stopped (Dodge et al. 2020). In parentheses: the score "
+        "without dropping of fewer runs, which cost the same. Where the first number is the larger one, early "
+        f"dropping pays. Training saved: {saved}."
+    )
+    return Table("early-dropping", "Early dropping", caption, (*_columns(found), *heads), tuple(rows))
+
+
+def early_failures(found: Sequence[Dropping]) -> Table:
+    """Return how well an early reading tells the runs that will fail; rows only where some fail and some do not."""
+    fractions = _fractions(found)
+    rows = []
+    for d in found:
+        if 0 < d.failed < d.n:
+            early = [d.early.get(f) for f in fractions]
+            readings = [e.auc_loss if e else None for e in early] + [e.auc_validation if e else None for e in early]
+            entries = (Entry(formats.ABSENT if a is None else f"{a:.2f}", a) for a in readings)
+            rows.append((*_place(found, d), Entry(f"{d.failed}/{d.n}", d.failed / d.n), *entries))
+    heads = numeric("failed", *(f"{what} at {100 * f:.0f} %" for what in ("loss", "validation") for f in fractions))
+    caption = (
+        "The chance (AUC) that a run that fails has a worse reading, at that point of the training, than one that "
+        "does not: 1 tells every failure, 0.5 nothing. Loss: the training loss since the evaluation before. "
+        "Validation: the validation score. Only arms where some runs failed and some did not."
+    )
+    return Table("early-failures", "Failures seen early", caption, (*_columns(found), *heads), tuple(rows))
+
+
+def ensembles(found: Sequence[Joined]) -> Table:
+    """Return the scores of ensembles of seeds beside those of single runs."""
+    sizes = sorted({size for j in found for size in j.ensembles})
+    rows = []
+    for j in found:
+        one = next(iter(j.ensembles.values()))
+        entries = [Entry(formats.mean_sd(one.single_mean, one.single_sd), one.single_mean)]
+        for size in sizes:
+            e = j.ensembles.get(size)
+            entries.append(Entry(formats.ABSENT) if e is None else Entry(formats.mean_sd(e.mean, e.sd), e.mean))
+        rows.append((*_place(found, j), count(j.n), *entries))
+    heads = numeric("runs", "single run", *(f"{size} runs joined" for size in sizes))
+    caption = (
+        "Test score in points, mean ± SD across seeds, last checkpoint. Joined: the predicted probabilities (numbers, "
+        "under regression) of the runs of random disjoint groups are averaged; the SD is that between groups that "
+        "share no run, without a number where there are not two. An ensemble of m runs costs m trainings, and m "
+        "passes to predict."
+    )
+    return Table("ensembles", "Ensembles of seeds", caption, (*_columns(found), *heads), tuple(rows))
+
+
+def _fractions(found: Sequence[Dropping]) -> list[float]:
+    return sorted({fraction for d in found for fraction in d.early})
+
+
+def _saved(found: Sequence[Dropping]) -> dict[float, float]:
+    """Return the share of the training saved by each fraction, in the first arm that has it."""
+    return {f: next(d.early[f].saved for d in found if f in d.early) for f in _fractions(found)}
+
+
+def _several(found: Sequence[Dropping] | Sequence[Joined]) -> bool:
+    return len({f.encoder for f in found}) > 1
+
+
+def _place(found: Sequence[Dropping] | Sequence[Joined], row: Dropping | Joined) -> tuple[Entry, ...]:
+    return (*((Entry(row.encoder),) if _several(found) else ()), Entry(row.task), Entry(row.arm))
+
+
+def _columns(found: Sequence[Dropping] | Sequence[Joined]) -> tuple[Column, ...]:
+    return (*((Column("encoder"),) if _several(found) else ()), Column("task"), Column("arm"))

@@ -1,0 +1,106 @@
+"""A comparison in words: what was shown, in which direction, and what was not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stabilitybench.comparison.analysis import Against, Cell
+from stabilitybench.comparison.detectable import ALPHA
+from stabilitybench.documents.formats import detectable_rate, detectable_ratio, estimate, p_value, spread
+
+Tone = Literal["better", "worse", "neutral"]
+BETTER: Tone = "better"
+WORSE: Tone = "worse"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tests show about an arm: `claim` in a few words, the p-value behind it, then what else was seen.
+
+    detectable : the effects that the test behind p shows in 80 of 100 studies of this size.
+    tone : whether it speaks for the arm, against it, or neither.
+    """
+
+    claim: str
+    p: str = ""
+    shown: str = ""
+    aside: str = ""
+    tone: Tone = "neutral"
+    detectable: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole verdict as one line."""
+        evidence = ", ".join(part for part in (self.shown, self.p) if part)
+        return self.claim + (f" ({evidence})" if evidence else "") + (f"; {self.aside}" if self.aside else "")
+
+    @property
+    def brief(self) -> str:
+        """Claim and p-value, for a line that shows the other numbers beside it."""
+        return f"{self.claim} ({self.p})" if self.p else self.claim
+
+
+def verdict(cell: Cell, base: Cell) -> Verdict:
+    """Say what the tests show about `cell` against the baseline `base`.
+
+    A difference is claimed when its Holm-adjusted p lies below 0.05.  Failures come first; where either side
+    has failed runs, spread is described and not judged, because the SD then mixes two questions.
+    """
+    against = cell.against
+    if against is None:
+        return Verdict("")
+    for name, n in (("this arm", cell.n), ("the baseline", base.n)):
+        if n < 3:
+            return Verdict(f"not compared: {name} has {n} finished {'run' if n == 1 else 'runs'}, fewer than 3")
+    if cell.failure.failed or base.failure.failed:
+        return _about_failures(cell, base, against)
+    return _about_spread(cell, base, against)
+
+
+def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
+    """Compare failure rates; the spread of what did not fail is told beside it, without a test."""
+    if cell.failure.failed == cell.n and base.failure.failed == base.n:
+        return Verdict("every run failed, as in the baseline")
+    if against.fisher.p is None:
+        return Verdict("failures not compared: failed runs are not known")
+    p = _printed("Fisher", against.fisher.p, against.fisher_holm)
+    detectable = f"failure rate {detectable_rate(against.detectable_rate)}"
+    aside = "spread not compared: failed runs"
+    if against.kept_ratio is not None:
+        kept = f"{spread(cell.sd_kept)} against {spread(base.sd_kept)}"
+        aside = f"SD of the runs that did not fail {kept}, descriptive"
+    if against.fisher_holm is None or against.fisher_holm >= ALPHA:
+        return Verdict("no difference in failures detected", p, aside=aside, detectable=detectable)
+    if cell.failure.failed / cell.n < base.failure.failed / base.n:
+        return Verdict("fails less often", p, aside=aside, tone="better", detectable=detectable)
+    return Verdict("fails more often", p, aside=aside, tone="worse", detectable=detectable)
+
+
+def _about_spread(cell: Cell, base: Cell, against: Against) -> Verdict:
+    """Compare spread where no run failed on either side."""
+    if cell.level != base.level:
+        whose = "all scores" if cell.level else "all scores of the baseline"
+        return Verdict(f"{whose} are equal, perhaps collapsed: spread not judged")
+    test, adjusted, found = against.brown_forsythe, against.brown_forsythe_holm, against.ratio
+    if test.p is None or adjusted is None:
+        return Verdict(f"spread not tested: {test.reason}")
+    p = _printed("Brown-Forsythe", test.p, adjusted)
+    detectable = f"SD ratio {detectable_ratio(against.detectable_ratio)}"
+    shown = f"SD ratio {estimate(found.estimate, found.low, found.high)}"
+    if found.estimate is None:
+        shown = f"SD {spread(cell.sd)} against {spread(base.sd)}"
+    if adjusted >= ALPHA:
+        return Verdict("no difference in spread detected", p, shown, detectable=detectable)
+    smaller = (cell.sd or 0.0) < (base.sd or 0.0)
+    if against.distance_ratio is not None and smaller != (against.distance_ratio < 1):
+        # the test compares distances to the median, the SD squares: a direction needs both
+        return Verdict("spread differs, direction unclear", p, shown, detectable=detectable)
+    claim, tone = ("more stable", BETTER) if smaller else ("less stable", WORSE)
+    return Verdict(claim, p, shown, tone=tone, detectable=detectable)
+
+
+def _printed(name: str, p: float | None, adjusted: float | None) -> str:
+    """Print a p-value, and the adjusted one where it differs."""
+    text = f"{name} p = {p_value(p)}"
+    return text if p_value(p) == p_value(adjusted) else f"{text}, Holm {p_value(adjusted)}"

@@ -1,0 +1,68 @@
+"""The tables of a report for a paper: LaTeX with booktabs, every text escaped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stabilitybench.comparison.tables import Column, Entry, Table
+
+if TYPE_CHECKING:
+    from stabilitybench.documents.report import Report
+
+#: Tables that belong into a paper; lists of single runs do not.
+KEYS = (
+    "summary", "failures", "spread", "two-part", "level", "checkpoints", "across", "instability", "components",
+)  # fmt: skip
+HEAD = r"""% Made by stabilitybench; \input this file, or copy single tables.
+% Needs \usepackage{booktabs} and \usepackage{graphicx}.
+% Letters beyond Latin need XeLaTeX or LuaLaTeX and a font that has them.
+"""
+SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}", "`": r"\textasciigrave{}",
+    "±": r"$\pm$", "≤": r"$\leq$", "≥": r"$\geq$", "²": r"\textsuperscript{2}", "–": "--", "…": r"\dots{}",  # noqa: RUF001
+}  # fmt: skip
+
+
+def latex(report: Report) -> str:
+    """Return the tables of a report, each in a `table` of its own with its caption below."""
+    found = [t for section in report.sections for t in section.tables if t.key in KEYS and t.rows]
+    return HEAD + "".join(f"\n{_table(t)}" for t in found)
+
+
+def escape(text: str) -> str:
+    r"""Return text that LaTeX prints as it is, on one line.
+
+    >>> print(escape("a_b & 5 % {x}"))
+    a\_b \& 5 \% \{x\}
+    """
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return "".join(SPECIAL.get(c, c) for c in " ".join(printable.split()))
+
+
+def _table(table: Table) -> str:
+    columns = "".join(_column(c) for c in table.columns)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\resizebox{{\textwidth}}{{!}}{{\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
+        r"\toprule",
+        " & ".join(escape(c.title) for c in table.columns) + r" \\",
+        r"\midrule",
+        *(" & ".join(_entry(e) for e in row) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}}",
+        rf"\caption{{{escape(table.title)}. {escape(table.caption)}}}",
+        rf"\label{{tab:{table.key}}}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _column(column: Column) -> str:
+    return "p{4.5cm}" if column.wraps else "r" if column.numeric else "l"
+
+
+def _entry(entry: Entry) -> str:
+    return escape(entry.text) or "{}"

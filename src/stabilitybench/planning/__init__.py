@@ -1,0 +1,1 @@
+"""Planning: what a number of seeds can show, and what it costs."""

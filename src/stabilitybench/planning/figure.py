@@ -1,0 +1,77 @@
+"""Power against seeds as a figure: one line for each difference, and the number of seeds planned."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stabilitybench.comparison.figures import BLUE, GREY, STYLE, VERMILION, WIDTH
+from stabilitybench.errors import UserError
+from stabilitybench.storage.writing import write_atomically
+
+if TYPE_CHECKING:
+    from stabilitybench.planning.plan import Effect, Plan
+
+KINDS = (".svg", ".png", ".pdf")
+DASHES = ("-", "--", "-.", ":")
+
+
+def check_figure(path: Path) -> Path:
+    """Return the name of a figure to write; raises UserError for a folder or a kind that is not drawn."""
+    if path.suffix.lower() not in KINDS or path.is_dir():
+        raise UserError(f"--figure {path}: must be the name of a file that ends in {', '.join(KINDS)}")
+    return path
+
+
+def draw_power(plan: Plan, path: Path) -> None:
+    """Draw the power of each difference of the plan against seeds per arm and write it to `path`, whole or not at all.
+
+    Raises UserError for another ending than .svg, .png or .pdf, EnvironmentFailure where it cannot be written.
+    """
+    write_atomically(path, _drawn(plan, check_figure(path).suffix.lower()[1:]))
+
+
+def _drawn(plan: Plan, kind: str) -> bytes:
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    last = max(100, *(2 * n for n in plan.seeds))
+    places = np.unique(np.geomspace(3, last, 24).astype(int))
+    ticks = [n for n in (3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000) if n <= last]
+    with rc_context(STYLE):
+        canvas = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+        axes = canvas.subplots()
+        seen = {BLUE: 0, VERMILION: 0}
+        for effect in plan.effects:
+            color = BLUE if hasattr(effect, "ratio") else VERMILION
+            x, y = _curve(effect, plan.level, places)
+            axes.plot(x, y, DASHES[seen[color] % len(DASHES)], color=color, linewidth=1.8, label=str(effect))
+            seen[color] += 1
+        axes.axhline(100 * plan.power, color=GREY, linewidth=1)
+        for n in plan.seeds:
+            axes.axvline(n, color=GREY, linestyle=":", linewidth=1.2)
+        axes.set_xscale("log")
+        axes.set_xticks(ticks)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(3, last)
+        axes.set_ylim(0, 100)
+        axes.set_xlabel("seeds per arm")
+        axes.set_ylabel("power, %")
+        tests = "1 test" if plan.tests == 1 else f"Holm's first step of {plan.tests} tests"
+        axes.set_title(f"5 % level, {tests}", loc="left", fontsize=9)
+        canvas.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=8.5)
+        buffer = io.BytesIO()
+        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
+        canvas.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _curve(effect: Effect, level: float, places: np.ndarray) -> tuple[list[int], list[float]]:
+    """Return the points of a line; Fisher's test is not enumerated for the largest numbers of seeds."""
+    found = [(int(n), effect.power(int(n), level)) for n in places if n <= effect.most]
+    return [n for n, _ in found], [100 * power for _, power in found if power is not None]

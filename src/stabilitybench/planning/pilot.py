@@ -1,0 +1,73 @@
+"""What a pilot tells a plan: how long a run takes, how often runs fail, and which shape the scores have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stabilitybench.comparison.score_files import read_scores
+from stabilitybench.comparison.score_table import finished
+from stabilitybench.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pandas as pd
+
+Cell = tuple[str, str, str]  # encoder, task and arm, empty where the file does not name them
+#: Fewer scores than this are too few to stand for a shape.
+ENOUGH_SCORES = 10
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Runs done before.
+
+    scores : scores of the runs that did not fail, each cell of 3 or more centred on its median and divided by its
+    SD, pooled; empty where there are none.  failures : (failed runs, runs) of each cell, where the file knows them;
+    seconds : mean time of a run of each cell, where the file has it.
+    """
+
+    source: str
+    scores: npt.NDArray[np.float64]
+    failures: dict[Cell, tuple[int, int]] = field(default_factory=dict)
+    seconds: dict[Cell, float] = field(default_factory=dict)
+
+    def failure_rate(self, arm: str) -> float | None:
+        """Return the share of failed runs of an arm over all tasks, or None without such runs."""
+        counts = [count for cell, count in self.failures.items() if cell[2] == arm]
+        total = sum(n for _, n in counts)
+        return sum(failed for failed, _ in counts) / total if total else None
+
+
+def read_pilot(path: Path, *, points: bool = False) -> Pilot:
+    """Read a results folder (its scores.csv) or a CSV file with a column ``score``, one row per run.
+
+    Used where present: ``encoder``, ``task``, ``arm``, ``status``, ``failed``, ``no_skill``, ``seconds``.  points : the
+    scores of a file made elsewhere are times 100.  Raises UserError for a file that is not such a table.
+    """
+    try:
+        file = read_scores(path, str(path), points=points)
+    except UserError as error:
+        raise UserError(f"--pilot {error}") from None
+    return pilot_of(finished(file.scores), str(file.path), file.knows_failures)
+
+
+def pilot_of(runs: pd.DataFrame, source: str, knows_failures: bool) -> Pilot:
+    """Return what a table of finished runs tells; `source` names it in messages."""
+    pooled, failures, seconds = [], {}, {}
+    for (encoder, task, arm), part in runs.groupby(["encoder", "task", "arm"], sort=False):
+        cell = (str(encoder), str(task), str(arm))
+        kept = part.loc[~part["failed"].astype(bool), "score"].to_numpy(dtype=np.float64)
+        if len(kept) >= 3 and np.ptp(kept) > 0:
+            pooled.append((kept - np.median(kept)) / np.std(kept, ddof=1))
+        if knows_failures:
+            failures[cell] = (int(part["failed"].sum()), len(part))
+        times = part["seconds"].dropna()
+        if (times < 0).any():
+            raise UserError(f"--pilot {source}: seconds = {times[times < 0].iloc[0]:g}: must be at least 0")
+        if len(times):
+            seconds[cell] = float(times.mean())
+    return Pilot(source, np.concatenate(pooled) if pooled else np.empty(0), failures, seconds)

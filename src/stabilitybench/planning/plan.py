@@ -1,0 +1,283 @@
+"""What a number of seeds can and cannot show, how many seeds a claim needs, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from stabilitybench.comparison.score_table import FINISHED
+from stabilitybench.documents.formats import ratio
+from stabilitybench.errors import UserError
+from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot
+from stabilitybench.seeds import grid
+from stabilitybench.statistics import (
+    brown_forsythe_power,
+    fisher_power,
+    seeds_for_rates,
+    seeds_for_ratio,
+)
+from stabilitybench.statistics.power import MOST_SEEDS, MOST_SEEDS_FISHER, Scores
+
+if TYPE_CHECKING:
+    from stabilitybench.studies import Study
+    from stabilitybench.studies.results import Results
+
+ALPHA = 0.05
+#: Numbers of seeds to look at when none is given: what the literature uses.
+USUAL_SEEDS = (10, 20, 50)
+USUAL_RATIOS = (1.25, 1.5, 2.0, 3.0)
+USUAL_RATES = ((0.2, 0.0), (0.5, 0.05))
+
+
+@dataclass(frozen=True)
+class SdRatioEffect:
+    """An SD ratio, looked for with Brown-Forsythe."""
+
+    ratio: float
+    scores: Scores = "normal"
+
+    def __str__(self) -> str:
+        return f"{self.short} (or {ratio(1 / self.ratio)})"
+
+    @property
+    def short(self) -> str:
+        """The difference in a few words."""
+        return f"SD ratio {ratio(self.ratio)}"
+
+    def power(self, n: int, level: float) -> float | None:
+        """Return the power with n runs per arm."""
+        return brown_forsythe_power(self.ratio, n, n, level, self.scores)
+
+    def seeds(self, level: float, power: float) -> int | None:
+        """Return the runs per arm needed, or None where no number looked at is enough."""
+        return seeds_for_ratio(self.ratio, level, power, self.scores)
+
+    @property
+    def most(self) -> int:
+        """The most seeds that are looked at."""
+        return MOST_SEEDS
+
+
+@dataclass(frozen=True)
+class RatesEffect:
+    """Two failure rates, told apart with Fisher's test."""
+
+    arm: float
+    baseline: float
+
+    def __str__(self) -> str:
+        return self.short
+
+    @property
+    def short(self) -> str:
+        """The difference in a few words."""
+        return f"failures in {percentage(self.arm)} against {percentage(self.baseline)}"
+
+    def power(self, n: int, level: float) -> float | None:
+        """Return the power with n runs per arm; None where n is too large to enumerate."""
+        return fisher_power(self.arm, self.baseline, n, n, level) if n <= MOST_SEEDS_FISHER else None
+
+    def seeds(self, level: float, power: float) -> int | None:
+        """Return the runs per arm needed, or None where no number looked at is enough."""
+        return seeds_for_rates(self.arm, self.baseline, level, power)
+
+    @property
+    def most(self) -> int:
+        """The most seeds that are looked at."""
+        return MOST_SEEDS_FISHER
+
+
+Effect: TypeAlias = SdRatioEffect | RatesEffect
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Runs and time.
+
+    per_seed : runs that one more seed per arm means.  runs, stored : of the study as planned, tuning included.
+    hours_to_do : time of what is not in the store; hours_per_seed : of one more seed; both on one worker, None without
+    timings.  timed : what the times come from, or why there are none.
+    """
+
+    per_seed: int
+    runs: int
+    stored: int
+    hours_to_do: float | None
+    hours_per_seed: float | None
+    timed: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to tell about a plan.
+
+    seeds : runs per arm to look at.  tests : the size of each family of tests; every power is at the level of Holm's
+    first step, 0.05 / tests, the hardest one.  baseline_rates : failure rates of the baseline to look at.
+    detectable : whether to tell all that the seeds show, beside the effects asked for.  cost : None where no study is
+    given.  notes : what a reader must know, one sentence each.
+    """
+
+    seeds: tuple[int, ...]
+    tests: int
+    power: float
+    effects: tuple[Effect, ...]
+    scores: Scores
+    baseline_rates: tuple[float, ...]
+    detectable: bool = True
+    headline: str = ""
+    cost: Cost | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> float:
+        """The significance level of one test."""
+        return ALPHA / self.tests
+
+
+def plan_effects(
+    seeds: int | None, tests: int | None, ratios: Sequence[float], rates: tuple[float, float] | None,
+    power: float, scores: str | None, pilot: Pilot | None,
+) -> Plan:  # fmt: skip
+    """Return the plan of a comparison that has no study file."""
+    shape, notes = _scores(scores, pilot)
+    effects = _effects(ratios, rates, shape, usual=seeds is not None)
+    looked_at = _checked((seeds,) if seeds is not None else USUAL_SEEDS, tests, power)
+    told = seeds is not None
+    return Plan(looked_at, tests or 1, power, effects, shape, (0.0, 0.5), detectable=told, notes=tuple(notes))
+
+
+def plan_study(
+    study: Study, seeds: int | None, tests: int | None, ratios: Sequence[float], rates: tuple[float, float] | None,
+    power: float, scores: str | None, pilot: Pilot | None,
+) -> Plan:  # fmt: skip
+    """Return the plan of a study: its seeds, its family of tests, its runs, and hours from timings.
+
+    Everything is loaded and checked on the way; nothing is trained or written.
+    """
+    from stabilitybench.cli.views.progress import headline
+
+    if seeds is not None and seeds != len(grid(study.file.seeds)):  # the cost is that of the seeds asked about
+        study = replace(study, file=study.file.model_copy(update={"seeds": seeds}))
+    results = study.results()
+    file = study.file
+    shape, notes = _scores(scores, pilot)
+    own = len(grid(file.seeds))
+    comparisons = len(file.encoders) * len(file.tasks) * (len(file.arms) - 1)
+    if not comparisons:
+        notes.append("the study has one arm: nothing is compared with it, and the table is that of one comparison")
+    if isinstance(file.seeds, dict):
+        notes.append(
+            "the seeds are crossed: runs that share a seed are not independent, so the true power is lower than shown"
+        )
+    effects = _effects(ratios, rates, shape, usual=True)
+    looked_at = _checked((seeds or own,), tests, power)
+    rate = pilot.failure_rate(file.baseline) if pilot else None
+    rates_looked_at = tuple(dict.fromkeys((0.0, *((rate,) if rate is not None else ()), 0.5)))
+    return Plan(
+        looked_at, tests or max(1, comparisons), power, effects, shape, rates_looked_at, True,
+        headline(study), _cost(study, results, pilot), tuple(notes),
+    )  # fmt: skip
+
+
+def _cost(study: Study, results: Results, pilot: Pilot | None) -> Cost:
+    file = study.file
+    cells: dict[Cell, list[str]] = {}
+    for run in results.runs:
+        cells.setdefault((run.encoder, run.task, run.arm), []).append(run.spec.id)
+    own: dict[Cell, list[float]] = {}
+    for cell, ids in cells.items():
+        found = [results.records[i]["seconds"] for i in ids if results.records.get(i, {}).get("status") in FINISHED]
+        if found:
+            own[cell] = found
+    known = {**(pilot.seconds if pilot else {}), **{cell: sum(s) / len(s) for cell, s in own.items()}}
+    seconds = {cell: _seconds_of(cell, known) for cell in cells}
+    to_do = {cell: sum(i not in results.records for i in ids) for cell, ids in cells.items()}
+    tuning, tuned = study.tuning_progress()
+    total = sum(map(len, cells.values())) + tuning
+    stored = total - sum(to_do.values()) - (tuning - tuned)
+    unknown = [cell for cell, value in seconds.items() if value is None]
+    if unknown:
+        timed = (
+            f"no hours: no run of {', '.join(filter(None, unknown[0]))} was timed; do one seed of each under another "
+            f"name (stabilitybench run ... --set seeds=1 --set name={file.name}-timing), or give --pilot RESULTS_FOLDER"
+        )
+        return Cost(len(cells), total, stored, None, None, timed)
+    each = {cell: value for cell, value in seconds.items() if value is not None}
+    todo_hours = sum(each[cell] * n for cell, n in to_do.items()) / 3600
+    todo_hours += (tuning - tuned) * sum(each.values()) / len(each) / 3600
+    sources = ([f"{sum(map(len, own.values()))} runs in the store"] if own else []) + (
+        [pilot.source] if pilot and pilot.seconds and set(own) != set(cells) else []
+    )
+    return Cost(
+        len(cells), total, stored, todo_hours, sum(each.values()) / 3600,
+        f"timed by {' and '.join(sources)}",
+    )  # fmt: skip
+
+
+def _seconds_of(cell: Cell, known: Mapping[Cell, float]) -> float | None:
+    """Return the time of a run of `cell`: its own, or the mean over other arms, or of a file that names no task."""
+    if cell in known:
+        return known[cell]
+    for near in ({cell[:2]}, {("", cell[1]), ("", "")}):
+        times = [value for other, value in known.items() if other[:2] in near]
+        if times:
+            return sum(times) / len(times)
+    return None
+
+
+def _scores(asked: str | None, pilot: Pilot | None) -> tuple[Scores, list[str]]:
+    """Return where to draw scores from: the pilot where it holds enough, else normal ones."""
+    if asked not in (None, "normal", "t4", "pilot"):
+        raise UserError(f"--scores {asked}: must be normal, t4 or pilot")
+    if asked == "pilot" and pilot is None:
+        raise UserError("--scores pilot: needs --pilot with a results folder or a CSV file")
+    if asked == "normal" or asked == "t4":
+        return asked, []
+    if pilot is not None and len(pilot.scores) >= ENOUGH_SCORES:
+        return tuple(pilot.scores.tolist()), []
+    if asked == "pilot":
+        raise UserError(
+            f"--scores pilot: {pilot.source if pilot else ''} has {0 if pilot is None else len(pilot.scores)} scores "
+            f"to draw from, in groups of 3 or more that differ; needs {ENOUGH_SCORES}"
+        )
+    few = f"the pilot has fewer than {ENOUGH_SCORES} scores to draw from: scores are taken as normal"
+    return "normal", [few] if pilot else []
+
+
+def _effects(
+    ratios: Sequence[float], rates: tuple[float, float] | None, shape: Scores, *, usual: bool
+) -> tuple[Effect, ...]:
+    for value in ratios:
+        if not 0.01 <= value <= 100 or value == 1:
+            raise UserError(f"--sd-ratio {value}: must lie between 0.01 and 100 and differ from 1, for example 2")
+    if rates is not None:
+        if not all(0 <= rate <= 1 for rate in rates):
+            raise UserError(f"--failures {rates[0]} {rates[1]}: must be rates between 0 and 1, for example 0.5 0.05")
+        if rates[0] == rates[1]:
+            raise UserError(f"--failures {rates[0]} {rates[1]}: must be two rates that differ")
+    if not ratios and rates is None:
+        if not usual:
+            raise UserError("plan: give a study file, or --sd-ratio, --failures or --seeds; see --help")
+        return (*(SdRatioEffect(r, shape) for r in USUAL_RATIOS), *(RatesEffect(*pair) for pair in USUAL_RATES))
+    return (*(SdRatioEffect(r, shape) for r in ratios), *([RatesEffect(*rates)] if rates is not None else []))
+
+
+def _checked(seeds: tuple[int, ...], tests: int | None, power: float) -> tuple[int, ...]:
+    for n in seeds:
+        if not 2 <= n <= MOST_SEEDS:
+            raise UserError(f"--seeds {n}: must lie between 2 and {MOST_SEEDS}")
+    if tests is not None and not 1 <= tests <= 10_000:
+        raise UserError(f"--tests {tests}: must lie between 1 and 10000")
+    if not 0.05 <= power <= 0.99:
+        raise UserError(f"--power {power}: must lie between 0.05 and 0.99")
+    return seeds
+
+
+def percentage(rate: float) -> str:
+    """Print a rate with up to three digits.
+
+    >>> percentage(0.05), percentage(0.3133)
+    ('5 %', '31.3 %')
+    """
+    return f"{100 * rate:.3g} %"

@@ -1,0 +1,206 @@
+"""Certificates of head tuning: the bounds on a linear head, held against a real encoder's features.
+
+The head is the one that the bounds speak of: frozen features, no free bias (none, or a constant feature that is
+penalised like the others), full-batch gradient descent on the mean logistic or softmax loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.errors import UserError, shown
+from stabilitybench.finetuning.linear_probe import Features, frozen_features
+from stabilitybench.seeds import Seeds
+from stabilitybench.tasks import Task
+from stabilitybench.theory import (
+    LeaveOneOut,
+    bounds,
+    constants,
+    leave_one_out,
+    leave_one_out_max_margin,
+)
+from stabilitybench.theory.bounds import Bound, Weight
+from stabilitybench.theory.margin import MaxMarginLeaveOneOut
+from stabilitybench.theory.one_run import HeadLoss
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What the bounds say of a head on an encoder's features, and what was measured.
+
+    rows, width, classes : of the features, the constant one included.  radius, typical_radius : largest feature norm,
+    and the norm that 99 % stay below.  margin : gamma of a head without free bias, None where the classes are not
+    separable.  rate : as used; smoothness : beta.  start_norm : ||w_0||.
+    measured : leave-one-out stability at each number of steps.  limit : that of the max-margin direction, the limit of
+    endless training; None where not separable.
+    one_run, closed : B3 for each number of steps.  max_margin : B2 after refitting, from one fit, and in closed form.
+    direction : B1 at the last step.  A bound that cannot be given stands in `refused`, by name with the reason.
+    """
+
+    encoder: str
+    task: str
+    features: str
+    rows: int
+    width: int
+    classes: int
+    bias: float
+    radius: float
+    typical_radius: float
+    margin: float | None
+    rate: float
+    smoothness: float
+    start_norm: float
+    accuracy: float
+    measured: LeaveOneOut
+    limit: MaxMarginLeaveOneOut | None
+    one_run: Bound | None
+    closed: tuple[Bound, ...]
+    max_margin: tuple[Bound, ...]
+    direction: Bound | None
+    refused: dict[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What the bounds given rest on: checked on these features, or so by the way they were computed here."""
+        given = [b for b in (self.one_run, *self.closed[:1], *self.max_margin, self.direction) if b is not None]
+        return tuple(
+            dict.fromkeys(
+                f"{a.text} ({'checked' if a.checked else 'by construction'})" for b in given for a in b.assumptions
+            )
+        )
+
+
+def certify(
+    encoder: Encoder,
+    task: Task,
+    *,
+    features: Features = "mean",
+    n: int | None = 200,
+    steps: Sequence[int] = (10, 100, 1000),
+    rate: float = 1.0,
+    weight: Weight = "1/n",
+    start_scale: float = 0.0,
+    bias: float = 0.0,
+    seed: int = 0,
+    max_length: int | None = None,
+    device: str = "cpu",
+) -> Certificate:
+    """Tune a head on `n` training rows of a task, measure its leave-one-out stability, and bound it.
+
+    features : cls, mean or pooler.  n : rows, class ratio kept, drawn by `seed`; None: all.  steps : numbers of
+    gradient steps.  rate : multiple of 1 / beta of the mean loss on these rows.  weight : of the rows that stay when
+    one is left out.  start_scale : standard deviation of the initial weights (0: zero start).  bias : value of a
+    constant feature, penalised like the others (0: none).
+    Raises UserError for a task without classes, settings out of range, and features that the encoder lacks.
+    """
+    if task.kind != "classification":
+        raise UserError(f'task "{task.name}": is a regression; certificates are for heads that tell classes apart')
+    for name, value in (("rate", rate), ("start_scale", start_scale), ("bias", bias)):
+        if not np.isfinite(value) or value < 0 or (name == "rate" and value == 0):
+            raise UserError(
+                f"{name} = {value:g}: must be a finite number {'above' if name == 'rate' else 'of at least'} 0"
+            )
+    if features not in get_args(Features):
+        raise UserError(f"features = {shown(features)}: must be one of {', '.join(get_args(Features))}")
+    given = len(task.train) if n is None else n
+    if given < 2:
+        raise UserError(f"n = {given}: must be at least 2, leaving one out needs another")
+    if not steps or min(steps) < 1:
+        raise UserError(f"steps = {shown(list(steps))}: must be numbers of at least 1")
+    notes = []
+    if given > len(task.train):
+        notes.append(f"n = {given}: the task has {len(task.train)} training rows, all are used")
+    else:
+        task = task.subsample(given, Seeds(subset=seed).generator("subset"))
+    split, warnings = frozen_features(encoder, task, features, max_length, torch.device(device))
+    x = split.features.double().numpy()
+    if bias:
+        x = np.column_stack([x, np.full(len(x), bias)])
+    y = split.labels.numpy()
+    classes = len(np.unique(y))
+    loss: HeadLoss = "logistic" if classes == 2 else "softmax"
+    y = np.searchsorted(np.unique(y), y) if classes > 1 else y
+    beta = constants.smoothness(x, loss=loss)
+    eta, b = rate / beta, constants.radius(x)
+    shape = (x.shape[1],) if loss == "logistic" else (classes, x.shape[1])
+    start = start_scale * Seeds(init=seed).generator("init").standard_normal(shape)
+    start_norm = float(np.linalg.norm(start))
+    measured = leave_one_out(x, y, loss, steps=list(steps), rate=eta, weight=weight, start=start, dtype="float64")
+    refused: dict[str, str] = {}
+
+    def attempt(name: str, make: Callable[[], Bound]) -> Bound | None:
+        try:
+            return make()
+        except UserError as error:
+            refused[name] = str(error)
+            return None
+
+    try:
+        limit = leave_one_out_max_margin(x, y)
+    except UserError as error:
+        limit = None
+        refused["B2, B3 closed form"] = str(error)
+    last = measured.weights[-1, 0]
+    one_run = attempt(
+        "B3, one run",
+        lambda: bounds.head_tuning_one_run(x, y, loss=loss, rate=eta, steps=measured.steps, weight=weight, start=start),
+    )
+    closed: list[Bound] = []
+    in_the_limit: tuple[Bound, ...] = ()
+    direction = None
+    if limit is not None:
+        gamma = limit.full.margin
+        common = partial(
+            bounds.head_tuning, n=len(x), radius=b, margin=gamma, rate=eta, weight=weight, loss=loss, smoothness=beta,
+            start_norm=start_norm,
+        )  # fmt: skip
+        norms = [float(np.linalg.norm(w[0])) for w in measured.weights]
+        made = [attempt("B3, closed form", partial(common, norm=norm)) for norm in norms]
+        closed = [bound for bound in made if bound is not None]
+        in_the_limit = (
+            bounds.max_margin_refit(margin=gamma, margins=limit.margin),
+            bounds.max_margin_one_fit(x, limit.full),
+            bounds.max_margin(n=len(x), radius=b, margin=gamma, loss=loss),
+        )
+        direction = attempt("B1", lambda: bounds.max_margin_direction(x, y, last, loss=loss, margin=gamma))
+    return Certificate(
+        encoder=encoder.name,
+        task=task.name,
+        features=features,
+        rows=len(x),
+        width=x.shape[1],
+        classes=classes,
+        bias=bias,
+        radius=b,
+        typical_radius=constants.radius(x, 0.99),
+        margin=None if limit is None else limit.full.margin,
+        rate=eta,
+        smoothness=beta,
+        start_norm=start_norm,
+        accuracy=_accuracy(x, y, last),
+        measured=measured,
+        limit=limit,
+        one_run=one_run,
+        closed=tuple(closed),
+        max_margin=in_the_limit,
+        direction=direction,
+        refused=refused,
+        notes=(*notes, *warnings, *measured.warnings),
+    )
+
+
+def _accuracy(x: Floats, y: npt.NDArray[np.int64], weights: Floats) -> float:
+    scores = x @ weights.T
+    predicted = scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
+    return float(np.mean(predicted == y))

@@ -1,0 +1,306 @@
+"""The report of suites: directions, violations and tightness, and a figure for each suite."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stabilitybench.comparison.sections import Gallery, Section
+from stabilitybench.comparison.study_facts import StudyFacts
+from stabilitybench.comparison.tables import Column, Entry, Table
+from stabilitybench.comparison.verdicts import Tone
+from stabilitybench.documents.markdown import markdown
+from stabilitybench.documents.report import Report, html
+from stabilitybench.documents.table import numeric
+from stabilitybench.storage.writing import write_atomically
+from stabilitybench.suites.figure import factor_figure
+from stabilitybench.suites.findings import (
+    MOST,
+    SAME,
+    TRIVIAL,
+    Favourable,
+    Finding,
+    Held,
+    bounds_held,
+    favourable,
+    findings,
+)
+from stabilitybench.suites.measurements import QUANTITIES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stabilitybench.suites.suite import SuiteResults
+
+READ = (
+    "Filled lines join medians of what was measured, broken lines those of bounds; every point is one dataset; both "
+    "axes are logarithmic. What is below 1e-9 is rounding, and not drawn."
+)
+METHODS = (
+    "Every dataset is drawn by a generator with known or re-measured constants; the same seed draws from the same "
+    "random stream at every value of the factor, so that values are compared in pairs. Everything is computed in "
+    "float64. Leave-one-out stability is exact: the problem is solved with all samples and without each one, from the "
+    "same start.",
+    "A bound that holds for each left-out sample is held against each of them, one that bounds the average against the "
+    "average; a violation is a measured value above bound * (1 + 1e-9) + 1e-12. A bound on an expectation is held "
+    "against the mean over the datasets of one setting: it counts as exceeded where the mean of measured - bound is "
+    "above 0 at the one-sided 5 % level (t interval). Where the assumptions of a bound do not hold (a rate beyond "
+    "2 / beta, no margin) it is refused, and counted as refused.",
+    "Published bounds are computed as recalled from the paper and with constants chosen in their favour: P2 has no "
+    "direction term, the largest lambda at which soft and hard margin coincide, and nu = gamma; P1 has the constants "
+    "of single samples, L measured along the run.",
+    f"A change of the median by less than {SAME:.0%} from the first to the last value of a factor is no effect. Beyond "
+    f"it a prediction holds where at least {MOST:.0%} of the dataset seeds agree, is REVERSED where as many say the "
+    "opposite, and is mixed between.",
+)
+REFERENCES = (
+    "Fu, So, Collier (2023). A Stability Analysis of Fine-Tuning a Pre-Trained Model. arXiv 2301.09820",
+    "Soudry, Hoffer, Nacson, Gunasekar, Srebro (2018). The Implicit Bias of Gradient Descent on Separable Data. "
+    "JMLR 19(70)",
+    "Schliserman, Koren (2022). Stability vs Implicit Bias of Gradient Methods on Separable Data and Beyond. COLT",
+)
+WORDS = (
+    *((f"{name} (quantity)", text) for name, text in QUANTITIES.items()),
+    ("tightness", "bound divided by the measured value: 1 is exact, large is loose"),
+    ("monotone", "share of the dataset seeds in which the prediction holds from each value of the factor to the next"),
+    ("refused", "datasets on which the bound's assumptions do not hold, so that it has no value"),
+)
+STYLES: dict[str, str] = {"better": "green", "worse": "red", "neutral": ""}
+TONES: dict[str, Tone] = {"holds": "better", "REVERSED": "worse", "fails": "worse"}
+
+
+def build_suite_report(suites: Sequence[SuiteResults], name: str) -> tuple[Report, pd.DataFrame]:
+    """Return the report of several suites, and every number in it as one row; nothing is written."""
+    frames = [suite.to_frame() for suite in suites]
+    found = [f for suite, frame in zip(suites, frames, strict=True) for f in findings(suite, frame)]
+    held = [h for suite, frame in zip(suites, frames, strict=True) for h in bounds_held(suite, frame)]
+    best = [p for suite, frame in zip(suites, frames, strict=True) for p in favourable(suite, frame)]
+    pairs = list(zip(suites, frames, strict=True))
+    every = pd.concat([f for f in frames if len(f)], ignore_index=True) if any(map(len, frames)) else frames[0]
+    report = Report(
+        facts=StudyFacts(name, "", {}, {}, "", "", environment=_environment()),
+        headline=_headline(suites, held),
+        notes=tuple(_notes(suites, held)),
+        sections=(
+            Section("directions", "Factor directions", (directions_table(found),)),
+            Section("bounds", "Bounds", (overview_table(held), tightness_table(held), favourable_table(best))),
+            *(_section(suite, frame) for suite, frame in pairs if len(frame)),
+        ),
+        methods=METHODS,
+        references=REFERENCES,
+        glossary=WORDS,
+        every_run=_datasets_table(pairs),
+    )
+    return report, every
+
+
+def report_suites(suites: Sequence[SuiteResults], name: str, folder: Path) -> tuple[Report, Path]:
+    """Write report.html, report.md and datasets.csv into `folder`; return the report and the page's path."""
+    report, every = build_suite_report(suites, name)
+    write_atomically(folder / "datasets.csv", every.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "report.md", markdown(report))
+    write_atomically(folder / "report.html", html(report))
+    return report, folder / "report.html"
+
+
+def print_suites(report: Report, console: Console) -> None:
+    """Print the directions and the bounds of a report."""
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    console.print(Text(report.headline, style="bold"))
+    for table, left_out in ((report.sections[0].tables[0], (1, 9, 10)), (report.sections[1].tables[0], (2, 3))):
+        shown = [k for k in range(len(table.columns)) if k not in left_out]
+        grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
+        for column in (table.columns[k] for k in shown):
+            grid.add_column(column.title, justify="right" if column.numeric else "left")
+        for row in table.rows:
+            grid.add_row(*(Text(row[k].text, style=STYLES[row[k].tone]) for k in shown))
+        console.print()
+        console.print(Text(table.title, style="bold"))
+        console.print(grid)
+    for note in report.notes:
+        console.print(Text(f"note: {note}", style="yellow"))
+
+
+def directions_table(found: Iterable[Finding]) -> Table:
+    """Return the table of predictions and what was measured."""
+    rows = tuple(
+        (
+            Entry(f.suite), Entry(f.factor), Entry(f.change), Entry(f.prediction.quantity),
+            Entry(f"{f.prediction.direction} ({f.prediction.by})"),
+            Entry(f.verdict, None, f.verdict, TONES.get(f.verdict, "neutral")),
+            _share(f.share), _number(f.first), _number(f.last), _share(f.monotone), Entry(str(f.pairs), f.pairs),
+        )
+        for f in found
+    )  # fmt: skip
+    columns = (
+        Column("suite"), Column("factor"), Column("change"), Column("quantity"), Column("predicted", wraps=True),
+        Column("verdict"), *numeric("holds in", "first", "last", "monotone in", "seeds"),
+    )  # fmt: skip
+    caption = (
+        "What was predicted as the factor goes from the first to the last value of its grid, and the share of dataset "
+        "seeds in which it holds; first and last are medians. Lower is more stable."
+    )
+    return Table("directions-table", "Factor directions", caption, columns, rows)
+
+
+def overview_table(held: Sequence[Held]) -> Table:
+    """Return one row for each bound over all suites."""
+    rows = []
+    for name in dict.fromkeys(h.bound for h in held):
+        parts = [h for h in held if h.bound == name]
+        done = [h for h in parts if h.datasets]
+        compared = done[0] if done else parts[0]
+        expected = compared.cells is not None
+        checks = sum((h.cells if expected else h.checks) or 0 for h in done)
+        exceeded = sum(h.exceeded for h in done)
+        loose = sorted(h.tightness[0] for h in done if not math.isnan(h.tightness[0]))
+        bad = exceeded > 0
+        rows.append(
+            (
+                Entry(name),
+                Entry("as recalled" if compared.published else "proven"),
+                Entry(compared.scope),
+                Entry(str(len(parts)), len(parts)),
+                Entry(str(sum(h.datasets for h in parts)), sum(h.datasets for h in parts)),
+                Entry(str(sum(h.refused for h in parts)), sum(h.refused for h in parts)),
+                Entry(f"{checks}{' means' if expected else ''}", checks),
+                Entry(str(exceeded), exceeded, str(exceeded), "worse" if bad else "better"),
+                Entry(f"{_plain(loose[0])} to {_plain(loose[-1])}" if loose else ""),
+            )
+        )
+    columns = (
+        Column("bound"), Column("statement"), Column("holds for"),
+        *numeric("suites", "datasets", "refused", "checks", "violations", "median tightness"),
+    )  # fmt: skip
+    caption = (
+        "Violations: measured values above the bound; for expectations, settings at which the mean over datasets is "
+        "above it beyond its Monte-Carlo error. Median tightness (bound / measured): smallest and largest over suites."
+    )
+    return Table("bounds-table", "Violations", caption, columns, tuple(rows))
+
+
+def tightness_table(held: Iterable[Held]) -> Table:
+    """Return one row for each bound in each suite."""
+    rows = tuple(
+        (
+            Entry(h.suite), Entry(h.bound), Entry(str(h.datasets), h.datasets), Entry(str(h.refused), h.refused),
+            Entry(str(h.exceeded), h.exceeded), *(_number(value) for value in h.tightness),
+        )
+        for h in held
+    )  # fmt: skip
+    heads = numeric("datasets", "refused", "violations", "median tightness", "10 %", "90 %")
+    caption = "Bound / measured: median and quantiles over the datasets of the suite; 1 is exact."
+    return Table("tightness-table", "Tightness by suite", caption, (Column("suite"), Column("bound"), *heads), rows)
+
+
+def favourable_table(best: Iterable[Favourable]) -> Table:
+    """Return P2 with its most favourable constants beside the trivial limit."""
+    rows = tuple(
+        (
+            Entry(p.suite), Entry(p.factor), _number(p.value), Entry(str(p.datasets), p.datasets), _number(p.measured),
+            _number(p.median), Entry("yes" if p.median > TRIVIAL else "no"), _share(p.above),
+        )
+        for p in best
+    )  # fmt: skip
+    columns = (
+        Column("suite"), Column("factor"), *numeric("value", "datasets", "measured", "P2"), Column("median vacuous"),
+        *numeric("datasets above sqrt(2)"),
+    )  # fmt: skip
+    caption = (
+        "The second term of P2 with the constants most in its favour, against sqrt(2), which two max-margin directions "
+        "of a dataset and its leave-one-out set never exceed. Above it, the bound says nothing."
+    )
+    return Table("p2-table", "P2 against the trivial limit", caption, columns, rows)
+
+
+def _section(suite: SuiteResults, frame: pd.DataFrame) -> Section:
+    file = suite.file
+    gallery = Gallery(f"figure-{file.name}", "Figure", f"{file.about} {READ}", (factor_figure(file, frame),))
+    return Section(f"suite-{file.name}", f"{file.name}: {file.title}", (gallery, _medians(suite, frame)))
+
+
+def _medians(suite: SuiteResults, frame: pd.DataFrame) -> Table:
+    """Return the medians of every quantity and bound at each value of the factor."""
+    file = suite.file
+    table = frame.pivot_table(index="value", columns="item", values="amount", aggfunc="median", sort=False)
+    counts = frame.groupby("value")["dataset"].nunique()
+    items = [i for i in (*QUANTITIES, *file.measure.bounds) if i in table.columns]
+    rows = tuple(
+        (_number(v), Entry(str(counts[v]), int(counts[v])), *map(_number, table.loc[v, items].to_numpy(float).tolist()))
+        for v in (float(v) for v in file.values)
+        if v in table.index
+    )
+    given = ", ".join(f"{key} = {value:g}" for key, value in file.parameters.items())
+    caption = (
+        f"Medians over datasets of {file.generator} ({given}); steps {file.measure.steps}, rate {file.measure.rate:g} "
+        f"/ beta, weight {file.measure.weight}, where they are not varied. Lower is more stable."
+    )
+    heads = numeric(file.axis, "datasets", *items)
+    return Table(f"medians-{file.name}", f"Medians: {file.name}", caption, heads, rows)
+
+
+def _datasets_table(pairs: Sequence[tuple[SuiteResults, pd.DataFrame]]) -> Table:
+    rows = []
+    for suite, frame in pairs:
+        part = frame[(frame["kind"] == "measured") & frame["item"].isin(["data", "worst", "seed"])]
+        table = part.pivot_table(index=["value", "seed", "dataset"], columns="item", values="amount", sort=False)
+        for (value, seed, dataset), numbers in zip(table.index, table.to_dict("records"), strict=True):
+            found = (_number(numbers.get(k, math.nan)) for k in ("data", "worst", "seed"))
+            rows.append((Entry(str(dataset)), Entry(suite.file.name), _number(value), Entry(str(seed), seed), *found))
+    columns = (Column("dataset"), Column("suite"), *numeric("value", "seed number", "data", "worst", "seed"))
+    text = "datasets.csv has every quantity and every bound of each dataset to the last digit."
+    return Table("every-dataset", "Every dataset", text, columns, tuple(rows))
+
+
+def _headline(suites: Sequence[SuiteResults], held: Sequence[Held]) -> str:
+    planned, done = sum(len(s.planned) for s in suites), sum(s.measured for s in suites)
+    bad = sum(h.proven_violations for h in held)
+    checks = sum(h.checks for h in held if not h.published and h.cells is None)
+    word = "suite" if len(suites) == 1 else "suites"
+    return (
+        f"{len(suites)} {word}: {planned} datasets planned, {done} measured; {bad} violations of proven bounds in "
+        f"{checks} checks"
+    )
+
+
+def _notes(suites: Sequence[SuiteResults], held: Sequence[Held]) -> list[str]:
+    out = []
+    for s in suites:
+        missing = len(s.planned) - s.measured - len(s.crashed)
+        if missing:
+            out.append(f"{s.file.name}: {missing} of {len(s.planned)} datasets are not measured yet")
+        if s.crashed:
+            first = next(iter(s.crashed.items()))
+            out.append(f"{s.file.name}: {len(s.crashed)} of {len(s.planned)} datasets crashed: {first[0]} ({first[1]})")
+    out += [
+        f"{h.suite}: the proven bound {h.bound} is violated in {h.exceeded} of {h.checks} checks"
+        for h in held
+        if h.proven_violations
+    ]
+    return out
+
+
+def _environment() -> dict[str, str]:
+    from stabilitybench.storage.records import versions
+    from stabilitybench.suites.suite import PACKAGES
+
+    return {**versions(PACKAGES), "reported on": f"{platform.machine()} {platform.system()}"}
+
+
+def _number(value: float) -> Entry:
+    return Entry("") if value is None or math.isnan(value) else Entry(_plain(value), value)
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 or value != round(value) else f"{value:g}"
+
+
+def _share(value: float) -> Entry:
+    return Entry("") if math.isnan(value) else Entry(f"{100 * value:.0f} %", value)

@@ -1,0 +1,258 @@
+"""Suites from their files to their results: plan, do what is missing, collect."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stabilitybench.errors import EnvironmentFailure
+from stabilitybench.storage.pool import Progress, Silent, check_jobs, cores, do_all
+from stabilitybench.storage.records import Records, content_id, storage_failure, versions
+from stabilitybench.suites.file import SuiteFile, find_suites
+from stabilitybench.suites.measurements import Settings, check, measure
+from stabilitybench.synthetic import Dataset, generate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Part of every dataset's identity: raised when generators or measurements change a number.
+FORMAT = 1
+KEYS = {"measured", "bounds", "constants", "seconds"}
+PACKAGES = ("stabilitybench", "torch", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """One dataset and how it is measured: the unit of work, storage and resume.
+
+    parameters : all of the generator's, defaults filled in.
+    """
+
+    generator: str
+    parameters: tuple[tuple[str, int | float], ...]
+    seed: int
+    settings: Settings
+
+    def identity(self) -> dict[str, Any]:
+        """Return what determines the numbers, as plain data; settings that have their default are left out."""
+        given = {f.name: getattr(self.settings, f.name) for f in fields(Settings)}
+        kept = {f.name: given[f.name] for f in fields(Settings) if f.name == "kind" or given[f.name] != f.default}
+        return {
+            "format": FORMAT,
+            "generator": self.generator,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "measure": {key: list(value) if isinstance(value, tuple) else value for key, value in kept.items()},
+        }
+
+    def draw(self) -> Dataset:
+        """Return the dataset itself."""
+        return generate(self.generator, seed=self.seed, **dict(self.parameters))
+
+    @cached_property
+    def id(self) -> str:
+        """16 hexadecimal digits of the hash of the identity."""
+        return content_id(self.identity())
+
+
+class Datasets(Records):
+    """The measured datasets of a store, ``datasets/<id>/record.json``.
+
+    >>> import tempfile
+    >>> Datasets(tempfile.mkdtemp()).read("0123456789abcdef") is None
+    True
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(folder, "datasets", "record.json")
+
+    def whole(self, record_id: str, record: dict[str, Any]) -> bool:
+        """Tell whether a record has its measurements."""
+        return record.get("status") == "ok" and record.keys() >= KEYS
+
+    def done(self, record_id: str) -> bool:
+        """Tell whether a dataset is measured."""
+        record = self.read(record_id)
+        return record is not None and record["status"] == "ok"
+
+
+@dataclass(frozen=True)
+class PlannedDataset:
+    """A dataset and its place in its suite: `value` of the factor, and `seed`."""
+
+    value: int | float
+    seed: int
+    spec: DatasetSpec
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A declared suite and the store that it works in.
+
+    >>> from stabilitybench.suites.file import parse_suite
+    >>> suite = Suite(parse_suite({
+    ...     "name": "tiny", "title": "Samples", "factor": "n", "about": "More samples.", "generator": "separable-ball",
+    ...     "datasets": 2, "parameters": {"d": 3}, "vary": {"n": [8, 16]}, "measure": {"kind": "max-margin"},
+    ... }))
+    >>> len(suite.plan())
+    4
+    """
+
+    file: SuiteFile
+    store: Datasets = field(default_factory=lambda: Datasets("store"))
+
+    def plan(self) -> list[PlannedDataset]:
+        """Return every dataset of the suite."""
+        planned = []
+        for place, value in enumerate(self.file.values):
+            parameters = tuple(self.file.parameters_at(place).items())
+            settings = self.file.settings_at(place)
+            for seed in range(self.file.datasets):
+                planned.append(
+                    PlannedDataset(value, seed, DatasetSpec(self.file.generator, parameters, seed, settings))
+                )
+        return planned
+
+    def results(self) -> SuiteResults:
+        """Return what the store holds of this suite, complete or not."""
+        planned = tuple(self.plan())
+        records = {p.spec.id: record for p in planned if (record := self.store.read(p.spec.id)) is not None}
+        return SuiteResults(self.file, planned, records)
+
+
+@dataclass(frozen=True)
+class SuiteResults:
+    """What the store holds of a suite; `records` by id, absent where a dataset is missing."""
+
+    file: SuiteFile
+    planned: tuple[PlannedDataset, ...]
+    records: dict[str, dict[str, Any]]
+
+    @property
+    def measured(self) -> int:
+        """The number of datasets that are measured."""
+        return sum(record["status"] == "ok" for record in self.records.values())
+
+    @property
+    def crashed(self) -> dict[str, str]:
+        """Why datasets have no result, by id."""
+        return {key: record["reason"] for key, record in self.records.items() if record["status"] != "ok"}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per measured dataset and quantity or bound.
+
+        kind : "measured" or "bound".  item : its name.  amount : the measured quantity, or the bound's value.
+        measured, tightness, checks, violations, scope, published, trivial, refused : of bounds only.
+        """
+        import pandas as pd
+
+        columns = ["measured", "tightness", "checks", "violations", "scope", "published", "trivial", "refused"]
+        rows = []
+        for p in self.planned:
+            record = self.records.get(p.spec.id)
+            if record is None or record["status"] != "ok":
+                continue
+            place = {
+                "suite": self.file.name, "factor": self.file.factor, "axis": self.file.axis, "value": p.value,
+                "seed": p.seed, "dataset": p.spec.id,
+            }  # fmt: skip
+            for name, amount in record["measured"].items():
+                rows.append({**place, "kind": "measured", "item": name, "amount": amount})
+            for name, held in record["bounds"].items():
+                told = {column: held.get(column) for column in columns}
+                rows.append({**place, "kind": "bound", "item": name, "amount": held.get("value"), **told})
+        first = ["suite", "factor", "axis", "value", "seed", "dataset", "kind", "item", "amount"]
+        frame = pd.DataFrame(rows, columns=[*first, *columns])
+        numbers = ["value", "amount", "measured", "tightness", "checks", "violations", "trivial"]
+        return frame.astype(dict.fromkeys(numbers, float))
+
+
+def open_suites(names: Iterable[str], overrides: Iterable[str], store: str | Path) -> list[Suite]:
+    """Return the suites that names stand for, in one store; see `find_suites`."""
+    datasets = Datasets(store)
+    return [Suite(file, datasets) for file in find_suites(names, overrides)]
+
+
+def run_suites(
+    suites: Sequence[Suite], *, jobs: int | None = None, retry: bool = False, progress: Progress | None = None
+) -> None:
+    """Measure exactly the datasets of the suites that the store lacks.
+
+    suites : of one store.  jobs : worker processes, one for each core if None.  retry : crashed ones again, too.
+    Raises UserError for settings that no dataset can have, before anything is done, and EnvironmentFailure where the
+    machine fails; what is measured is kept.
+    """
+    check_jobs(jobs)
+    store, watcher = suites[0].store, progress or Silent()
+    unique = {p.spec.id: p.spec for suite in suites for p in suite.plan()}
+    store.prepare()
+    for record_id in unique:
+        if store.damaged(record_id):
+            aside = store.set_aside(record_id)
+            watcher.message(f"dataset {record_id} was damaged; it was moved to {aside} and is done again")
+    missing = {}
+    for record_id, spec in unique.items():
+        record = store.read(record_id)
+        if record is None or (record["status"] != "ok" and retry):
+            missing[record_id] = _Job(spec, store.folder)
+    for job in missing.values():
+        if job.spec.seed == 0:
+            check(job.spec.draw(), job.spec.settings)
+    count = min(jobs or cores(), max(1, len(missing)))
+    watcher.start(len(unique), len(unique) - len(missing), count)
+    try:
+        if missing:
+            do_all(missing, _run, count, store.done, watcher)
+    finally:
+        watcher.end()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A dataset as it travels to a worker."""
+
+    spec: DatasetSpec
+    store: Path
+
+
+def _run(job: _Job) -> tuple[str, str]:
+    store, spec = Datasets(job.store), job.spec
+    header = {
+        "id": spec.id,
+        "status": "ok",
+        "identity": spec.identity(),
+        "versions": versions(PACKAGES),
+        "machine": f"{platform.machine()} {platform.system()}",
+    }
+    began = time.perf_counter()
+    try:
+        with _one_thread():
+            found = measure(spec.draw(), spec.settings)
+        store.publish({**header, **found, "seconds": time.perf_counter() - began})
+        return spec.id, "ok"
+    except (EnvironmentFailure, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise storage_failure(store.folder, error) from error
+        store.publish({**header, "status": "crashed", "reason": f"{type(error).__name__}: {error}"})
+        return spec.id, "crashed"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread: the order of additions, and so the last digits, depend on their number."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
