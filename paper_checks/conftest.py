@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stabilitybench.claims import TIERS, Claims, Judged, judge, kept_tables, read_claims
-from stabilitybench.claims.findings import Finding
+from stabilitybench.claims import TIERS, Claims, ClaimVerdict, judge, kept_tables, read_claims
+from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.replay import drifted
 from stabilitybench.claims.schema import check_name
 from stabilitybench.errors import EnvironmentFailure, UserError
@@ -43,7 +43,7 @@ class Evidence:
     """Everything that was judged in this session; `judged` by the check's name."""
 
     claims: Claims
-    judged: dict[str, Judged] = field(default_factory=dict)
+    judged: dict[str, ClaimVerdict] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
 
@@ -198,7 +198,7 @@ def unfit(judged, reasons):
     if judged.check.tier != "real" or not why:
         return judged
     return replace(
-        judged, finding=Finding("0", note=why[0], decided="not applicable"), adjusted=None, verdict="not applicable"
+        judged, finding=CheckResult("0", note=why[0], decided="not applicable"), adjusted=None, verdict="not applicable"
     )
 
 

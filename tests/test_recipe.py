@@ -70,14 +70,14 @@ def test_what_a_study_file_can_write_is_accepted() -> None:
 
 def test_a_changed_copy_is_checked_like_a_new_one_and_the_original_stays() -> None:
     recipe = Recipe(epochs=3)
-    assert recipe.but(epochs=7).epochs == 7
+    assert recipe.replace(epochs=7).epochs == 7
     assert recipe.epochs == 3
     with pytest.raises(ValidationError):
-        recipe.but(batch_size=0)
+        recipe.replace(batch_size=0)
     with pytest.raises(ValidationError):
-        recipe.but(no_such_field=1)
+        recipe.replace(no_such_field=1)
     with pytest.raises(ValidationError):
-        Recipe(micro_batch=8).but(batch_size=4)
+        Recipe(micro_batch=8).replace(batch_size=4)
     with pytest.raises(ValidationError):
         recipe.epochs = 4  # type: ignore[misc]
 

@@ -41,7 +41,7 @@ RUNS, COSTS, INDEX = HERE / "methods.csv", HERE / "costs.csv", HERE.parent / "st
 BASELINE = "debiased-adam"
 KEPT = (
     "run_id", "encoder", "task", "arm", "stabilizers", "recipe", "seed", "n_train", "status", "metric", "score",
-    "score_best", "validation", "validation_best", "no_skill", "failed", "near_baseline", "constant", "train_loss",
+    "score_best", "validation", "validation_best", "no_skill", "failed", "near_no_skill", "constant", "train_loss",
     "seconds", "device",
 )  # fmt: skip
 ROUNDS, STEPS = 3, 12

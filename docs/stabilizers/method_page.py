@@ -20,7 +20,7 @@ from stabilitybench.stabilizers import Stabilizer, TaskFacts, compose
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stabilitybench.comparison.analysis import Cell, Comparison
+    from stabilitybench.comparison.analysis import ArmResult, Comparison
 
 #: Depth of the encoders that are asked what they refuse: that of the base models.
 DEPTH = 12
@@ -203,12 +203,12 @@ def _results(comparison: Comparison, runs: pd.DataFrame) -> list[str]:
     return rows
 
 
-def _called(cell: Cell, runs: pd.DataFrame) -> str:
+def _called(cell: ArmResult, runs: pd.DataFrame) -> str:
     of_arm = runs[runs["arm"] == cell.arm]
     return str(of_arm["stabilizers"].iloc[0])
 
 
-def _time(cell: Cell, base: Cell, runs: pd.DataFrame) -> str:
+def _time(cell: ArmResult, base: ArmResult, runs: pd.DataFrame) -> str:
     own, plain = (
         runs.loc[(runs["task"] == c.task) & (runs["encoder"] == c.encoder) & (runs["arm"] == c.arm), "seconds"].median()
         for c in (cell, base)

@@ -13,9 +13,9 @@ PUBLISHED_RATE = 2e-5
 class Recipe(BaseModel):
     """A training recipe; the defaults are those of Zhang et al. (2021) at batch 16.
 
-    Every field is checked on construction; `but` returns a changed, checked copy.
+    Every field is checked on construction; `replace` returns a changed, checked copy.
 
-    >>> Recipe(learning_rate=3e-4, epochs=3).but(epochs=20).epochs
+    >>> Recipe(learning_rate=3e-4, epochs=3).replace(epochs=20).epochs
     20.0
     """
 
@@ -55,7 +55,7 @@ class Recipe(BaseModel):
             raise ValueError(f"micro_batch = {self.micro_batch}: must be at most batch_size = {self.batch_size}")
         return self
 
-    def but(self, **changes: Any) -> Recipe:
+    def replace(self, **changes: Any) -> Recipe:
         """Return a copy with `changes`, checked like a new recipe."""
         return Recipe(**{**self.model_dump(), **changes})
 

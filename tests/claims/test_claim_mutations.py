@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stabilitybench.claims import Sample, decide, judge, kept_tables, read_claims
-from stabilitybench.claims.judging import compare, samples
+from stabilitybench.claims.judging import compare_arms, samples
 from stabilitybench.claims.numeric import moves
 from stabilitybench.claims.schema import DIRECTED
 
@@ -97,7 +97,7 @@ def directed():
 
 
 def verdict(check, cells):
-    found = compare(check, cells)
+    found = compare_arms(check, cells)
     return decide(found, found.p), found
 
 

@@ -13,7 +13,7 @@ def test_a_good_run_is_said_to_have_learned():
 
 
 def test_a_run_that_luck_could_explain_is_marked():
-    said = diagnose(record(test=0.51, near_baseline=True))
+    said = diagnose(record(test=0.51, near_no_skill=True))
     assert said[1] == "A one-sided 5 % test cannot tell this score from no skill, so it may be luck."
 
 

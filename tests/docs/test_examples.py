@@ -9,7 +9,7 @@ from stabilitybench.stabilizers import load_file
 from stabilitybench.studies import Study
 from stabilitybench.studies.file import parse, read
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = sorted(EXAMPLES.glob("*.toml"))
 
 

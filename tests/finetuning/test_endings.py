@@ -61,7 +61,7 @@ def collapsed(bert: Encoder) -> Outcome:
 
 def test_a_run_that_learns_is_ok(learned: Outcome) -> None:
     assert learned.status == "ok"
-    assert [learned.failed, learned.constant, learned.diverged, learned.near_baseline] == [False] * 4
+    assert [learned.failed, learned.constant, learned.diverged, learned.near_no_skill] == [False] * 4
     assert learned.total_steps == 48
     assert [e.step for e in learned.evaluations] == [8, 16, 24, 32, 40, 48]
 
@@ -118,7 +118,7 @@ def test_the_best_checkpoint_is_no_alias_of_the_live_weights(bert: Encoder) -> N
 
 
 def test_a_run_with_fewer_looks_finds_its_best_among_them(bert: Encoder, collapsed: Outcome) -> None:
-    outcome = finetune(bert, make_task(train=64, test=40), LEARNS.but(evaluations=1), (HeadBecomes(at=41),))
+    outcome = finetune(bert, make_task(train=64, test=40), LEARNS.replace(evaluations=1), (HeadBecomes(at=41),))
     assert outcome.best_step == 48
     assert outcome.scores["best"] == outcome.scores["last"]
     assert outcome.scores["last"] == collapsed.scores["last"]
@@ -130,7 +130,7 @@ def test_weights_that_are_no_numbers_are_a_diverged_run(bert: Encoder, at: int) 
     assert outcome.status == "diverged"
     assert outcome.diverged
     assert outcome.failed
-    assert outcome.near_baseline
+    assert outcome.near_no_skill
     assert finite(outcome), "scores count as no skill and are never NaN"
     assert outcome.scores["last"]["test"]["accuracy"] == outcome.no_skill["test"]
     assert outcome.evaluations[-1].step == -(-at // 8) * 8, "training stops at the next evaluation"
@@ -140,7 +140,7 @@ def test_the_best_checkpoint_is_never_one_without_numbers(bert: Encoder) -> None
     """No skill may exceed an honest early score; a diverged model is still not the best."""
     task = make_task(train=64, test=40)
     worse = relabel(task, "validation", 1 - np.asarray(task.validation.labels))  # learning looks bad here
-    outcome = finetune(bert, worse, LEARNS.but(evaluations=2), (HeadBecomes(at=25, value=np.nan),))
+    outcome = finetune(bert, worse, LEARNS.replace(evaluations=2), (HeadBecomes(at=25, value=np.nan),))
     assert outcome.diverged
     assert [e.step for e in outcome.evaluations] == [24, 48]
     assert outcome.evaluations[0].validation["accuracy"] < outcome.no_skill["validation"]
@@ -152,7 +152,7 @@ def test_the_best_checkpoint_is_never_one_without_numbers(bert: Encoder) -> None
 @pytest.mark.parametrize("rate", [1.0, 100.0])
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_an_absurd_rate_fails_without_a_crash(bert: Encoder, kind: str, rate: float) -> None:
-    outcome = finetune(bert, make_task(kind=kind), LEARNS.but(learning_rate=rate, clip=0, weight_decay=1))
+    outcome = finetune(bert, make_task(kind=kind), LEARNS.replace(learning_rate=rate, clip=0, weight_decay=1))
     assert outcome.status in ("failed", "diverged")
     assert finite(outcome)
 
@@ -175,7 +175,7 @@ def test_constant_scores_of_a_regression_count_as_zero_and_as_failed(bert: Encod
 
 def test_regression_learns(bert: Encoder) -> None:
     task = make_task(train=80, validation=30, test=40, kind="regression")
-    outcome = finetune(bert, task, LEARNS.but(epochs=15, learning_rate=3e-3))
+    outcome = finetune(bert, task, LEARNS.replace(epochs=15, learning_rate=3e-3))
     guess = logits(outcome, "last")[:, 0]
     assert outcome.status == "ok"
     assert outcome.scores["last"]["test"]["spearman"] == pytest.approx(stats.spearmanr(guess, task.test.labels)[0])
@@ -185,34 +185,40 @@ def test_regression_learns(bert: Encoder) -> None:
 
 
 def test_equal_scores_take_the_first_as_best(bert: Encoder) -> None:
-    outcome = finetune(bert, make_task(), LEARNS.but(learning_rate=1e-30))
+    outcome = finetune(bert, make_task(), LEARNS.replace(learning_rate=1e-30))
     assert len({e.validation["accuracy"] for e in outcome.evaluations}) == 1
     assert outcome.best_step == outcome.evaluations[0].step
 
 
 ODD: dict[str, tuple[Task, Recipe]] = {
-    "a batch larger than the data": (make_task(train=5), LEARNS.but(batch_size=4096)),
-    "one row of each split": (make_task(train=1, validation=1, test=1), LEARNS.but(epochs=2)),
-    "two rows of regression": (make_task(validation=2, test=2, kind="regression"), LEARNS.but(epochs=2)),
-    "one row of regression": (make_task(validation=1, test=1, kind="regression"), LEARNS.but(epochs=2)),
-    "one label in validation": (relabel(make_task(), "validation", [1] * 12), LEARNS.but(epochs=2)),
-    "one label in test": (relabel(make_task(), "test", [1] * 12), LEARNS.but(epochs=2)),
-    "one label in test, MCC": (relabel(make_task(metrics=("mcc", "accuracy")), "test", [1] * 12), LEARNS.but(epochs=2)),
-    "no positive in test, F1": (relabel(make_task(metrics=("f1", "accuracy")), "test", [0] * 12), LEARNS.but(epochs=2)),
-    "one score in test": (relabel(make_task(kind="regression"), "test", [2.5] * 12), LEARNS.but(epochs=2)),
-    "a class absent from test": (relabel(make_task(classes=3), "test", [0, 1] * 6), LEARNS.but(epochs=2)),
+    "a batch larger than the data": (make_task(train=5), LEARNS.replace(batch_size=4096)),
+    "one row of each split": (make_task(train=1, validation=1, test=1), LEARNS.replace(epochs=2)),
+    "two rows of regression": (make_task(validation=2, test=2, kind="regression"), LEARNS.replace(epochs=2)),
+    "one row of regression": (make_task(validation=1, test=1, kind="regression"), LEARNS.replace(epochs=2)),
+    "one label in validation": (relabel(make_task(), "validation", [1] * 12), LEARNS.replace(epochs=2)),
+    "one label in test": (relabel(make_task(), "test", [1] * 12), LEARNS.replace(epochs=2)),
+    "one label in test, MCC": (
+        relabel(make_task(metrics=("mcc", "accuracy")), "test", [1] * 12),
+        LEARNS.replace(epochs=2),
+    ),
+    "no positive in test, F1": (
+        relabel(make_task(metrics=("f1", "accuracy")), "test", [0] * 12),
+        LEARNS.replace(epochs=2),
+    ),
+    "one score in test": (relabel(make_task(kind="regression"), "test", [2.5] * 12), LEARNS.replace(epochs=2)),
+    "a class absent from test": (relabel(make_task(classes=3), "test", [0, 1] * 6), LEARNS.replace(epochs=2)),
     "three classes": (make_task(classes=3, metrics=("accuracy", "macro-f1", "mcc")), LEARNS),
-    "five classes in pairs": (make_task(classes=5, pair=True), LEARNS.but(epochs=2)),
-    "no warm-up, fractional epochs": (make_task(), LEARNS.but(warmup=0, epochs=0.4)),
-    "nearly all warm-up": (make_task(), LEARNS.but(warmup=0.99, epochs=2)),
-    "one step": (make_task(), LEARNS.but(steps=1, evaluations=10)),
-    "more evaluations than steps": (make_task(), LEARNS.but(steps=3, evaluations=100)),
-    "more steps than epochs": (make_task(train=6), LEARNS.but(steps=11)),
-    "no clipping, no decay, no betas": (make_task(), LEARNS.but(clip=0, weight_decay=0, betas=(0, 0), epochs=2)),
-    "slanted, per-tensor clipping": (make_task(), LEARNS.but(schedule="slanted", clip_scope="tensor", epochs=2)),
-    "bf16": (make_task(pair=True), LEARNS.but(precision="bf16", epochs=2)),
-    "micro-batches of one": (make_task(), LEARNS.but(micro_batch=1, epochs=1)),
-    "three tokens": (make_task(), LEARNS.but(max_length=3, epochs=1)),
+    "five classes in pairs": (make_task(classes=5, pair=True), LEARNS.replace(epochs=2)),
+    "no warm-up, fractional epochs": (make_task(), LEARNS.replace(warmup=0, epochs=0.4)),
+    "nearly all warm-up": (make_task(), LEARNS.replace(warmup=0.99, epochs=2)),
+    "one step": (make_task(), LEARNS.replace(steps=1, evaluations=10)),
+    "more evaluations than steps": (make_task(), LEARNS.replace(steps=3, evaluations=100)),
+    "more steps than epochs": (make_task(train=6), LEARNS.replace(steps=11)),
+    "no clipping, no decay, no betas": (make_task(), LEARNS.replace(clip=0, weight_decay=0, betas=(0, 0), epochs=2)),
+    "slanted, per-tensor clipping": (make_task(), LEARNS.replace(schedule="slanted", clip_scope="tensor", epochs=2)),
+    "bf16": (make_task(pair=True), LEARNS.replace(precision="bf16", epochs=2)),
+    "micro-batches of one": (make_task(), LEARNS.replace(micro_batch=1, epochs=1)),
+    "three tokens": (make_task(), LEARNS.replace(max_length=3, epochs=1)),
 }
 
 
@@ -230,15 +236,15 @@ def test_odd_but_legal_input_ends_in_an_outcome(bert: Encoder, case: str) -> Non
     score = outcome.scores["last"]["test"][headline.name]
     if score <= headline.no_skill(task.test.labels):
         assert outcome.failed
-        assert outcome.near_baseline, "what is not above no skill cannot be significantly above it"
+        assert outcome.near_no_skill, "what is not above no skill cannot be significantly above it"
 
 
 def test_texts_longer_than_the_limit_are_cut_counted_and_reported(bert: Encoder) -> None:
     task = make_task()
     long = replace(task, test=replace(task.test, first=("dog " * 300, *task.test.first[1:])))
-    outcome = finetune(bert, long, LEARNS.but(steps=1))
+    outcome = finetune(bert, long, LEARNS.replace(steps=1))
     assert outcome.warnings == ("1 of 12 test rows were longer than 64 tokens and were truncated",)
-    few = finetune(bert, task, LEARNS.but(steps=1, max_length=6)).warnings
+    few = finetune(bert, task, LEARNS.replace(steps=1, max_length=6)).warnings
     lengths = [len(t.split()) + 2 for t in task.train.first]
     assert f"{sum(n > 6 for n in lengths)} of 24 train rows were longer than 6 tokens and were truncated" in few
 
@@ -247,12 +253,12 @@ def test_a_limit_that_leaves_no_room_for_words_is_refused(encoders: dict[str, En
     with pytest.raises(
         UserError, match=r"^recipe\.max_length = 3: leaves no room for words beside the special tokens$"
     ):
-        finetune(encoders["roberta"], make_task(pair=True), LEARNS.but(max_length=3))
+        finetune(encoders["roberta"], make_task(pair=True), LEARNS.replace(max_length=3))
 
 
 def test_a_limit_beyond_the_encoder_is_refused(bert: Encoder) -> None:
     with pytest.raises(UserError, match=r"^recipe\.max_length = 65: encoder .* reads at most 64 tokens$"):
-        finetune(bert, make_task(), LEARNS.but(max_length=65))
+        finetune(bert, make_task(), LEARNS.replace(max_length=65))
 
 
 @dataclass(frozen=True)

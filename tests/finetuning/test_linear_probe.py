@@ -74,7 +74,7 @@ def logistic_regression(encoder: Encoder, kind: str, recipe: Recipe, task: Any, 
 )
 def test_it_is_logistic_regression_on_stock_features(encoders: dict[str, Encoder], family: str, kind: str) -> None:
     encoder, task, seeds = encoders[family], make_task(), Seeds(init=1, order=2)
-    outcome = finetune(encoder, task, HEAD.but(features=kind), seeds=seeds, keep_weights="last")
+    outcome = finetune(encoder, task, HEAD.replace(features=kind), seeds=seeds, keep_weights="last")
     linear = logistic_regression(encoder, kind, HEAD, task, seeds)
     assert outcome.final_weights is not None
     assert set(outcome.final_weights) == {"classifier.weight", "classifier.bias"}
@@ -88,7 +88,7 @@ def test_it_is_logistic_regression_on_stock_features(encoders: dict[str, Encoder
 
 def test_dropout_has_no_say_and_the_seeds_share_the_features(bert: Encoder) -> None:
     one, two = (
-        finetune(bert, make_task(), HEAD.but(dropout=d), seeds=Seeds(dropout=s)) for d, s in ((None, 0), (0.5, 1))
+        finetune(bert, make_task(), HEAD.replace(dropout=d), seeds=Seeds(dropout=s)) for d, s in ((None, 0), (0.5, 1))
     )
     assert one.weights == two.weights
     assert finetune(bert, make_task(), HEAD, seeds=Seeds(init=1)).weights != one.weights
@@ -97,12 +97,12 @@ def test_dropout_has_no_say_and_the_seeds_share_the_features(bert: Encoder) -> N
 def test_a_pooler_that_is_not_there_is_refused(roberta: Encoder, tmp_path: Path) -> None:
     sentence = r'^recipe\.features = "pooler": encoder ".*" has no pretrained pooler; use "cls" or "mean"$'
     with pytest.raises(UserError, match=sentence):
-        finetune(roberta, make_task(), HEAD.but(features="pooler"))
+        finetune(roberta, make_task(), HEAD.replace(features="pooler"))
     folder = save_family(tmp_path, "bert")
     tensors = load_file(folder / "model.safetensors")
     save_file({n: t for n, t in tensors.items() if "pooler" not in n}, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=sentence):
-        finetune(load_encoder(str(folder)), make_task(), HEAD.but(features="pooler"))
+        finetune(load_encoder(str(folder)), make_task(), HEAD.replace(features="pooler"))
 
 
 @pytest.mark.parametrize("name", ["reinit", "freeze"])
@@ -119,7 +119,7 @@ def test_the_uncorrected_adam_works_here_too(bert: Encoder) -> None:
 
 def test_regression_pairs_bf16_and_truncation(roberta: Encoder) -> None:
     task = make_task(kind="regression", pair=True)
-    outcome = finetune(roberta, task, HEAD.but(features="mean", precision="bf16", max_length=8, batch_size=100))
+    outcome = finetune(roberta, task, HEAD.replace(features="mean", precision="bf16", max_length=8, batch_size=100))
     assert np.isfinite(outcome.scores["last"]["test"]["spearman"])
     assert len(outcome.warnings) == 3
 
@@ -138,7 +138,7 @@ def test_edited_weights_are_read_again(tmp_path: Path) -> None:
 
 
 def replace_mode() -> Recipe:
-    return HEAD.but(mode="full", steps=1)
+    return HEAD.replace(mode="full", steps=1)
 
 
 def test_a_relabelled_task_is_not_served_from_memory(bert: Encoder) -> None:

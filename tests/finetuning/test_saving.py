@@ -84,7 +84,7 @@ def test_a_regression_head_says_so(encoders: dict[str, Encoder], tmp_path: Path)
 def test_a_head_on_frozen_features_is_never_saved_with_a_random_encoder(
     encoders: dict[str, Encoder], family: str, tmp_path: Path
 ) -> None:
-    outcome = finetune(encoders[family], make_task(), RECIPE.but(mode="head"), keep_weights="last")
+    outcome = finetune(encoders[family], make_task(), RECIPE.replace(mode="head"), keep_weights="last")
     assert outcome.final_weights is not None
     with pytest.raises(UserError, match=rf'^the weights cannot be kept: they are no plain "{family}" classifier'):
         save_model(encoders[family], make_task(), outcome.final_weights, tmp_path / "model")

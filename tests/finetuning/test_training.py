@@ -22,7 +22,7 @@ from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import Outcome, data, finetune
 from stabilitybench.finetuning.loop import Loop, draw_fresh
 from stabilitybench.finetuning.network import EncoderNetwork
-from stabilitybench.finetuning.problem import Problem
+from stabilitybench.finetuning.problem import TrainingProblem
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build
@@ -46,7 +46,7 @@ def double_loop(
 ) -> Loop:
     """The project's own loop, fed float64 tensors."""
     ctx, start = starting_point(encoder, task, recipe, seeds)
-    problem = Problem(
+    problem = TrainingProblem(
         network=EncoderNetwork(encoder.skeleton(task.outputs), encoder.layout, recipe, CPU),
         pretrained={name: t.double() for name, t in start.items()},
         fresh={},
@@ -113,7 +113,7 @@ def test_every_gradient_and_every_weight_is_that_of_a_plain_loop(
 ) -> None:
     encoder, seeds = encoders[family], Seeds(init=3, order=4)
     task = make_task(pair=kind == "pair", kind="regression" if kind == "regression" else "classification", classes=3)
-    recipe = PLAIN.but(steps=5, schedule="constant" if family == "roberta" else "linear")
+    recipe = PLAIN.replace(steps=5, schedule="constant" if family == "roberta" else "linear")
     loop = double_loop(encoder, task, recipe, seeds)
     rows = data.order(len(task.train), recipe.batch_size, 5, seeds)
     for t, (chosen, (grads, weights)) in enumerate(
@@ -126,10 +126,10 @@ def test_every_gradient_and_every_weight_is_that_of_a_plain_loop(
             torch.testing.assert_close(loop.params[name], weights[name], rtol=1e-6, atol=1e-8, msg=f"{t} {name}")
 
 
-@pytest.mark.parametrize("recipe", [PLAIN, PLAIN.but(clip=0, warmup=0, epochs=1.5), PLAIN.but(clip=0.1)])
+@pytest.mark.parametrize("recipe", [PLAIN, PLAIN.replace(clip=0, warmup=0, epochs=1.5), PLAIN.replace(clip=0.1)])
 def test_a_whole_training_ends_where_a_plain_loop_ends(bert: Encoder, recipe: Recipe) -> None:
     """float32, through the public function; a large eps keeps rounding from deciding the sign of a step."""
-    task, seeds, recipe = make_task(), Seeds(init=1, order=2), recipe.but(epsilon=1e-4)
+    task, seeds, recipe = make_task(), Seeds(init=1, order=2), recipe.replace(epsilon=1e-4)
     *_, (_, weights) = reference_loop(bert, task, recipe, seeds, torch.float32)
     outcome = finetune(bert, task, recipe, seeds=seeds, keep_weights="last")
     assert outcome.final_weights is not None
@@ -145,7 +145,7 @@ def test_micro_batches_change_nothing_dropout_included(bert: Encoder, rows: int)
     task, seeds = make_task(), Seeds()
     weights = []
     for micro in (None, rows):
-        recipe = PLAIN.but(dropout=0.3, micro_batch=micro, steps=3)
+        recipe = PLAIN.replace(dropout=0.3, micro_batch=micro, steps=3)
         loop = double_loop(bert, task, recipe, seeds)
         loop.run(0.0, None, None)
         weights.append(loop.params)
@@ -170,7 +170,7 @@ def last(outcome: Outcome) -> dict[str, bytes]:
 def test_last_checkpoint_does_not_depend_on_the_number_of_evaluations(
     bert: Encoder, outcome: Outcome, evaluations: int
 ) -> None:
-    other = finetune(bert, make_task(), RECIPE.but(evaluations=evaluations), seeds=Seeds(1, 2, 3))
+    other = finetune(bert, make_task(), RECIPE.replace(evaluations=evaluations), seeds=Seeds(1, 2, 3))
     assert len(other.evaluations) == min(evaluations, 12)
     assert other.weights == outcome.weights
     assert other.scores["last"] == outcome.scores["last"]
@@ -182,7 +182,7 @@ def test_last_checkpoint_does_not_depend_on_other_runs_or_on_global_generators(
 ) -> None:
     for seed in (0, 5):
         finetune(bert, make_task(seed=seed, classes=3), RECIPE, seeds=Seeds(seed))
-    finetune(roberta, make_task(pair=True), RECIPE.but(steps=2, precision="bf16"))
+    finetune(roberta, make_task(pair=True), RECIPE.replace(steps=2, precision="bf16"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1234)
         again = finetune(bert, make_task(), RECIPE, seeds=Seeds(1, 2, 3))
@@ -193,7 +193,7 @@ def test_last_checkpoint_does_not_depend_on_other_runs_or_on_global_generators(
 
 def test_the_same_numbers_in_another_process_with_more_threads(bert: Encoder, outcome: Outcome) -> None:
     code = (
-        "import sys, json; from families import make_task; from stabilitybench.encoders import load_encoder\n"
+        "import sys, json; from support.families import make_task; from stabilitybench.encoders import load_encoder\n"
         "from stabilitybench.finetuning import finetune; from stabilitybench.recipe import Recipe\n"
         "from stabilitybench.seeds import Seeds\n"
         "recipe = Recipe(**json.loads(sys.argv[2]))\n"
@@ -202,7 +202,10 @@ def test_the_same_numbers_in_another_process_with_more_threads(bert: Encoder, ou
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", code, str(bert.folder), json.dumps(RECIPE.but(evaluations=1).model_dump(mode="json"))],
+        [
+            sys.executable, "-c", code, str(bert.folder),
+            json.dumps(RECIPE.replace(evaluations=1).model_dump(mode="json")),
+        ],
         capture_output=True, text=True, check=True, env=environment,
     )  # fmt: skip
     assert done.stdout.strip() == outcome.weights
@@ -214,14 +217,14 @@ def test_no_global_generator_is_read_or_set(bert: Encoder) -> None:
 
     before = state()
     encoder = load_encoder(str(bert.folder))
-    finetune(encoder, make_task(classes=4, seed=9), RECIPE.but(steps=2), (build("reinit"), build("bert-adam")))
+    finetune(encoder, make_task(classes=4, seed=9), RECIPE.replace(steps=2), (build("reinit"), build("bert-adam")))
     finetune(encoder, make_task(), Recipe(mode="head", learning_rate=1e-3, steps=2, features="mean"))
     assert state() == before
 
 
 def test_threads_are_put_back(bert: Encoder) -> None:
     before = torch.get_num_threads()
-    finetune(bert, make_task(), RECIPE.but(steps=1))
+    finetune(bert, make_task(), RECIPE.replace(steps=1))
     assert torch.get_num_threads() == before
 
 
@@ -238,14 +241,14 @@ def test_streams_that_this_run_does_not_use_change_nothing(bert: Encoder, outcom
 
 
 def test_without_dropout_the_dropout_stream_changes_nothing(bert: Encoder) -> None:
-    outcomes = [finetune(bert, make_task(), RECIPE.but(dropout=0), seeds=Seeds(dropout=s)) for s in (0, 1)]
+    outcomes = [finetune(bert, make_task(), RECIPE.replace(dropout=0), seeds=Seeds(dropout=s)) for s in (0, 1)]
     assert outcomes[0].weights == outcomes[1].weights
 
 
 def test_every_step_has_masks_of_its_own(bert: Encoder) -> None:
     """One row, weights that stand still: only the masks can change the loss from step to step."""
     still = Recipe(learning_rate=1e-30, steps=6, evaluations=6, weight_decay=0)
-    noisy, silent = (finetune(bert, make_task(train=1), still.but(dropout=d)) for d in (0.3, 0.0))
+    noisy, silent = (finetune(bert, make_task(train=1), still.replace(dropout=d)) for d in (0.3, 0.0))
     assert len({e.train_loss for e in noisy.evaluations}) == 6
     assert len({e.train_loss for e in silent.evaluations}) == 1
 
@@ -253,7 +256,8 @@ def test_every_step_has_masks_of_its_own(bert: Encoder) -> None:
 def test_without_dropout_it_equals_an_encoder_that_has_none(quiet_bert: Path) -> None:
     encoder = load_encoder(str(quiet_bert))
     assert (
-        finetune(encoder, make_task(), RECIPE).weights == finetune(encoder, make_task(), RECIPE.but(dropout=0)).weights
+        finetune(encoder, make_task(), RECIPE).weights
+        == finetune(encoder, make_task(), RECIPE.replace(dropout=0)).weights
     )
 
 
@@ -275,7 +279,7 @@ def test_order_of_rows_is_uniform() -> None:
 
 def test_evaluations_tell_the_state_of_the_run(bert: Encoder) -> None:
     seen: list[Any] = []
-    task, recipe = make_task(), PLAIN.but(steps=4, evaluations=4)
+    task, recipe = make_task(), PLAIN.replace(steps=4, evaluations=4)
     outcome = finetune(bert, task, recipe, observer=seen.append, keep_weights="last")
     assert tuple(seen) == outcome.evaluations
     start = starting_point(bert, task, recipe, Seeds())[1]
@@ -304,8 +308,8 @@ def test_the_recorded_rate_is_the_highest_that_was_used(bert: Encoder) -> None:
 
 
 def test_training_loss_is_the_mean_since_the_evaluation_before(bert: Encoder) -> None:
-    often = finetune(bert, make_task(), RECIPE.but(evaluations=12))
-    seldom = finetune(bert, make_task(), RECIPE.but(evaluations=3))
+    often = finetune(bert, make_task(), RECIPE.replace(evaluations=12))
+    seldom = finetune(bert, make_task(), RECIPE.replace(evaluations=3))
     losses = [e.train_loss for e in often.evaluations]
     for k, e in enumerate(seldom.evaluations):
         assert e.train_loss == pytest.approx(np.mean(losses[4 * k : 4 * k + 4]), rel=1e-5)

@@ -8,10 +8,10 @@ from io import StringIO
 from pathlib import Path
 
 import torch
-from test_trainer_equality import REFUSED
 
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.stabilizers import catalogue
+from support.trainers import REFUSED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "trainer.md").read_text("utf-8")
 

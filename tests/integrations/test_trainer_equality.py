@@ -14,14 +14,8 @@ from stabilitybench.integrations.trainer import stabilize
 from stabilitybench.stabilizers import Context, Stabilizer, build, catalogue
 from stabilitybench.tasks.base import Task
 from support.families import make_task
-from support.trainers import RECIPE, SEEDS, distance, make_trainer, own_loop, parameters, run_own, run_trainer
+from support.trainers import RECIPE, REFUSED, SEEDS, distance, make_trainer, own_loop, parameters, run_own, run_trainer
 
-#: What a Trainer has no place for, with words of the refusal.  Every other method of the catalogue must be equal.
-REFUSED = {
-    "deni": "several networks side by side",
-    "intermediate-task": "in stages before fine-tuning",
-    "surt": "in stages before fine-tuning",
-}
 TOLERANCE = 1e-10
 
 
@@ -127,7 +121,7 @@ class TestAccumulation:
     )
     def test_equals_the_own_loop(self, names: tuple[str, ...], bert: Encoder, task: Task, folder: Path) -> None:
         assert_equal(
-            bert, task, folder, tuple(build(name) for name in names), RECIPE.but(micro_batch=4),
+            bert, task, folder, tuple(build(name) for name in names), RECIPE.replace(micro_batch=4),
             per_device_train_batch_size=4, gradient_accumulation_steps=2,
         )  # fmt: skip
 
@@ -163,7 +157,7 @@ class TestSchedule:
         assert len(trainer.optimizer.param_groups) == 1  # as it was, for the schedule and for saving
 
     def test_slanted_with_warmup(self, bert: Encoder, folder: Path) -> None:
-        recipe = RECIPE.but(steps=10, warmup=0.2)
+        recipe = RECIPE.replace(steps=10, warmup=0.2)
         task = make_task(train=80)
         assert_equal(bert, task, folder, (build("gradual-unfreezing"),), recipe, max_steps=10, warmup_steps=0.2)
 

@@ -187,7 +187,7 @@ class TestOptimizers:
             name = "shorter"
 
             def recipe(self, recipe: Recipe, layout: Any) -> Recipe:
-                return recipe.but(max_length=16)
+                return recipe.replace(max_length=16)
 
         assert_refused(make_trainer(bert, task, folder), [Shorter()], "sets max_length = 16")
 

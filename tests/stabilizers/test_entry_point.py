@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "entry_point"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "entry_point"
 
 
 @pytest.fixture(scope="module")

@@ -227,8 +227,8 @@ def test_several_stabilizers_all_get_their_turn_in_order(bert: Encoder) -> None:
 
     for cls in named:
         cls.note = note  # type: ignore[attr-defined]
-    outcome = run(bert, *both, recipe=TRAIN.but(steps=1))
-    assert outcome.weights == run(bert, recipe=TRAIN.but(steps=1)).weights
+    outcome = run(bert, *both, recipe=TRAIN.replace(steps=1))
+    assert outcome.weights == run(bert, recipe=TRAIN.replace(steps=1)).weights
     for hook in ("initialize", "setup", "forward_weights", "penalty", "edit_gradient", "after_step"):
         assert [name for h, name in log if h == hook] == ["spy-1", "spy-2"], hook
     # Gradients nest: the last one asks first and hears last, so the first one finishes first.
@@ -249,7 +249,7 @@ def test_a_penalty_is_added_to_the_loss(bert: Encoder) -> None:
         "double",
         penalty=lambda self, forward, batch, ctx: torch.nn.functional.cross_entropy(forward.logits, batch.labels),
     )
-    recipe = TRAIN.but(steps=1, clip=0, evaluations=1)
+    recipe = TRAIN.replace(steps=1, clip=0, evaluations=1)
     plain, twice = run(bert, recipe=recipe), run(bert, double, recipe=recipe)
     for place, size in plain.evaluations[0].gradient_norm.items():
         assert twice.evaluations[0].gradient_norm[place] == pytest.approx(2 * size, rel=1e-5)
@@ -259,7 +259,7 @@ def test_a_penalty_is_added_to_the_loss(bert: Encoder) -> None:
 
 @pytest.mark.parametrize("micro", [None, 3])
 def test_a_penalty_that_is_a_number_or_zero_moves_nothing(bert: Encoder, micro: int | None) -> None:
-    recipe = TRAIN.but(micro_batch=micro)
+    recipe = TRAIN.replace(micro_batch=micro)
     plain, shifted = run(bert, recipe=recipe), run(bert, method("five", penalty=lambda *_: 5.0), recipe=recipe)
     assert shifted.weights == plain.weights
     assert shifted.evaluations[0].train_loss == pytest.approx(plain.evaluations[0].train_loss + 5, rel=1e-6)
@@ -295,7 +295,7 @@ def test_a_gradient_of_zero_leaves_all_but_decay(bert: Encoder) -> None:
         loss, grads = grad_at(params)
         return loss, {n: torch.zeros_like(g) for n, g in grads.items()}
 
-    outcome = run(bert, method("still", gradient=gradient), recipe=TRAIN.but(weight_decay=0.0))
+    outcome = run(bert, method("still", gradient=gradient), recipe=TRAIN.replace(weight_decay=0.0))
     assert outcome.final_weights is not None
     assert all(d == 0 for d in outcome.evaluations[-1].distance.values())
     assert same({n: outcome.final_weights[n] for n in bert.skeleton(2).pretrained}, bert.skeleton(2).pretrained)
@@ -305,7 +305,7 @@ def test_edited_gradients_reach_the_optimizer(bert: Encoder) -> None:
     def only_biases(self: Stabilizer, grads: Any, state: Any, ctx: Any) -> Any:
         return {n: g if n.endswith("bias") else torch.zeros_like(g) for n, g in grads.items()}
 
-    outcome = run(bert, method("only-biases", edit_gradient=only_biases), recipe=TRAIN.but(weight_decay=0))
+    outcome = run(bert, method("only-biases", edit_gradient=only_biases), recipe=TRAIN.replace(weight_decay=0))
     assert outcome.final_weights is not None
     for name, start in bert.skeleton(2).pretrained.items():
         # Key biases never move: attention does not depend on them.
@@ -317,7 +317,7 @@ def test_rates_scale_the_steps_of_their_tensors(bert: Encoder) -> None:
     """Adam's steps are proportional to the rate; a rate of 0 freezes, decay included."""
     factors = {"embeddings": 0.0, "layer.0": 0.25, "layer.1": 0.5, "pooler": 1.0, "head": 2.0}
     slow = method("slow", rate=lambda self, name, ctx: factors[ctx.layout.place(name)])
-    recipe = TRAIN.but(steps=1, evaluations=1, warmup=0)
+    recipe = TRAIN.replace(steps=1, evaluations=1, warmup=0)
     plain, scaled = run(bert, recipe=recipe).evaluations[0], run(bert, slow, recipe=recipe).evaluations[0]
     for place, factor in factors.items():
         assert scaled.distance[place] == pytest.approx(factor * plain.distance[place], rel=1e-3), place
@@ -326,14 +326,15 @@ def test_rates_scale_the_steps_of_their_tensors(bert: Encoder) -> None:
 
 def test_rates_follow_progress_and_multiply(bert: Encoder) -> None:
     """Two methods that halve the rate, on a constant schedule, equal a quarter of the rate."""
-    constant = TRAIN.but(schedule="constant", warmup=0)
+    constant = TRAIN.replace(schedule="constant", warmup=0)
     halves = [method(f"half-{k}", rate=lambda self, name, ctx: 0.5) for k in (1, 2)]
     assert (
-        run(bert, *halves, recipe=constant).weights == run(bert, recipe=constant.but(learning_rate=0.25 * 3e-3)).weights
+        run(bert, *halves, recipe=constant).weights
+        == run(bert, recipe=constant.replace(learning_rate=0.25 * 3e-3)).weights
     )
     ramp = method("ramp", rate=lambda self, name, ctx: multiplier("linear", ctx.step, ctx.total_steps, 0.0))
     down = run(bert, ramp, recipe=constant)
-    linear = run(bert, recipe=TRAIN.but(warmup=0))
+    linear = run(bert, recipe=TRAIN.replace(warmup=0))
     assert down.weights == linear.weights
 
 
@@ -344,7 +345,7 @@ def test_forward_weights_are_read_in_training_alone(bert: Encoder) -> None:
         return {n: ctx.reference[n] + 0 * t if n in ctx.reference else t for n, t in params.items()}
 
     outcome = run(
-        bert, method("anchored", forward_weights=forward_weights), recipe=TRAIN.but(dropout=0, weight_decay=0)
+        bert, method("anchored", forward_weights=forward_weights), recipe=TRAIN.replace(dropout=0, weight_decay=0)
     )
     first = outcome.evaluations[0]
     assert first.gradient_norm["layer.0"] == 0.0, "the pretrained weights are constants"
@@ -437,7 +438,7 @@ def test_initialize_may_add_tensors_that_forward_weights_uses(bert: Encoder) -> 
 
 def test_hooks_work_under_head_tuning(bert: Encoder) -> None:
     spy = Spy()
-    recipe = TRAIN.but(mode="head", learning_rate=0.01)
+    recipe = TRAIN.replace(mode="head", learning_rate=0.01)
     assert run(bert, spy, recipe=recipe).weights == run(bert, recipe=recipe).weights
     first = calls(spy, "penalty")[0]
     assert first["forward"].hidden is None
@@ -461,7 +462,7 @@ def test_named_draws_are_the_same_on_each_request_and_differ_by_name(bert: Encod
 
 def calls_context(encoder: Encoder) -> Any:
     spy = Spy()
-    run(encoder, spy, recipe=TRAIN.but(steps=1))
+    run(encoder, spy, recipe=TRAIN.replace(steps=1))
     context = calls(spy, "setup")[0]["ctx"]
     assert {f.name for f in fields(context)} >= {
         "recipe",

@@ -157,7 +157,7 @@ def test_what_cannot_stand_beside_it_is_refused(bert: Encoder) -> None:
     with pytest.raises(UserError, match="pooler would start anew"):
         compose([build("lora", {"pooler": False}), build("reinit", {"layers": 0})], bert.layout)
     with pytest.raises(UserError, match="nothing to do under head tuning"):
-        finetune(bert, make_task(), TRAIN.but(mode="head"), (build("lora"),))
+        finetune(bert, make_task(), TRAIN.replace(mode="head"), (build("lora"),))
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft's, of what transformers will remove
@@ -165,7 +165,7 @@ def test_what_cannot_stand_beside_it_is_refused(bert: Encoder) -> None:
 def test_forward_and_first_gradient_equal_those_of_the_peft_library(encoders: dict[str, Encoder], family: str) -> None:
     peft = pytest.importorskip("peft")
     encoder, task = encoders[family], make_task()
-    recipe = TRAIN.but(batch_size=8)
+    recipe = TRAIN.replace(batch_size=8)
     loss, params = prepared(encoder, task, recipe, (build("lora", {"rank": 4, "alpha": 12.0}),))
     generator = torch.Generator().manual_seed(1)  # away from B = 0, where half of the gradient vanishes
     params = {n: torch.randn(t.shape, generator=generator, dtype=t.dtype) * 0.1 + t for n, t in params.items()}

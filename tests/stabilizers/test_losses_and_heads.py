@@ -53,7 +53,7 @@ def forward_of(encoders: dict[str, Encoder]) -> Any:
         for name, shape in skeleton.fresh.items():
             params[name] = torch.randn(shape, dtype=torch.float64, generator=generator)
         params = {n: t.clone().requires_grad_() for n, t in params.items()}
-        network = EncoderNetwork(skeleton, encoder.layout, TRAIN.but(dropout=dropout), torch.device("cpu"))
+        network = EncoderNetwork(skeleton, encoder.layout, TRAIN.replace(dropout=dropout), torch.device("cpu"))
         tokens = data.tokenise(encoder, task, 32)
         batch = tokens.train.batch(torch.arange(6).numpy())
         ctx = context(layout=encoder.layout)
@@ -168,7 +168,7 @@ def test_the_prediction_of_several_heads_is_that_of_their_mean(
     encoders: dict[str, Encoder], family: str, mode: str
 ) -> None:
     encoder, method = encoders[family], build("mh-loss", {"heads": 3})
-    outcome = run(encoder, method, recipe=TRAIN.but(mode=mode))
+    outcome = run(encoder, method, recipe=TRAIN.replace(mode=mode))
     assert outcome.final_weights is not None
     assert not [n for n in outcome.final_weights if "heads" in n]
     output = "classifier.out_proj" if (family, mode) == ("roberta", "full") else "classifier"
@@ -210,7 +210,7 @@ def test_heads_start_apart_and_by_the_init_seed() -> None:
 
 
 def test_the_zero_head_starts_at_no_skill(bert: Encoder) -> None:
-    still = run(bert, build("zero-head"), recipe=TRAIN.but(learning_rate=1e-30))
+    still = run(bert, build("zero-head"), recipe=TRAIN.replace(learning_rate=1e-30))
     assert still.final_weights is not None
     assert still.constant
     assert still.evaluations[0].validation_loss == pytest.approx(math.log(2))
@@ -314,8 +314,8 @@ def test_loss_methods_change_the_training_and_repeat_it(bert: Encoder, name: str
 @pytest.mark.parametrize("name", ["r3f", "smart"])  # lnsr is a mean over tokens, which micro-batches weigh otherwise
 def test_noise_survives_micro_batches(bert: Encoder, name: str) -> None:
     strong = {"r3f": {"epsilon": 0.3}, "smart": {"radius": 0.3}}[name]
-    recipe = TRAIN.but(steps=1, dropout=0.3, clip=0)
-    whole, parts = (run(bert, build(name, strong), recipe=r) for r in (recipe, recipe.but(micro_batch=4)))
+    recipe = TRAIN.replace(steps=1, dropout=0.3, clip=0)
+    whole, parts = (run(bert, build(name, strong), recipe=r) for r in (recipe, recipe.replace(micro_batch=4)))
     for place, size in whole.evaluations[0].gradient_norm.items():
         assert parts.evaluations[0].gradient_norm[place] == pytest.approx(size, rel=1e-4), place
 
@@ -369,7 +369,7 @@ def test_classification_methods_refuse_regression(bert: Encoder, name: str) -> N
 @pytest.mark.parametrize("name", ["mmr", "r3f", "r4f", "smart", "lnsr", "child-tuning-d"])
 def test_methods_of_the_encoder_refuse_head_tuning(bert: Encoder, name: str) -> None:
     with pytest.raises(UserError, match=rf"^{name} .*under head tuning"):
-        resolved(bert, make_task(), TRAIN.but(mode="head"), (build(name),))
+        resolved(bert, make_task(), TRAIN.replace(mode="head"), (build(name),))
 
 
 def test_lnsr_needs_a_layer_above(encoders: dict[str, Encoder]) -> None:

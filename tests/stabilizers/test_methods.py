@@ -69,7 +69,7 @@ def test_bert_adam_changes_the_optimizer_and_nothing_else(
     start = Recipe(epsilon=1e-3, clip_scope="tensor" if clip_scope == "global" else "global", learning_rate=1e-3)
     changed = resolved(bert, make_task(), start, (build("bert-adam", {"variant": variant}),))
     expected = {"bias_correction": False, "clip_scope": clip_scope, "epsilon": epsilon, "decay_order": order}
-    assert changed == start.but(**expected)
+    assert changed == start.replace(**expected)
 
 
 @pytest.mark.parametrize("variant", ["hf", "original"])
@@ -82,10 +82,10 @@ def test_bert_adam_is_the_same_run_as_its_recipe_spelled_out(bert: Encoder, vari
 
 def test_the_first_step_of_bert_adam_is_longer_by_the_bias_ratio(bert: Encoder) -> None:
     """No warm-up, no decay, negligible eps: after one step every tensor has moved 3.16 times as far."""
-    recipe = TRAIN.but(steps=1, warmup=0, weight_decay=0, epsilon=1e-30, dropout=0, learning_rate=1e-3, clip=0)
+    recipe = TRAIN.replace(steps=1, warmup=0, weight_decay=0, epsilon=1e-30, dropout=0, learning_rate=1e-3, clip=0)
     moved = {}
     for arm, changes in {"corrected": {}, "uncorrected": {"bias_correction": False}}.items():
-        moved[arm] = run(bert, recipe=recipe.but(**changes)).evaluations[0].distance
+        moved[arm] = run(bert, recipe=recipe.replace(**changes)).evaluations[0].distance
     assert bias_ratio(1) == pytest.approx(3.1623, abs=1e-4)
     for place, distance in moved["corrected"].items():
         assert moved["uncorrected"][place] / distance == pytest.approx(bias_ratio(1), rel=1e-3), place
@@ -94,7 +94,7 @@ def test_the_first_step_of_bert_adam_is_longer_by_the_bias_ratio(bert: Encoder) 
 def test_debiased_adam_is_the_plain_recipe_and_undoes_a_biased_one(bert: Encoder) -> None:
     method = build("debiased-adam")
     assert run(bert, method).weights == run(bert).weights
-    biased = TRAIN.but(bias_correction=False)
+    biased = TRAIN.replace(bias_correction=False)
     assert run(bert, method, recipe=biased).weights == run(bert).weights != run(bert, recipe=biased).weights
 
 
@@ -166,7 +166,7 @@ def test_reinit_really_starts_the_training_there(bert: Encoder) -> None:
     assert places == {"layer.1", "pooler"}
     assert len(outcome.drawn) == 18
     # With a vanishing rate the trained weights are the starting ones.
-    still = run(bert, build("reinit"), recipe=TRAIN.but(learning_rate=1e-30)).final_weights
+    still = run(bert, build("reinit"), recipe=TRAIN.replace(learning_rate=1e-30)).final_weights
     file = load_file(bert.folder / "model.safetensors")
     assert still is not None
     for name, tensor in file.items():
@@ -236,7 +236,7 @@ def test_frozen_albert_embeddings(encoders: dict[str, Encoder]) -> None:
 
 def test_gradients_of_the_rest_do_not_depend_on_what_is_frozen(bert: Encoder) -> None:
     """First step, no clipping: a frozen part is still read."""
-    recipe = TRAIN.but(steps=1, clip=0)
+    recipe = TRAIN.replace(steps=1, clip=0)
     whole, part = run(bert, recipe=recipe), run(bert, build("freeze"), recipe=recipe)
     for place in ("layer.1", "pooler", "head"):
         a, b = (o.evaluations[0].gradient_norm[place] for o in (whole, part))
@@ -245,16 +245,16 @@ def test_gradients_of_the_rest_do_not_depend_on_what_is_frozen(bert: Encoder) ->
 
 def test_silencing_the_frozen_part_silences_it_alone(bert: Encoder) -> None:
     on, off = build("freeze", {"dropout": True}), build("freeze", {"dropout": False})
-    recipe = TRAIN.but(dropout=0.5, steps=2)
+    recipe = TRAIN.replace(dropout=0.5, steps=2)
     assert resolved(bert, make_task(), recipe, (off,)).dropout_off == ("embeddings", "layer.0")
     assert resolved(bert, make_task(), recipe, (on,)).dropout_off == ()
-    spelled = recipe.but(dropout_off=("embeddings", "layer.0"))
+    spelled = recipe.replace(dropout_off=("embeddings", "layer.0"))
     assert run(bert, off, recipe=recipe).weights == run(bert, on, recipe=spelled).weights
     assert run(bert, off, recipe=recipe).weights != run(bert, on, recipe=recipe).weights
     # The rest keeps its noise: another dropout seed still matters.
     assert run(bert, off, recipe=recipe).weights != run(bert, off, recipe=recipe, seeds=Seeds(dropout=1)).weights
     everything = build("freeze", {"layers": 2, "dropout": False})
-    silent = recipe.but(dropout_off=("pooler", "head"))
+    silent = recipe.replace(dropout_off=("pooler", "head"))
     seeds = [run(bert, everything, recipe=silent, seeds=Seeds(dropout=s)).weights for s in (0, 1)]
     assert seeds[0] == seeds[1], "with every place silent no noise is left"
 

@@ -136,7 +136,7 @@ def test_no_global_generator_is_touched(bert: Encoder) -> None:
 
 def test_surt_fine_tunes_from_where_its_stage_ended(bert: Encoder) -> None:
     surt = build("surt", {"epochs": 1.0, "stage_rate": 1e-3})
-    still = TRAIN.but(learning_rate=1e-12, weight_decay=0.0)
+    still = TRAIN.replace(learning_rate=1e-12, weight_decay=0.0)
     outcome = run(bert, surt, recipe=still)
     stage = prepare(bert, make_task(), still, surt.phases(still, bert.layout, FACTS), Seeds(), CPU)
     assert outcome.final_weights is not None
@@ -159,13 +159,13 @@ def test_surt_records_both_distances(bert: Encoder) -> None:
 def test_surt_measures_the_weights_that_are_evaluated(bert: Encoder) -> None:
     """LoRA trains A and B and leaves W; what moved is W + B A."""
     surt = build("surt", {"epochs": 1.0, "stage_rate": 1e-3})
-    found = run(bert, surt, build("lora", {"pooler": False}), recipe=TRAIN.but(learning_rate=0.05))
+    found = run(bert, surt, build("lora", {"pooler": False}), recipe=TRAIN.replace(learning_rate=0.05))
     assert found.final_weights is not None
     assert found.evaluations[-1].measures["surt.from_start"] > 1e-3
 
 
 def test_surt_changes_the_features_of_head_tuning(bert: Encoder) -> None:
-    head = TRAIN.but(mode="head")
+    head = TRAIN.replace(mode="head")
     plain, surt = (run(bert, *methods, recipe=head) for methods in ((), (build("surt", {"stage_rate": 1e-3}),)))
     assert plain.predictions[0].logits.shape == surt.predictions[0].logits.shape
     assert not np.array_equal(plain.predictions[0].logits, surt.predictions[0].logits)
@@ -228,7 +228,7 @@ def test_the_other_task_trains_everything_but_the_head(bert: Encoder) -> None:
 
 
 def test_the_new_head_is_that_of_a_plain_run(bert: Encoder) -> None:
-    still = TRAIN.but(learning_rate=1e-12, weight_decay=0.0)
+    still = TRAIN.replace(learning_rate=1e-12, weight_decay=0.0)
     method = build("intermediate-task", {"task": "pocket/sentiment", "epochs": 0.1, "stage_rate": 1e-3})
     plain, other = run(bert, recipe=still).final_weights, run(bert, method, recipe=still).final_weights
     assert plain is not None
@@ -312,7 +312,7 @@ def test_a_checkpoint_without_pooler_gets_one_from_the_other_task(tmp_path: Path
 
 
 def test_a_stage_that_diverges_says_so(bert: Encoder) -> None:
-    wild = TRAIN.but(clip=0.0, weight_decay=1.0)
+    wild = TRAIN.replace(clip=0.0, weight_decay=1.0)
     outcome = run(bert, build("surt", {"epochs": 20.0, "stage_rate": 100.0}), build("lp-ft"), recipe=wild)
     assert outcome.status == "diverged"
     assert any("masked words) diverged" in text for text in outcome.warnings)
@@ -380,7 +380,7 @@ def test_the_probe_reads_features_without_noise_and_only_the_output_layer_moves(
     encoders: dict[str, Encoder], family: str
 ) -> None:
     encoder = encoders[family]
-    still = TRAIN.but(learning_rate=1e-12, weight_decay=0.0, dropout=0.0)
+    still = TRAIN.replace(learning_rate=1e-12, weight_decay=0.0, dropout=0.0)
     plain, probed = run(encoder, recipe=still), run(encoder, build("lp-ft"), recipe=still)
     assert plain.final_weights is not None
     assert probed.final_weights is not None
@@ -411,13 +411,13 @@ def test_moments_are_averaged_and_copied() -> None:
 
 
 def test_copies_without_noise_of_any_kind_are_the_plain_run(bert: Encoder) -> None:
-    quiet = TRAIN.but(dropout=0.0)
+    quiet = TRAIN.replace(dropout=0.0)
     plain, split = run(bert, recipe=quiet), run(bert, build("deni", {"noise": 0.0}), recipe=quiet)
     np.testing.assert_allclose(split.predictions[0].logits, plain.predictions[0].logits, rtol=0, atol=1e-5)
 
 
 def test_copies_differ_by_their_dropout_masks(bert: Encoder) -> None:
-    noisy = TRAIN.but(dropout=0.3)
+    noisy = TRAIN.replace(dropout=0.3)
     plain, split = run(bert, recipe=noisy), run(bert, build("deni", {"noise": 0.0}), recipe=noisy)
     assert not np.allclose(split.predictions[0].logits, plain.predictions[0].logits, rtol=0, atol=1e-4)
 
@@ -439,12 +439,12 @@ def test_the_timetable_is_what_the_docstring_says(bert: Encoder) -> None:
     """20 steps: apart from 4 to 6 and from 8 to 10 (two rounds before 12), and from 12 to the end."""
     counting = Counting(seen=([],))
     method = build("deni", {"networks": 3, "rounds": 2, "start": 0.6, "apart": 0.1})
-    run(bert, method, counting, recipe=TRAIN.but(steps=20, epochs=3))
+    run(bert, method, counting, recipe=TRAIN.replace(steps=20, epochs=3))
     assert counting.seen[0] == [1, 1, 1, 3, 3, 1, 1, 3, 3, 1, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3]
 
 
 def test_no_copy_is_made_that_would_not_train(bert: Encoder) -> None:
-    one = TRAIN.but(steps=1, evaluations=1)
+    one = TRAIN.replace(steps=1, evaluations=1)
     assert run(bert, build("deni"), recipe=one).weights == run(bert, recipe=one).weights
 
 
@@ -454,7 +454,7 @@ def test_copies_of_a_round_are_merged_before_anything_else(
     bert: Encoder, total: int, parameters: dict[str, Any]
 ) -> None:
     counting = Counting(seen=([],))
-    run(bert, build("deni", parameters), counting, recipe=TRAIN.but(steps=total, evaluations=1))
+    run(bert, build("deni", parameters), counting, recipe=TRAIN.replace(steps=total, evaluations=1))
     text = "".join("x" if count > 1 else "." for count in counting.seen[0])
     if parameters:
         assert text.endswith("."), "interpolation alone ends with one network"
@@ -577,7 +577,7 @@ def test_the_closest_pair_of_classes_decides() -> None:
 
 
 def test_a_run_that_diverges_under_mmr_is_recorded_as_diverged(bert: Encoder) -> None:
-    assert run(bert, build("mmr", {"alpha": 1e308}), recipe=TRAIN.but(clip=0.0)).status == "diverged"
+    assert run(bert, build("mmr", {"alpha": 1e308}), recipe=TRAIN.replace(clip=0.0)).status == "diverged"
 
 
 def test_mmr_records_them_in_a_run(bert: Encoder) -> None:

@@ -101,7 +101,7 @@ def test_mixout_mixes_linear_layers_alone() -> None:
 
 
 def test_mixout_replaces_dropout_and_trains(bert: Encoder) -> None:
-    recipe = TRAIN.but(dropout=0.5)
+    recipe = TRAIN.replace(dropout=0.5)
     assert resolved(bert, make_task(), recipe, (build("mixout"),)).dropout == 0.0
     assert resolved(bert, make_task(), recipe, (build("mixout", {"keep_dropout": True}),)).dropout == 0.5
     outcome = run(bert, build("mixout", {"p": 0.5}), recipe=recipe)
@@ -130,7 +130,7 @@ def test_llrd_gives_each_layer_its_power() -> None:
 
 def test_llrd_scales_the_first_step_of_each_layer(bert: Encoder) -> None:
     """Adam's first step is as long as the rate, whatever the gradient: no eps, no decay, no clipping."""
-    recipe = TRAIN.but(steps=1, warmup=0, clip=0, epsilon=1e-30)
+    recipe = TRAIN.replace(steps=1, warmup=0, clip=0, epsilon=1e-30)
     plain, scaled = run(bert, recipe=recipe), run(bert, build("llrd", {"decay": 0.5}), recipe=recipe)
     for place, power in {"head": 0, "pooler": 0, "layer.1": 1, "layer.0": 2, "embeddings": 3}.items():
         ratio = scaled.evaluations[0].distance[place] / plain.evaluations[0].distance[place]
@@ -151,17 +151,19 @@ def test_gradual_unfreezing_wakes_layers_from_the_top() -> None:
 def test_a_layer_that_waits_does_not_move(bert: Encoder) -> None:
     method = build("gradual-unfreezing", {"over": 1.0})
     assert resolved(bert, make_task(), TRAIN, (method,)).schedule == "slanted"
-    changed = moved(run(bert, method, recipe=TRAIN.but(steps=4, evaluations=1, weight_decay=0.5)), bert)
+    changed = moved(run(bert, method, recipe=TRAIN.replace(steps=4, evaluations=1, weight_decay=0.5)), bert)
     assert {bert.layout.place(n) for n in changed} == {"pooler", "layer.1", "layer.0"}
 
 
 def test_longer_training_is_more_steps_and_nothing_else(bert: Encoder) -> None:
     task = make_task()
-    assert resolved(bert, task, TRAIN.but(steps=5), (build("longer", {"epochs": 7.0}),)) == TRAIN.but(epochs=7.0)
+    assert resolved(bert, task, TRAIN.replace(steps=5), (build("longer", {"epochs": 7.0}),)) == TRAIN.replace(
+        epochs=7.0
+    )
     slow = build("small-rate", {"epochs": 7.0, "factor": 0.1})
-    biased = TRAIN.but(bias_correction=False)
-    assert resolved(bert, task, biased, (slow,)) == TRAIN.but(epochs=7.0)
-    spelled = run(bert, recipe=TRAIN.but(epochs=7.0, learning_rate=3e-4))
+    biased = TRAIN.replace(bias_correction=False)
+    assert resolved(bert, task, biased, (slow,)) == TRAIN.replace(epochs=7.0)
+    spelled = run(bert, recipe=TRAIN.replace(epochs=7.0, learning_rate=3e-4))
     assert run(bert, slow).evaluations[-1].validation_loss == pytest.approx(spelled.evaluations[-1].validation_loss)
 
 
@@ -191,10 +193,10 @@ def test_pretrained_decay_pulls_by_rate_times_strength_times_distance(variant: s
 
 
 def test_strong_decay_keeps_the_encoder_near_its_start_and_shrinks_the_head(bert: Encoder) -> None:
-    recipe = TRAIN.but(epochs=10, learning_rate=0.05, schedule="constant", warmup=0, weight_decay=0.3)
+    recipe = TRAIN.replace(epochs=10, learning_rate=0.05, schedule="constant", warmup=0, weight_decay=0.3)
     method = build("pretrained-decay", {"strength": 1.0})
     assert resolved(bert, make_task(), recipe, (method,)).weight_decay == 0
-    plain, pulled = run(bert, recipe=recipe.but(weight_decay=0.0)), run(bert, method, recipe=recipe)
+    plain, pulled = run(bert, recipe=recipe.replace(weight_decay=0.0)), run(bert, method, recipe=recipe)
     for place in ("layer.0", "layer.1", "embeddings"):
         assert pulled.evaluations[-1].distance[place] < plain.evaluations[-1].distance[place]
     assert pulled.final_weights is not None
@@ -333,7 +335,7 @@ HEAD_TUNING = ["mixout", "llrd", "pretrained-decay", "l2-sp", "bitfit", "gradual
 @pytest.mark.parametrize("name", HEAD_TUNING)
 def test_what_needs_the_encoder_refuses_head_tuning(bert: Encoder, name: str) -> None:
     with pytest.raises(UserError, match=rf"^{name} .*under head tuning"):
-        resolved(bert, make_task(), TRAIN.but(mode="head"), (build(name),))
+        resolved(bert, make_task(), TRAIN.replace(mode="head"), (build(name),))
 
 
 @pytest.mark.parametrize("name", ["llrd", "gradual-unfreezing"])

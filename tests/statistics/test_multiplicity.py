@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import Test, adjust, benjamini_hochberg, holm
+from stabilitybench.statistics import TestResult, adjust, benjamini_hochberg, holm
 
 p_values = st.dictionaries(st.integers(), st.none() | st.floats(0, 1), max_size=12)
 
@@ -33,7 +33,11 @@ def test_adjustments_agree_with_statsmodels_on_the_defined_tests(
 
 
 def test_the_table_shows_who_left_the_family_and_why() -> None:
-    tests = {"a": Test.of(3.0, 0.01), "b": Test.undefined("both arms are constant"), ("c", 1): Test.of(1.0, 0.3)}
+    tests = {
+        "a": TestResult.of(3.0, 0.01),
+        "b": TestResult.undefined("both arms are constant"),
+        ("c", 1): TestResult.of(1.0, 0.3),
+    }
     for method, expected in (("holm", [0.02, 0.3]), ("benjamini-hochberg", [0.02, 0.3])):
         table = adjust(tests, method)
         assert list(table.index) == ["a", "b", ("c", 1)]

@@ -104,14 +104,14 @@ def test_the_identity_is_content_and_not_names(finished, tmp_path, tiny_bert, ti
         load_encoder(str(moved[0])), load_task(f"file:{moved[1]}"), None, spec.recipe, spec.stabilizers, spec.seeds
     )
     assert again.id == spec.id
-    assert RunSpec(spec.encoder, spec.task, None, spec.recipe.but(steps=3), (), spec.seeds).id != spec.id
+    assert RunSpec(spec.encoder, spec.task, None, spec.recipe.replace(steps=3), (), spec.seeds).id != spec.id
     assert RunSpec(spec.encoder, spec.task, None, spec.recipe, (), Seeds(order=1)).id != spec.id
     assert RunSpec(spec.encoder, spec.task, 20, spec.recipe, (), spec.seeds).id != spec.id
 
 
 def test_a_default_written_out_gives_the_same_id(finished):
     spec, _ = finished
-    written = RunSpec(spec.encoder, spec.task, None, spec.recipe.but(batch_size=16), (), spec.seeds)
+    written = RunSpec(spec.encoder, spec.task, None, spec.recipe.replace(batch_size=16), (), spec.seeds)
     assert written.id == spec.id
 
 

@@ -54,7 +54,7 @@ def record(
         "failed": status != "ok",
         "constant": False,
         "diverged": status == "diverged",
-        "near_baseline": status != "ok",
+        "near_no_skill": status != "ok",
         "total_steps": 30,
         "best_step": 30,
         "evaluations": evaluations,

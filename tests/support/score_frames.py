@@ -46,7 +46,7 @@ def study_frames(
                     "validation_best": score + 0.02,
                     "no_skill": np.nan if missing else NO_SKILL,
                     "failed": failed,
-                    "near_baseline": not missing and bool(score <= NO_SKILL + 0.03),
+                    "near_no_skill": not missing and bool(score <= NO_SKILL + 0.03),
                     "constant": failed and seed % 2 == 0,
                     "train_loss": np.nan if missing else 0.69 if failed else 0.2 + 0.01 * seed,
                     "seconds": np.nan if missing else 3.5,

@@ -30,6 +30,12 @@ from support.families import make_task
 SEEDS = Seeds(init=3, order=3, dropout=3, prepare=3)
 #: Every setting that a stabilizer could disturb is away from its default; no dropout, whose masks differ by design.
 RECIPE = Recipe(learning_rate=1e-3, batch_size=8, steps=3, warmup=0.0, weight_decay=0.1, clip=0.5, dropout=0.0)
+#: What a Trainer has no place for, with words of the refusal.  Every other method of the catalogue must be equal.
+REFUSED = {
+    "deni": "several networks side by side",
+    "intermediate-task": "in stages before fine-tuning",
+    "surt": "in stages before fine-tuning",
+}
 
 
 class InOrder(Trainer):

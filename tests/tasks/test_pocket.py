@@ -1,6 +1,3 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,8 +6,6 @@ from stabilitybench.language.grammar import sentiment
 from stabilitybench.language.relations import entails, similarity
 from stabilitybench.tasks import pocket
 from stabilitybench.tasks.pocket import POCKET_TASKS, SIZES, load_pocket
-
-sys.path.append(str(Path(__file__).parents[1] / "language"))
 from support.parsing import parse
 
 CLASSIFIED = sorted(set(POCKET_TASKS) - {"pocket/similarity"})

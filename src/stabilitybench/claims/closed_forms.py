@@ -8,11 +8,11 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from stabilitybench.claims.findings import Finding, Verdict
+from stabilitybench.claims.findings import CheckResult, VerdictName
 from stabilitybench.errors import UserError, suggest
 
 
-def update_ratio() -> Finding:
+def update_ratio() -> CheckResult:
     """Compare steps of Adam without bias correction with those with it: at most 6.57 times as large, at step 12.
 
     Two trainings of our own optimizer on one constant gradient without eps, step by step, beside the closed form
@@ -39,13 +39,13 @@ def update_ratio() -> Finding:
     peak, at = float(ratio.max()), int(ratio.argmax()) + 1
     faded = int(np.argmax((ratio < 1.1) & (np.arange(1, steps + 1) > at))) + 1
     agrees = error < 1e-9 and abs(peak - 6.57) < 0.005 and at == 12 and bool((np.diff(ratio[at:]) < 0).all())
-    return Finding(
+    return CheckResult(
         f"{steps} steps", peak, unit="ratio", note=f"largest at step {at}, below 1.1 from step {faded}",
         decided=_verdict(agrees),
     )  # fmt: skip
 
 
-def biased_is_larger_rate() -> Finding:
+def biased_is_larger_rate() -> CheckResult:
     """Take 200 steps of Adam without correction at rate r, and of AdamW at r c_t, eps / sqrt(1 - b2^t), decay / c_t."""
     import torch
 
@@ -67,10 +67,10 @@ def biased_is_larger_rate() -> Finding:
             epsilon=eps / math.sqrt(1 - b2**t), bias_correction=True,
         )  # fmt: skip
     error = float((plain["w"] - other["w"]).abs().max() / (plain["w"] - start).abs().max())
-    return Finding("200 steps", note=_agreement(error, 1e-9), decided=_verdict(error < 1e-9))
+    return CheckResult("200 steps", note=_agreement(error, 1e-9), decided=_verdict(error < 1e-9))
 
 
-def mixout_mean() -> Finding:
+def mixout_mean() -> CheckResult:
     """Average Mixout's mixed weight over every mask of six inputs, with its probability: W."""
     rng = np.random.default_rng(11)
     weight, start = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
@@ -82,10 +82,10 @@ def mixout_mean() -> Finding:
             mixed = (kept * weight + (1 - kept) * start - p * start) / (1 - p)
             mean += mixed * (1 - p) ** kept.sum() * p ** (6 - kept.sum())
         worst = max(worst, float(np.abs(mean - weight).max()))
-    return Finding("3 x 64 masks", note=_agreement(worst, 1e-12), decided=_verdict(worst < 1e-12))
+    return CheckResult("3 x 64 masks", note=_agreement(worst, 1e-12), decided=_verdict(worst < 1e-12))
 
 
-def p1_falls_with_n() -> Finding:
+def p1_falls_with_n() -> CheckResult:
     """Double, quadruple: P1, as recalled, is proportional to 1 / n, to sqrt(L), and to sqrt of the distance."""
     from stabilitybench.theory.bounds.published import published_full_tuning
 
@@ -95,10 +95,10 @@ def p1_falls_with_n() -> Finding:
 
     ratios = (value() / value(n=200), value(lipschitz=4.0) / value(), value(distance=4.0) / value())
     error = max(abs(r - 2) for r in ratios)
-    return Finding("3 ratios", note=_agreement(error, 1e-12), decided=_verdict(error < 1e-12))
+    return CheckResult("3 ratios", note=_agreement(error, 1e-12), decided=_verdict(error < 1e-12))
 
 
-def p1_small_rate() -> Finding:
+def p1_small_rate() -> CheckResult:
     """Read P1, which fixes the rate at 1 / beta, at smaller rates: a larger beta, with which it grows."""
     from stabilitybench.theory.bounds.published import published_full_tuning
 
@@ -109,10 +109,10 @@ def p1_small_rate() -> Finding:
     ]
     falls = all(b < a for a, b in pairwise(values))
     told = ", ".join(f"{v:.2f} at {r:g}" for v, r in zip(values, rates, strict=True))
-    return Finding("3 rates", values[-1] / values[0], unit="ratio", note=told, decided=_verdict(falls))
+    return CheckResult("3 rates", values[-1] / values[0], unit="ratio", note=told, decided=_verdict(falls))
 
 
-def mmr_needs_a_gradient() -> Finding:
+def mmr_needs_a_gradient() -> CheckResult:
     """Ask the toolkit for MMR under head tuning, where its penalty is a constant: frozen features have no gradient."""
     from stabilitybench.encoders import load_encoder
     from stabilitybench.recipe import Recipe
@@ -124,8 +124,8 @@ def mmr_needs_a_gradient() -> Finding:
     try:
         build("mmr").supports(Recipe(mode="head"), encoder.layout, facts)
     except UserError as error:
-        return Finding("1 method", note=str(error), decided="not applicable")
-    return Finding("1 method", note="the method was not refused", decided="contradicted")
+        return CheckResult("1 method", note=str(error), decided="not applicable")
+    return CheckResult("1 method", note="the method was not refused", decided="contradicted")
 
 
 def _agreement(error: float, limit: float) -> str:
@@ -133,11 +133,11 @@ def _agreement(error: float, limit: float) -> str:
     return f"largest difference below {limit:g}" if error < limit else f"largest difference {error:.1e}"
 
 
-def _verdict(agrees: bool) -> Verdict:
+def _verdict(agrees: bool) -> VerdictName:
     return "supported" if agrees else "contradicted"
 
 
-FORMS: dict[str, Callable[[], Finding]] = {
+FORMS: dict[str, Callable[[], CheckResult]] = {
     form.__name__.replace("_", "-"): form
     for form in (
         update_ratio, biased_is_larger_rate, mixout_mean, p1_falls_with_n, p1_small_rate,
@@ -146,7 +146,7 @@ FORMS: dict[str, Callable[[], Finding]] = {
 }  # fmt: skip
 
 
-def closed_form(name: str) -> Finding:
+def closed_form(name: str) -> CheckResult:
     """Return the finding of the form `name`."""
     if name not in FORMS:
         raise UserError(f'form = "{name}": must be one of {", ".join(FORMS)}{suggest(name, list(FORMS))}')

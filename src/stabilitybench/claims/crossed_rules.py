@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from stabilitybench.claims.evidence import Floats, MissingEvidence, Sample
-from stabilitybench.claims.findings import ALPHA, POWER, Finding
+from stabilitybench.claims.findings import ALPHA, POWER, CheckResult
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import bootstrap_measures, expected_best
 
@@ -19,7 +19,7 @@ _ENTROPY = 2_002_063
 _RESAMPLES = 1_999
 
 
-def comparable(scores: Floats, *, margin: float) -> Finding:
+def comparable(scores: Floats, *, margin: float) -> CheckResult:
     """Ask whether two crossed factors contribute alike; the effect is the ratio of their root mean squares.
 
     scores : [levels of the first factor, levels of the second], one run each.  The mean squares of the two factors are
@@ -31,9 +31,9 @@ def comparable(scores: Floats, *, margin: float) -> Finding:
     tests = [(first, df_a), (second, df_b)]
     if rest > 0 and all(float(stats.f.sf(square / rest, df, df_rest)) >= ALPHA for square, df in tests):
         note = "neither factor is seen to matter, so that both contribute alike for want of any contribution"
-        return Finding(f"{scores.size} runs", unit="ratio", note=note, decided="not applicable")
+        return CheckResult(f"{scores.size} runs", unit="ratio", note=note, decided="not applicable")
     if first == 0 or second == 0:
-        return Finding(f"{scores.size} runs", unit="ratio", note="a factor has no effect", decided="not applicable")
+        return CheckResult(f"{scores.size} runs", unit="ratio", note="a factor has no effect", decided="not applicable")
     ratio = first / second
     low, high = (ratio / float(stats.f.isf(q, df_a, df_b)) for q in (ALPHA / 2, 1 - ALPHA / 2))
     bound = margin**2
@@ -45,14 +45,14 @@ def comparable(scores: Floats, *, margin: float) -> Finding:
 
     reach = next((float(m) for m in np.geomspace(1.01, 100, 400) if shown(float(m) ** 2) >= POWER), None)
     outside = low > bound or high < 1 / bound
-    return Finding(
+    return CheckResult(
         f"{scores.shape[0]} x {scores.shape[1]} runs", math.sqrt(ratio), math.sqrt(low), math.sqrt(high), "ratio", p=p,
         ahead=True, power=shown(bound), detectable=reach, note=f"alike: between 1/{margin:g} and {margin:g}",
         decided="contradicted" if outside else None, limits=(1 / margin, margin),
     )  # fmt: skip
 
 
-def matters(scores: Floats, *, factor: int, interest: float) -> Finding:
+def matters(scores: Floats, *, factor: int, interest: float) -> CheckResult:
     """Ask whether a factor of a crossed design matters at all, by its F test against the interaction.
 
     scores : [levels of the first factor, levels of the second].  factor : 0 or 1.  The effect is the SD of the
@@ -62,7 +62,7 @@ def matters(scores: Floats, *, factor: int, interest: float) -> Finding:
     squares = mean_squares(scores)
     (mean, df), (rest, df_rest) = squares[factor], squares[2]
     if rest == 0:
-        return Finding(
+        return CheckResult(
             f"{scores.size} runs", unit="SD over the rest", note="nothing is left over", decided="not applicable"
         )
     repeats = scores.shape[1 - factor]
@@ -78,7 +78,7 @@ def matters(scores: Floats, *, factor: int, interest: float) -> Finding:
 
     reach = next((float(d) for d in np.linspace(0, 5, 501) if power(float(d)) >= POWER), None)
     low, high = (found / float(stats.f.isf(q, df, df_rest)) for q in (ALPHA / 2, 1 - ALPHA / 2))
-    return Finding(
+    return CheckResult(
         f"{scores.shape[0]} x {scores.shape[1]} runs", of(found), of(low), of(high), "SD over the rest",
         p=float(stats.f.sf(found, df, df_rest)), ahead=True, power=power(interest), detectable=reach,
     )  # fmt: skip
@@ -103,7 +103,7 @@ def mean_squares(scores: Floats) -> tuple[tuple[float, int], tuple[float, int], 
     )
 
 
-def few_trials(first: Sample, second: Sample, *, budgets: Sequence[int], margin: float, interest: float) -> Finding:
+def few_trials(first: Sample, second: Sample, *, budgets: Sequence[int], margin: float, interest: float) -> CheckResult:
     r"""Ask whether a few runs of the first arm are likely to match the best of the many runs of the second.
 
     The effect is the chance :math:`1 - (1 - q)^m` that the best of m runs comes within `margin` of the best run of the
@@ -124,7 +124,7 @@ def few_trials(first: Sample, second: Sample, *, budgets: Sequence[int], margin:
     effect, low, high = (1 - (1 - q) ** m for q in chances)
     target = min(0.5 + interest, 0.999)
     grid = (float(c) for c in np.linspace(0.5, 1, 501)[1:])
-    return Finding(
+    return CheckResult(
         f"{first.n} + {second.n}", effect, low, high, "chance", p=float(test.pvalue), ahead=effect > 0.5,
         power=_binomial_power(target, m, first.n),
         detectable=next((c for c in grid if _binomial_power(c, m, first.n) >= POWER), None),
@@ -154,7 +154,7 @@ def _best(values: Floats, m: int) -> float:
 
 def early_dropping(
     readings: Floats, final: Floats, *, started: int, dropped: int, fraction: float, interest: float, unit: str
-) -> Finding:
+) -> CheckResult:
     """Compare, at equal cost, the best of s runs of which k were dropped early with the best of fewer whole runs.
 
     readings, final : validation score of each run after the fraction f of its training, and at its end.
@@ -181,24 +181,24 @@ def early_dropping(
     )
 
 
-def _bootstrapped(n: str, effect: float, drawn: Floats, runs: int, interest: float, unit: str) -> Finding:
+def _bootstrapped(n: str, effect: float, drawn: Floats, runs: int, interest: float, unit: str) -> CheckResult:
     scale = 100.0 if unit == "points" else 1.0
     se = float(drawn.std(ddof=1))
     if se == 0:
-        return Finding(n, scale * effect, unit=unit, note="the bootstrap does not vary", decided="not applicable")
+        return CheckResult(n, scale * effect, unit=unit, note="the bootstrap does not vary", decided="not applicable")
     low, high = (float(q) for q in np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2]))
     below = (1 + np.count_nonzero(drawn <= 0)) / (1 + len(drawn))
     above = (1 + np.count_nonzero(drawn >= 0)) / (1 + len(drawn))
     z = float(stats.norm.isf(ALPHA / 2))
     reach = (z + float(stats.norm.ppf(POWER))) * se
-    return Finding(
+    return CheckResult(
         n, scale * effect, scale * low, scale * high, unit, p=min(1.0, 2 * min(below, above)), ahead=effect > 0,
         power=float(stats.norm.cdf(interest / se - z)), detectable=scale * reach,
         seeds=math.ceil(runs * (reach / interest) ** 2),
     )  # fmt: skip
 
 
-def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats]], *, interest: float) -> Finding:
+def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats]], *, interest: float) -> CheckResult:
     """Ask whether measures of instability agree the more, the larger the SD: Spearman over groups of runs.
 
     predictions : per group (an arm on a task) the predicted classes [runs, examples] and the scores [runs].  Agreement
@@ -218,7 +218,7 @@ def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats
         agreements.append(float(np.corrcoef(both.to_numpy(np.float64).T)[0, 1]))
     k = len(spreads)
     if k < 6:
-        return Finding(f"{k} groups", unit="correlation", note="fewer than 6 groups vary", decided="not applicable")
+        return CheckResult(f"{k} groups", unit="correlation", note="fewer than 6 groups vary", decided="not applicable")
     found = stats.spearmanr(spreads, agreements)
     r = float(found.statistic)
     se = math.sqrt((1 + r**2 / 2) / (k - 3))  # Bonett & Wright 2000
@@ -228,7 +228,7 @@ def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats
     reach = math.tanh((z + float(stats.norm.ppf(POWER))) * plain)
     seeds = math.ceil(3 + ((z + float(stats.norm.ppf(POWER))) / math.atanh(interest)) ** 2)
     middle = float(np.median(agreements))
-    return Finding(
+    return CheckResult(
         f"{k} groups", r, low, high, "correlation", p=float(found.pvalue), ahead=r > 0,
         power=float(stats.norm.cdf(math.atanh(interest) / plain - z)), detectable=reach,
         note=f"median agreement {middle:.2f}; {seeds} groups would detect a correlation of {interest:g}; taken as "

@@ -13,7 +13,7 @@ from stabilitybench.documents.drawing import canvas_of, log_ticks, plain, remark
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stabilitybench.claims import Judged
+    from stabilitybench.claims import ClaimVerdict
 
 COLORS = {"supported": BLUE, "contradicted": VERMILION}
 MARKS = {"supported": "o", "contradicted": "X"}
@@ -23,7 +23,7 @@ LINE, NAME = 32, 90
 RATIOS = ("SD ratio", "largest / smallest", "ratio")
 
 
-def claim_figure(judged: Sequence[Judged]) -> Figure:
+def claim_figure(judged: Sequence[ClaimVerdict]) -> Figure:
     """Draw the checks of one claim: a row each, an axis for each unit, a line where there is no effect.
 
     A check that is held against other limits (a margin, another value than none) has these drawn in its row.  What
@@ -44,7 +44,7 @@ def claim_figure(judged: Sequence[Judged]) -> Figure:
     return Figure(claim.id, f"Effects with 95 % intervals. {told}.", svg)
 
 
-def _forest(axes: Axes, unit: str, group: Sequence[Judged]) -> None:
+def _forest(axes: Axes, unit: str, group: Sequence[ClaimVerdict]) -> None:
     names = [" ".join(part for part in (j.check.tier, j.check.label) if part) for j in group]
     rows(axes, [fill(name, LINE) for name in names], NAME)
     ratio = unit in RATIOS

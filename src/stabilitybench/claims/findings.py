@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Verdict = Literal["supported", "contradicted", "not detected", "not applicable", "absent"]
-VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "not detected", "not applicable", "absent")
+VerdictName = Literal["supported", "contradicted", "not detected", "not applicable", "absent"]
+VERDICTS: tuple[VerdictName, ...] = ("supported", "contradicted", "not detected", "not applicable", "absent")
 
 #: The level of every test, after Holm's adjustment within its family and tier.
 ALPHA = 0.05
@@ -15,7 +15,7 @@ POWER = 0.8
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """The numbers behind a verdict.
 
     n : how many runs, datasets or points.  effect, low, high : the effect with its 95 % interval, None where there is
@@ -39,15 +39,15 @@ class Finding:
     detectable: float | None = None
     seeds: int | None = None
     note: str = ""
-    decided: Verdict | None = None
+    decided: VerdictName | None = None
     limits: tuple[float, ...] = ()
 
-    def noting(self, note: str) -> Finding:
+    def noting(self, note: str) -> CheckResult:
         """Return the same finding with a further note."""
         return replace(self, note="; ".join(part for part in (self.note, note) if part))
 
 
-def decide(finding: Finding, adjusted: float | None) -> Verdict:
+def decide(finding: CheckResult, adjusted: float | None) -> VerdictName:
     """Return the verdict: significant and as claimed, significant and against it, or neither.
 
     adjusted : the p-value after Holm's adjustment.

@@ -21,7 +21,7 @@ from stabilitybench.claims.evidence import (
     chosen,
     read_table,
 )
-from stabilitybench.claims.findings import Finding, Verdict, decide
+from stabilitybench.claims.findings import CheckResult, VerdictName, decide
 from stabilitybench.claims.schema import Check, Claim, Claims, Tier, check_name, folder
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import holm
@@ -34,7 +34,7 @@ Tables = Mapping[str, "pd.DataFrame"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClaimVerdict:
     """A check, what it found, and the verdict drawn now; `check.verdict` is the one on record.
 
     adjusted : p after Holm's adjustment within the claim's family, tier and table.
@@ -42,9 +42,9 @@ class Judged:
 
     claim: Claim
     check: Check
-    finding: Finding
+    finding: CheckResult
     adjusted: float | None
-    verdict: Verdict
+    verdict: VerdictName
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ def kept_tables(where: str | Path | None = None) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def judge(claims: Claims, tables: Tables, tiers: Iterable[Tier] | None = None) -> list[Judged]:
+def judge(claims: Claims, tables: Tables, tiers: Iterable[Tier] | None = None) -> list[ClaimVerdict]:
     """Return every check of the tiers (unset: all but real) with its verdict, in the order of the file.
 
     A check whose table or study does not exist at all is absent, which is a verdict of its own and supports nothing.
@@ -85,28 +85,28 @@ def judge(claims: Claims, tables: Tables, tiers: Iterable[Tier] | None = None) -
     for family in families.values():
         adjusted |= holm(family)
     return [
-        Judged(claim, check, finding, adjusted[i], decide(finding, adjusted[i]))
+        ClaimVerdict(claim, check, finding, adjusted[i], decide(finding, adjusted[i]))
         for i, (claim, check, finding) in enumerate(found)
     ]
 
 
-def examine(check: Check, tables: Tables) -> Finding:
+def examine(check: Check, tables: Tables) -> CheckResult:
     """Return what a check finds in the tables."""
     if check.rule == "closed-form":
         from stabilitybench.claims.closed_forms import closed_form
 
         return closed_form(check.form)
     if check.source not in tables:
-        return Finding("0", note=f"no table {check.source} yet", decided="absent")
+        return CheckResult("0", note=f"no table {check.source} yet", decided="absent")
     held = set(tables[check.source].get("study", ()))
     for study in (arm.rpartition("/")[0].partition("@")[0] for arm in check.arms):
         if study not in held:
-            return Finding("0", note=f"study {study} has not been run yet", decided="absent")
+            return CheckResult("0", note=f"study {study} has not been run yet", decided="absent")
     try:
         return _RULES[check.rule](check, tables[check.source])
     except MissingEvidence as error:
         if check.verdict == "absent":  # on record as not made yet; whatever else is on record needs its runs
-            return Finding("0", note=str(error), decided="absent")
+            return CheckResult("0", note=str(error), decided="absent")
         raise MissingEvidence(f"{check.source}: {error}") from None
 
 
@@ -126,7 +126,7 @@ def tasks(check: Check, table: pd.DataFrame) -> list[str]:
     return found
 
 
-def compare(check: Check, found: Cells) -> Finding:
+def compare_arms(check: Check, found: Cells) -> CheckResult:
     """Return what a check of arms finds in their samples."""
     return _COMPARISONS[check.rule](check, found)
 
@@ -139,7 +139,7 @@ def _crossed(check: Check, table: pd.DataFrame) -> npt.NDArray[np.float64]:
     return grid.to_numpy(np.float64)
 
 
-def _early(check: Check, table: pd.DataFrame) -> Finding:
+def _early(check: Check, table: pd.DataFrame) -> CheckResult:
     rows = chosen(table, tasks(check, table)[0], check.arms[0])
     for column in ("validation_2", "validation_5"):
         if column not in rows or rows[column].isna().any():
@@ -151,7 +151,7 @@ def _early(check: Check, table: pd.DataFrame) -> Finding:
     )  # fmt: skip
 
 
-def _measures(check: Check, table: pd.DataFrame) -> Finding:
+def _measures(check: Check, table: pd.DataFrame) -> CheckResult:
     groups = {}
     for task in tasks(check, table):
         for arm in check.arms:
@@ -182,7 +182,7 @@ def _number(value: float | None) -> float:
     return value
 
 
-_COMPARISONS: dict[str, Callable[[Check, Cells], Finding]] = {
+_COMPARISONS: dict[str, Callable[[Check, Cells], CheckResult]] = {
     "contrast": lambda c, x: rules.contrast(
         x, c.weights, higher=bool(c.higher), null=c.null, interest=_number(c.interest), unit=c.unit
     ),
@@ -196,11 +196,11 @@ _COMPARISONS: dict[str, Callable[[Check, Cells], Finding]] = {
     ),
 }
 
-_RULES: dict[str, Callable[[Check, pd.DataFrame], Finding]] = {
+_RULES: dict[str, Callable[[Check, pd.DataFrame], CheckResult]] = {
     "moves": lambda c, t: numeric.moves(t, c.suites[0], c.items[0], rises=bool(c.higher)),
     "bound": lambda c, t: numeric.holds(t, c.suites, c.items),
     "mean-bound": lambda c, t: numeric.exceeds(t, c.suites[0], c.items[0]),
-    **{rule: lambda c, t: compare(c, samples(c, t)) for rule in _COMPARISONS},
+    **{rule: lambda c, t: compare_arms(c, samples(c, t)) for rule in _COMPARISONS},
     "comparable": lambda c, t: crossed_rules.comparable(_crossed(c, t), margin=_number(c.margin)),
     "matters": lambda c, t: crossed_rules.matters(
         _crossed(c, t), factor=0 if c.factor == "init" else 1, interest=_number(c.interest)

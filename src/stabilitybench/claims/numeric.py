@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.claims.evidence import MissingEvidence
-from stabilitybench.claims.findings import ALPHA, POWER, Finding
+from stabilitybench.claims.findings import ALPHA, POWER, CheckResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ SAME = 0.1
 ENOUGH_CHECKS = 100
 
 
-def moves(table: pd.DataFrame, suite: str, item: str, *, rises: bool) -> Finding:
+def moves(table: pd.DataFrame, suite: str, item: str, *, rises: bool) -> CheckResult:
     """Test whether a quantity of a suite rises (or falls) from the smallest to the largest value of its factor.
 
     A sign test over the dataset seeds, whose random streams are the same at every value; the effect is the median of
@@ -53,13 +53,13 @@ def moves(table: pd.DataFrame, suite: str, item: str, *, rises: bool) -> Finding
         note += "; a change below 10 % counts as none"
     if share is not None:
         note += f"; detectable: a direction shared by {100 * share:.0f} % of the seeds"
-    return Finding(
+    return CheckResult(
         f"{n} seeds x 2 values", effect, low, high, "largest / smallest", p=p, ahead=(effect > 1) == rises,
         power=_sign_power(0.95, n), note=note, decided="not detected" if small else None,
     )  # fmt: skip
 
 
-def holds(table: pd.DataFrame, suites: Sequence[str], bounds: Sequence[str]) -> Finding:
+def holds(table: pd.DataFrame, suites: Sequence[str], bounds: Sequence[str]) -> CheckResult:
     """Ask whether bounds are ever exceeded, over all their checks; the interval of the violation rate is Wilson's.
 
     Supported with no violation in at least 100 checks, contradicted by a single one.
@@ -75,13 +75,13 @@ def holds(table: pd.DataFrame, suites: Sequence[str], bounds: Sequence[str]) -> 
     if checks < ENOUGH_CHECKS:
         raise MissingEvidence(f"{checks} checks of {', '.join(bounds)}; fewer than {ENOUGH_CHECKS} show nothing")
     limits = stats.binomtest(violations, checks).proportion_ci(method="wilson")
-    return Finding(
+    return CheckResult(
         f"{checks} checks", violations / checks, float(limits.low), float(limits.high), "violation rate",
         ahead=violations == 0, note=f"{violations} violations", decided="contradicted" if violations else "supported",
     )  # fmt: skip
 
 
-def exceeds(table: pd.DataFrame, suite: str, bound: str) -> Finding:
+def exceeds(table: pd.DataFrame, suite: str, bound: str) -> CheckResult:
     """Ask whether a bound on an expectation keeps above what is measured, setting by setting (one-sided t tests).
 
     Contradicted where, in some setting, the mean of measured - bound over datasets lies significantly above 0, with
@@ -103,7 +103,7 @@ def exceeds(table: pd.DataFrame, suite: str, bound: str) -> Finding:
         gaps.append(float(gap.mean()))
     over = max(gaps) > 0
     p = min(q for q in holm(above).values() if q is not None) if over else max(below.values())
-    return Finding(
+    return CheckResult(
         f"{len(part)} datasets", max(gaps), unit="measured - bound", p=p, ahead=not over,
         note=f"{len(gaps)} settings; the largest mean of measured - bound",
     )  # fmt: skip

@@ -10,24 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stabilitybench.claims.figure import RATIOS, claim_figure
-from stabilitybench.claims.findings import VERDICTS, Verdict
-from stabilitybench.comparison.sections import Gallery, Section
+from stabilitybench.claims.findings import VERDICTS, VerdictName
+from stabilitybench.comparison.sections import FigureGroup, Section
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.comparison.tables import Column, Entry, Table
 from stabilitybench.comparison.verdicts import Tone
 from stabilitybench.documents.formats import ABSENT, p_value, ratio
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import Report, html
-from stabilitybench.documents.table import numeric
+from stabilitybench.documents.table import Column, Table, TableCell, numeric
 from stabilitybench.errors import UserError, suggest
 from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stabilitybench.claims import Claims, Judged
+    from stabilitybench.claims import Claims, ClaimVerdict
 
-TONES: dict[Verdict, Tone] = {"supported": "better", "contradicted": "worse"}
+TONES: dict[VerdictName, Tone] = {"supported": "better", "contradicted": "worse"}
 STYLES: dict[Tone, str] = {"better": "green", "worse": "red", "neutral": ""}
 METHODS = (
     "Every claim stands once in paper_checks/claims.toml, with its prediction and, for each check, the rule that "
@@ -97,7 +96,7 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
         console.print(f"report: {paths.html}", soft_wrap=True)
 
 
-def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True) -> Report:
+def report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:
     """Return the report of some checks: the table of all, then every claim with what it says and its figure."""
     by_claim = {c.id: [j for j in judged if j.claim.id == c.id] for c in claims.claims}
     sections = [Section("verdicts", "Verdicts", (_count(judged), _overview(judged)))]
@@ -107,7 +106,7 @@ def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True)
             continue
         caption = f"Predicted: {claim.prediction} ({claims.papers[claim.paper]}, {claim.where}.)"
         table = Table(f"table-{claim.id}", claim.id, caption, COLUMNS[1:], tuple(_row(j)[1:] for j in found))
-        gallery = Gallery(f"figure-{claim.id}", "Figure", caption, (claim_figure(found),) if figures else ())
+        gallery = FigureGroup(f"figure-{claim.id}", "Figure", caption, (claim_figure(found),) if figures else ())
         sections.append(Section(claim.id, claim.statement, (gallery, table) if figures else (table,), listed=False))
     return Report(
         facts=StudyFacts("Published claims, checked", "", {}, {}, "", ""),
@@ -121,7 +120,7 @@ def report_of(claims: Claims, judged: Sequence[Judged], *, figures: bool = True)
     )
 
 
-def export(claims: Claims, judged: Sequence[Judged], folder: Path) -> ClaimPaths:
+def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> ClaimPaths:
     """Write claims.html, claims.md and claims.csv into `folder`, each whole or not at all."""
     paths = ClaimPaths(*(folder / f"claims.{kind}" for kind in ("html", "md", "csv")))
     report = report_of(claims, judged)
@@ -131,12 +130,12 @@ def export(claims: Claims, judged: Sequence[Judged], folder: Path) -> ClaimPaths
     return paths
 
 
-def verdicts_markdown(claims: Claims, judged: Sequence[Judged]) -> str:
+def verdicts_markdown(claims: Claims, judged: Sequence[ClaimVerdict]) -> str:
     """Return the page that is kept with the project, the same bytes each time."""
     return markdown(report_of(claims, judged, figures=False)).rstrip() + "\n"
 
 
-def verdict_frame(judged: Iterable[Judged]):  # type: ignore[no-untyped-def]
+def verdict_frame(judged: Iterable[ClaimVerdict]):  # type: ignore[no-untyped-def]
     """Return one tidy row per check, in the units of the report."""
     import pandas as pd
 
@@ -152,7 +151,7 @@ def verdict_frame(judged: Iterable[Judged]):  # type: ignore[no-untyped-def]
     return pd.DataFrame(rows)
 
 
-def print_verdicts(judged: Sequence[Judged], console: Console) -> None:
+def print_verdicts(judged: Sequence[ClaimVerdict], console: Console) -> None:
     """Print one line for each check, and how many have which verdict; a narrow console gets fewer columns."""
     from rich.table import Table as Grid
     from rich.text import Text
@@ -181,14 +180,14 @@ def print_verdicts(judged: Sequence[Judged], console: Console) -> None:
         console.print(Text(f"note: {note}", style="yellow"))
 
 
-def headline(judged: Sequence[Judged]) -> str:
+def headline(judged: Sequence[ClaimVerdict]) -> str:
     """Return how many claims and checks there are, and how many have which verdict."""
     counts = Counter(j.verdict for j in judged)
     told = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
     return f"{len({j.claim.id for j in judged})} claims, {len(judged)} checks: {told}"
 
 
-def _notes(judged: Iterable[Judged]) -> list[str]:
+def _notes(judged: Iterable[ClaimVerdict]) -> list[str]:
     return [
         f'{j.name}: now {j.verdict}, on record "{j.check.verdict}"'
         for j in judged
@@ -196,19 +195,20 @@ def _notes(judged: Iterable[Judged]) -> list[str]:
     ]
 
 
-def _overview(judged: Iterable[Judged]) -> Table:
+def _overview(judged: Iterable[ClaimVerdict]) -> Table:
     rows = []
     for j in judged:
         row = list(_row(j))
-        row[4] = Entry(f"{row[4].text} {row[5].text}".rstrip(), j.finding.effect)
+        row[4] = TableCell(f"{row[4].text} {row[5].text}".rstrip(), j.finding.effect)
         rows.append(tuple(row[k] for k in BRIEF))
     return Table("verdicts-table", "Verdicts", EVERY, tuple(COLUMNS[k] for k in BRIEF), tuple(rows))
 
 
-def _count(judged: Sequence[Judged]) -> Table:
+def _count(judged: Sequence[ClaimVerdict]) -> Table:
     tiers = list(dict.fromkeys(j.check.tier for j in judged))
     rows = tuple(
-        (Entry(tier), *(Entry(str(n), n) for v in VERDICTS for n in [_number(judged, tier, v)])) for tier in tiers
+        (TableCell(tier), *(TableCell(str(n), n) for v in VERDICTS for n in [_number(judged, tier, v)]))
+        for tier in tiers
     )
     caption = (
         "How many checks of each tier have which verdict. Those of tier pocket are about the embedded laboratory "
@@ -217,18 +217,18 @@ def _count(judged: Sequence[Judged]) -> Table:
     return Table("counts-table", "Counts", caption, (Column("tier"), *numeric(*VERDICTS)), rows)
 
 
-def _number(judged: Iterable[Judged], tier: str, verdict: str) -> int:
+def _number(judged: Iterable[ClaimVerdict], tier: str, verdict: str) -> int:
     return sum(j.check.tier == tier and j.verdict == verdict for j in judged)
 
 
-def _row(j: Judged) -> tuple[Entry, ...]:
+def _row(j: ClaimVerdict) -> tuple[TableCell, ...]:
     f = j.finding
     return (
-        Entry(j.claim.id), Entry(j.check.tier), Entry(j.check.label), Entry(f.n),
-        Entry(_effect(f.effect, f.low, f.high, f.unit), f.effect), Entry(f.unit), Entry(p_value(f.p), f.p),
-        Entry(p_value(j.adjusted), j.adjusted), Entry(ABSENT if f.power is None else f"{f.power:.2f}", f.power),
-        Entry(_amount(f.detectable, f.unit), f.detectable), Entry(ABSENT if f.seeds is None else str(f.seeds), f.seeds),
-        Entry(j.verdict, None, j.verdict, TONES.get(j.verdict, "neutral")), Entry(f.note),
+        TableCell(j.claim.id), TableCell(j.check.tier), TableCell(j.check.label), TableCell(f.n),
+        TableCell(_effect(f.effect, f.low, f.high, f.unit), f.effect), TableCell(f.unit), TableCell(p_value(f.p), f.p),
+        TableCell(p_value(j.adjusted), j.adjusted), TableCell(ABSENT if f.power is None else f"{f.power:.2f}", f.power),
+        TableCell(_amount(f.detectable, f.unit), f.detectable), TableCell(ABSENT if f.seeds is None else str(f.seeds), f.seeds),
+        TableCell(j.verdict, None, j.verdict, TONES.get(j.verdict, "neutral")), TableCell(f.note),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from stabilitybench.studies.store import FINISHED
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stabilitybench.claims.judging import Judged
+    from stabilitybench.claims.judging import ClaimVerdict
     from stabilitybench.studies.spec import RunSpec
 
 #: Runs of a replay, at most.
@@ -112,7 +112,7 @@ def replay(
     return out
 
 
-def drifted(now: Judged, then: Judged) -> str:
+def drifted(now: ClaimVerdict, then: ClaimVerdict) -> str:
     """Return how a check of runs made again contradicts the kept one; empty where it does not.
 
     The kept effect must lie in the interval found now; where there is none, support must not have become

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.claims.evidence import Cells, Floats, Sample
-from stabilitybench.claims.findings import ALPHA, POWER, Finding
+from stabilitybench.claims.findings import ALPHA, POWER, CheckResult
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import (
     brown_forsythe,
@@ -37,7 +37,7 @@ _ENTROPY = 2_006_059
 
 def contrast(
     cells: Cells, weights: Sequence[float], *, higher: bool = True, null: float = 0.0, interest: float, unit: str
-) -> Finding:
+) -> CheckResult:
     r"""Test a weighted sum of arm means against `null`, by Welch's t over all tasks at once.
 
     The effect is :math:`\frac1k \sum_{tasks} \sum_a w_a \bar x_a` with variance :math:`\frac1{k^2} \sum \sum w_a^2
@@ -58,7 +58,9 @@ def contrast(
     scale = 100.0 if unit == "points" else 1.0
     n = _runs(cells)
     if se == 0:
-        return Finding(n, scale * effect, unit=unit, note="no test: no arm has any spread", decided="not applicable")
+        return CheckResult(
+            n, scale * effect, unit=unit, note="no test: no arm has any spread", decided="not applicable"
+        )
     t = (effect - null) / se
     half = float(stats.t.isf(ALPHA / 2, df)) * se
     reach = float(stats.t.isf(ALPHA / 2, df) + stats.t.isf(1 - POWER, df)) * se
@@ -69,14 +71,14 @@ def contrast(
     if len(cells) > 1:  # a mean over tasks may hide effects that go against each other
         each = {t: _combined({t: row}, weights)[0] for t, row in cells.items()}
         notes.append("by task: " + ", ".join(f"{t} {scale * e:+.1f}" for t, e in each.items()))
-    return Finding(
+    return CheckResult(
         n, scale * effect, scale * (effect - half), scale * (effect + half), unit,
         p=float(2 * stats.t.sf(abs(t), df)), ahead=(effect > null) == higher, power=power, detectable=scale * reach,
         seeds=_more(largest, reach / interest), note="; ".join(notes), limits=(scale * null,) if null else (),
     )  # fmt: skip
 
 
-def equivalence(cells: Cells, *, margin: float, unit: str) -> Finding:
+def equivalence(cells: Cells, *, margin: float, unit: str) -> CheckResult:
     """Test whether two arms differ by less than `margin` in mean on every task, by two one-sided Welch tests.
 
     Each task has its own pair of tests (Schuirmann 1987) and the largest p counts, so that gains on one task cannot
@@ -90,19 +92,19 @@ def equivalence(cells: Cells, *, margin: float, unit: str) -> Finding:
     for task, row in cells.items():
         same = _same_runs(*row)
         if 2 * same >= row[0].n:
-            return Finding(_runs(cells), unit=unit, decided="not applicable", note=(
+            return CheckResult(_runs(cells), unit=unit, decided="not applicable", note=(
                 f"{task}: {same} of {row[0].n} runs end with the same score in both arms: the method changes next to "
                 "nothing here"
             ))  # fmt: skip
     if any(one.decided == "not applicable" for one in found.values()):
-        return Finding(_runs(cells), unit=unit, note="an arm has no spread", decided="not applicable")
+        return CheckResult(_runs(cells), unit=unit, note="an arm has no spread", decided="not applicable")
     worst = max(found, key=lambda t: abs(found[t].effect or 0.0))
     it, seeds = found[worst], [one.seeds for one in found.values()]
     edge = 100 * margin if unit == "points" else margin
     notes = [f"margin {edge:g} {unit}".rstrip()]
     if len(cells) > 1:
         notes.append("by task: " + ", ".join(f"{t} {one.effect:+.1f}" for t, one in found.items()))
-    return Finding(
+    return CheckResult(
         _runs(cells), it.effect, it.low, it.high, it.unit, p=max(one.p or 0.0 for one in found.values()), ahead=True,
         power=min(one.power or 0.0 for one in found.values()),
         detectable=max(one.detectable or 0.0 for one in found.values()),
@@ -113,14 +115,14 @@ def equivalence(cells: Cells, *, margin: float, unit: str) -> Finding:
     )  # fmt: skip
 
 
-def _equivalence(row: list[Sample], margin: float, unit: str, tasks: int) -> Finding:
+def _equivalence(row: list[Sample], margin: float, unit: str, tasks: int) -> CheckResult:
     effect, se, df = _combined({"": row}, (1.0, -1.0))
     scale = 100.0 if unit == "points" else 1.0
     if se == 0:
-        return Finding("", scale * effect, decided="not applicable")
+        return CheckResult("", scale * effect, decided="not applicable")
     half, beyond = (float(stats.t.isf(ALPHA / 2 / k, df)) * se for k in (1, tasks))
     reach = float(stats.t.isf(ALPHA, df) + stats.t.isf((1 - POWER) / 2, df)) * se
-    return Finding(
+    return CheckResult(
         "", scale * effect, scale * (effect - half), scale * (effect + half), unit,
         p=float(stats.t.sf((margin - abs(effect)) / se, df)),
         power=max(0.0, float(2 * stats.t.cdf(margin / se - stats.t.isf(ALPHA, df), df) - 1)), detectable=scale * reach,
@@ -136,7 +138,7 @@ def _same_runs(first: Sample, second: Sample) -> int:
     return int(np.count_nonzero((first.values == second.values) & ~first.failed & ~second.failed))
 
 
-def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Finding:
+def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> CheckResult:
     r"""Test whether the first arm of each cell spreads less (or more) than the second; the effect is the SD ratio.
 
     One task: Brown-Forsythe, with the interval that inverts Bonett's test.  Several: the geometric mean of the
@@ -157,11 +159,11 @@ def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Find
     notes = [f"left out, since an arm learned nothing or at least 90 % of its runs fail: {lost}"]
     notes = notes if len(used) < len(cells) else []
     if not used:
-        return Finding(_runs(cells), unit="SD ratio", note=notes[0], decided="not applicable")
+        return CheckResult(_runs(cells), unit="SD ratio", note=notes[0], decided="not applicable")
     flat = [t for t, (a, b) in used.items() if a.sd == 0 or b.sd == 0]
     if flat:
         note = f"no ratio: an arm has no spread on {', '.join(flat)}"
-        return Finding(_runs(cells), unit="SD ratio", note=note, decided="not applicable")
+        return CheckResult(_runs(cells), unit="SD ratio", note=note, decided="not applicable")
     logs = np.array([math.log(a.sd / b.sd) for a, b in used.values()])
     se = math.sqrt(sum(_log_se(a, b) ** 2 for a, b in used.values())) / len(used)
     ratio = math.exp(float(logs.mean()))
@@ -192,14 +194,16 @@ def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Find
         low = high = None
         notes.append("interval withheld, and power told for scores without failures: runs failed")
     if p is None:
-        return Finding(_runs(used), ratio, unit="SD ratio", note="; ".join([*notes, "no test"]), decided="not detected")
-    return Finding(
+        return CheckResult(
+            _runs(used), ratio, unit="SD ratio", note="; ".join([*notes, "no test"]), decided="not detected"
+        )
+    return CheckResult(
         _runs(used), ratio, low, high, "SD ratio", p=p, ahead=(ratio > 1) == higher, power=power,
         detectable=detectable, seeds=seeds, note="; ".join(note for note in notes if note),
     )  # fmt: skip
 
 
-def failures(cells: Cells, *, higher: bool = False, interest: float = 0.3) -> Finding:
+def failures(cells: Cells, *, higher: bool = False, interest: float = 0.3) -> CheckResult:
     """Test whether the first arm of each cell fails less (or more) often than the second; the effect is a difference.
 
     Exact and conditional on the failures of each task: the sum of the first arm's failures over tasks, each
@@ -216,7 +220,7 @@ def failures(cells: Cells, *, higher: bool = False, interest: float = 0.3) -> Fi
     lost = [t for t, pair in cells.items() if not any(s.learned for s in pair)]
     notes = [f"left out, since neither arm learned anything: {', '.join(lost)}"] if lost else []
     if len(lost) == len(cells):
-        return Finding(_runs(cells), unit="failure rate", note=notes[0], decided="not applicable")
+        return CheckResult(_runs(cells), unit="failure rate", note=notes[0], decided="not applicable")
     cells = {t: pair for t, pair in cells.items() if t not in lost}
     k = len(cells)
     parts = [risk_difference(a.failures, a.n, b.failures, b.n) for a, b in cells.values()]
@@ -232,7 +236,7 @@ def failures(cells: Cells, *, higher: bool = False, interest: float = 0.3) -> Fi
     limit = reach.above if higher else reach.below
     seeds = seeds_for_rates(target, rate, ALPHA, POWER) if target != rate else None
     notes.append(f"failed: {failed_a} of {n_a} against {failed_b} of {n_b}")
-    return Finding(
+    return CheckResult(
         _runs(cells), effect, max(low, -1.0), min(high, 1.0), "failure rate",
         p=exact_failures([(a.failures, a.n, b.failures, b.n) for a, b in cells.values()]),
         ahead=effect != 0 and (effect > 0) == higher, power=fisher_power(target, rate, n_a, n_b, ALPHA),
@@ -258,7 +262,7 @@ def exact_failures(tables: Sequence[tuple[int, int, int, int]]) -> float:
     return min(1.0, float(mass[mass <= observed * (1 + 1e-7)].sum()))
 
 
-def differ(cells: Cells, *, interest: float, unit: str) -> Finding:
+def differ(cells: Cells, *, interest: float, unit: str) -> CheckResult:
     """Test whether the means of the arms differ at all, by Welch's analysis of variance; the effect is their range.
 
     Supported where it rejects; there is no direction to contradict.  Takes one task.
@@ -268,7 +272,7 @@ def differ(cells: Cells, *, interest: float, unit: str) -> Finding:
     arms = _only(cells)
     if any(s.sd == 0 for s in arms):
         note = "no test: an arm has no spread"
-        return Finding(_runs(cells), unit=unit, note=note, decided="not applicable")
+        return CheckResult(_runs(cells), unit=unit, note=note, decided="not applicable")
     p = float(anova_oneway([s.values for s in arms], use_var="unequal").pvalue)
     means = [s.mean for s in arms]
     scale = 100.0 if unit == "points" else 1.0
@@ -282,14 +286,14 @@ def differ(cells: Cells, *, interest: float, unit: str) -> Finding:
     grid = np.linspace(0, 8 * pooled, 801)[1:]
     reach = next((float(d) for d in grid if power(float(d), n) >= POWER), None)
     seeds = next((m for m in range(2, 2000) if power(interest, m) >= POWER), None)
-    return Finding(
+    return CheckResult(
         _runs(cells), scale * (max(means) - min(means)), unit=unit, p=p, ahead=True, power=power(interest, n),
         detectable=None if reach is None else scale * reach, seeds=seeds,
         note="means " + ", ".join(f"{scale * m:.1f}" for m in means),
     )  # fmt: skip
 
 
-def best_of(cells: Cells, *, interest: float, unit: str) -> Finding:
+def best_of(cells: Cells, *, interest: float, unit: str) -> CheckResult:
     """Test whether some arm is better than the last one, the others compared with it and Holm's adjustment over them.
 
     The finding is that of the surest arm among those that are ahead, with its p adjusted over the arms.  Where none is

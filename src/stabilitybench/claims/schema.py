@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from stabilitybench.claims.findings import Verdict
+from stabilitybench.claims.findings import VerdictName
 from stabilitybench.errors import UserError
 from stabilitybench.shipped import shipped
-from stabilitybench.storage.toml import Name, Table, read_toml, sentence
+from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
 
 Tier = Literal["analytic", "numeric", "recorded", "pocket", "real"]
 TIERS: tuple[Tier, ...] = ("analytic", "numeric", "recorded", "pocket", "real")
@@ -43,7 +43,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
 DIRECTED = ("contrast", "spread", "failures", "few-trials", "moves")
 
 
-class Check(Table):
+class Check(TomlTable):
     """One way to test a claim: where the evidence is, the rule, its parameters, and the verdict that was recorded.
 
     label : tells the checks of one claim and tier apart.  table : the kept table; unset, that of the tier.
@@ -54,7 +54,7 @@ class Check(Table):
 
     tier: Tier
     rule: Rule
-    verdict: Verdict
+    verdict: VerdictName
     label: str = ""
     table: str = ""
     tasks: list[str] = Field(default_factory=list)
@@ -95,7 +95,7 @@ class Check(Table):
         return "points" if self.quantity == "score" or re.fullmatch(r"validation(_\d+)?", self.quantity) else ""
 
 
-class Claim(Table):
+class Claim(TomlTable):
     """One published claim.
 
     family : the claims whose p-values are adjusted together, within a tier and table.  paper : key of the papers.
@@ -111,7 +111,7 @@ class Claim(Table):
     checks: list[Check] = Field(min_length=1)
 
 
-class Claims(Table):
+class Claims(TomlTable):
     """All claims, and the papers that they come from."""
 
     papers: dict[str, str]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Across:
+class TaskMetaAnalysis:
     """An arm over all tasks of one encoder: the ratio of each task by its name, and their summary."""
 
     encoder: str
@@ -27,14 +27,14 @@ class Across:
         return sum(ratio.has_interval for ratio in self.ratios.values())
 
 
-def over_tasks(comparison: Comparison) -> tuple[Across, ...]:
+def over_tasks(comparison: Comparison) -> tuple[TaskMetaAnalysis, ...]:
     """Return the arms that were compared on two tasks or more; the summary says itself why it may be missing."""
     found: dict[tuple[str, str], dict[str, SdRatio]] = {}
     for cell in comparison.cells:
         if cell.against is not None:
             found.setdefault((cell.encoder, cell.arm), {})[cell.task] = cell.against.ratio
     return tuple(
-        Across(encoder, arm, ratios, meta_analysis(ratios))
+        TaskMetaAnalysis(encoder, arm, ratios, meta_analysis(ratios))
         for (encoder, arm), ratios in found.items()
         if len(ratios) > 1
     )

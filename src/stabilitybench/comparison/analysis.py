@@ -17,7 +17,7 @@ from stabilitybench.statistics import (
     DetectableRatio,
     Rate,
     SdRatio,
-    Test,
+    TestResult,
     brown_forsythe,
     fisher,
     holm,
@@ -35,7 +35,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Against:
+class BaselineContrast:
     """An arm set against the baseline of its encoder and task.
 
     ratio : SD ratio over all runs; its interval is withheld (`ratio.note`) when either side has failed runs.
@@ -53,9 +53,9 @@ class Against:
     ratio: SdRatio
     distance_ratio: float | None
     two_part: TwoPart
-    brown_forsythe: Test
-    permutation: Test
-    fisher: Test
+    brown_forsythe: TestResult
+    permutation: TestResult
+    fisher: TestResult
     brown_forsythe_holm: float | None = None
     fisher_holm: float | None = None
     detectable_ratio: DetectableRatio | None = None
@@ -73,14 +73,14 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ArmResult:
     """One arm on one task with one encoder: scores are fractions, None where there are too few runs.
 
     planned, n : runs planned, and runs finished (failed and diverged ones included).
     failure : failed runs of n with the Wilson interval; without a rate where nothing tells failed runs from others,
         and `failed` then counts those that ended without a score.
     kept, mean_kept, sd_kept : the runs that did not fail.
-    near_baseline, constant : runs so flagged; None where the scores come without these flags.
+    near_no_skill, constant : runs so flagged; None where the scores come without these flags.
     mixture : what failed runs, and what ordinary spread, contribute to the variance.
     mean_best, sd_best : the test score of the best-validation checkpoint.
     against : None for the baseline.
@@ -96,7 +96,7 @@ class Cell:
     planned: int
     n: int
     failure: Rate
-    near_baseline: int | None
+    near_no_skill: int | None
     constant: int | None
     diverged: int
     mean: float | None
@@ -110,7 +110,7 @@ class Cell:
     mean_kept: float | None
     sd_kept: float | None
     mixture: Mixture
-    against: Against | None
+    against: BaselineContrast | None
 
     @property
     def failures_known(self) -> bool:
@@ -133,13 +133,13 @@ class Comparison:
     """
 
     baseline: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ArmResult, ...]
     varied: str
     fixed: str
     notes: tuple[str, ...]
     elsewhere: bool = False
 
-    def baseline_of(self, cell: Cell) -> Cell:
+    def baseline_of(self, cell: ArmResult) -> ArmResult:
         """Return the baseline's cell for the same encoder and task."""
         return next(c for c in self.cells if c.is_baseline and (c.encoder, c.task) == (cell.encoder, cell.task))
 
@@ -185,7 +185,7 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
         hint = suggest(baseline, arms)
         raise UserError(f'baseline "{baseline}": must be one of the arms {", ".join(arms)}{hint}')
     varied, fixed, shared = seed_streams(scores)
-    cells: list[Cell] = []
+    cells: list[ArmResult] = []
     for (encoder, task), part in scores.groupby(GROUP, sort=False):
         by_arm = {str(arm): rows for arm, rows in part.groupby("arm", sort=False)}
         if baseline not in by_arm:
@@ -205,13 +205,13 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
     return Comparison(baseline, _adjusted(cells), *told, tuple(notes), elsewhere)
 
 
-def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> Cell:
+def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> ArmResult:
     done = finished(rows)
     values = done["score"].to_numpy()
     kept = done.loc[~done["failed"], "score"].to_numpy()
     best = done["score_best"].dropna().to_numpy()
     first = rows.iloc[0]
-    return Cell(
+    return ArmResult(
         encoder=str(first["encoder"]),
         task=str(first["task"]),
         arm=str(first["arm"]),
@@ -222,7 +222,7 @@ def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> Cell:
         planned=len(rows),
         n=len(done),
         failure=_failure(done),
-        near_baseline=_flagged(done["near_baseline"]),
+        near_no_skill=_flagged(done["near_no_skill"]),
         constant=_flagged(done["constant"]),
         diverged=int((done["status"] == "diverged").sum()),
         mean=float(values.mean()) if len(values) else None,
@@ -250,7 +250,7 @@ def _counted(done: pd.DataFrame) -> str:
     return f"{failed}/{len(done)}" if done["failures_known"].all() else f"at least {failed}/{len(done)}"
 
 
-def _against(done: pd.DataFrame, reference: pd.DataFrame) -> Against:
+def _against(done: pd.DataFrame, reference: pd.DataFrame) -> BaselineContrast:
     arm, base = done["score"].to_numpy(), reference["score"].to_numpy()
     failed, base_failed = int(done["failed"].sum()), int(reference["failed"].sum())
     ratio = sd_ratio(arm, base, LEVEL)
@@ -260,10 +260,10 @@ def _against(done: pd.DataFrame, reference: pd.DataFrame) -> Against:
     parts = two_part(arm, done["failed"].to_numpy(), base, reference["failed"].to_numpy(), LEVEL)
     test = fisher(failed, len(arm), base_failed, len(base))
     if not (done["failures_known"].all() and reference["failures_known"].all()):
-        test = Test.undefined("failed runs are not known")
+        test = TestResult.undefined("failed runs are not known")
         difference = replace(parts.difference, estimate=None, low=None, high=None, note=test.reason)
         parts = replace(parts, difference=difference, fisher=test)
-    return Against(
+    return BaselineContrast(
         ratio=ratio,
         distance_ratio=_distance(arm) / _distance(base) if len(arm) and len(base) and _distance(base) else None,
         two_part=parts,
@@ -281,13 +281,13 @@ def _distance(values: npt.NDArray[np.float64]) -> float:
     return float(np.abs(values - np.median(values)).mean())
 
 
-def _adjusted(cells: list[Cell]) -> tuple[Cell, ...]:
+def _adjusted(cells: list[ArmResult]) -> tuple[ArmResult, ...]:
     """Return the cells with Holm's adjustment over each family, and what each test can show in it."""
     tested = {i: c.against for i, c in enumerate(cells) if c.against is not None}
     failure = holm({i: a.fisher.p for i, a in tested.items()})
     spread = holm({i: a.brown_forsythe.p for i, a in tested.items()})
     failures, spreads = (sum(p is not None for p in family.values()) for family in (failure, spread))
-    base: Cell | None = None
+    base: ArmResult | None = None
     result = []
     for i, cell in enumerate(cells):
         if cell.is_baseline:

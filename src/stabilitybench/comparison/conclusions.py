@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stabilitybench.comparison.analysis import Against, Cell
+from stabilitybench.comparison.analysis import ArmResult, BaselineContrast
 from stabilitybench.comparison.detectable import ALPHA, seeds_for_failure_rates, seeds_for_sd_ratio
 from stabilitybench.documents import formats
 
@@ -10,7 +10,7 @@ from stabilitybench.documents import formats
 MOST = 10_000
 
 
-def conclusion(cell: Cell, base: Cell) -> str:
+def conclusion(cell: ArmResult, base: ArmResult) -> str:
     """Return the conclusion for an arm against the baseline's cell `base`; nothing for the baseline itself.
 
     Seeds that "would be needed" are those at which an effect of exactly the size seen is shown in 80 of 100 studies
@@ -26,7 +26,7 @@ def conclusion(cell: Cell, base: Cell) -> str:
     return _about_spread(cell, base, against)
 
 
-def _about_failures(cell: Cell, base: Cell, against: Against) -> str:
+def _about_failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
     here, there = cell.failure, base.failure
     counts = f"{here.failed} of {here.n} against {there.failed} of {there.n}"
     if here.failed == here.n and there.failed == there.n:
@@ -42,7 +42,7 @@ def _about_failures(cell: Cell, base: Cell, against: Against) -> str:
     return _cannot_tell(cell, base, seen, seeds_for_failure_rates(here.rate, there.rate, level))
 
 
-def _about_spread(cell: Cell, base: Cell, against: Against) -> str:
+def _about_spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
     if cell.level != base.level:
         which, score = ("this arm", cell.mean) if cell.level else ("the baseline", base.mean)
         return f"every run of {which} scores {formats.points(score)}: see whether it learned anything"
@@ -62,7 +62,7 @@ def _about_spread(cell: Cell, base: Cell, against: Against) -> str:
     return _cannot_tell(cell, base, seen, seeds_for_sd_ratio(ratio, level))
 
 
-def _cannot_tell(cell: Cell, base: Cell, seen: str, needed: int | None) -> str:
+def _cannot_tell(cell: ArmResult, base: ArmResult, seen: str, needed: int | None) -> str:
     start = f"{_seeds(cell, base)} cannot tell: {seen}"
     if needed is None:
         return f"{start} would need more than {MOST:,} per arm"
@@ -72,14 +72,14 @@ def _cannot_tell(cell: Cell, base: Cell, seen: str, needed: int | None) -> str:
     return f"{start} would need about {_about(needed)} per arm"
 
 
-def _would_show(cell: Cell, base: Cell, against: Against) -> str:
+def _would_show(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
     found = against.detectable_rate
     if found is None or (found.below is None and found.above is None):
         return f"{_seeds(cell, base)} would show no difference"
     return f"{_seeds(cell, base)} would show a rate {formats.detectable_rate(found)}"
 
 
-def _seeds(cell: Cell, base: Cell) -> str:
+def _seeds(cell: ArmResult, base: ArmResult) -> str:
     return f"{cell.n} seeds" if cell.n == base.n else f"{cell.n} and {base.n} seeds"
 
 

@@ -102,7 +102,7 @@ def read_scores(
             **dict.fromkeys(("score_best", "validation", "validation_best"), math.nan),
             "no_skill": [skill if e else math.nan for skill, e in zip(no_skills, ended, strict=True)],
             "failed": failed,
-            "near_baseline": None,
+            "near_no_skill": None,
             "constant": None,
             "train_loss": math.nan,
             "seconds": table.numbers("seconds", [False] * len(ended)) if "seconds" in table.columns else math.nan,
@@ -327,6 +327,6 @@ def _complete(table: _Table, frame: pd.DataFrame) -> None:
         frame[column] = table.numbers(column, anything)
     for stream in STREAMS:
         frame[f"seed_{stream}"] = table.numbers(f"seed_{stream}", anything)
-    for column in ("near_baseline", "constant"):
+    for column in ("near_no_skill", "constant"):
         frame[column] = [text.lower() in TRUE for text in table.rows[column]]
     frame["device"] = [text or None for text in table.rows["device"]]

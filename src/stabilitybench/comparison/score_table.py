@@ -30,7 +30,7 @@ SCORE_COLUMNS = (
     "validation_best",
     "no_skill",
     "failed",
-    "near_baseline",
+    "near_no_skill",
     "constant",
     "train_loss",
     "seconds",
@@ -70,13 +70,13 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"scores: run {twice.iloc[0]!r} occurs more than once in an arm; every run is one row")
     result = scores.reset_index(drop=True).copy()
     result["encoder"] = result["encoder"].fillna("")  # pandas reads an empty name as NaN
-    for column in ("failed", "near_baseline", "constant"):
+    for column in ("failed", "near_no_skill", "constant"):
         _check_flags(result, column)
     if "failures_known" not in result:
         result["failures_known"] = _failures_known(result)
     # unfinished runs may carry NaN here, which would turn the column into objects
     result["failed"] = result["failed"].eq(True)
-    for column in ("near_baseline", "constant"):  # scores made elsewhere come without these
+    for column in ("near_no_skill", "constant"):  # scores made elsewhere come without these
         result[column] = result[column].where(result[column].notna(), None).astype("boolean")
     for column in (
         "score",

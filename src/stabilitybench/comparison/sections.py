@@ -9,7 +9,7 @@ from stabilitybench.comparison import figures, tables
 from stabilitybench.comparison.across_tasks import over_tasks
 from stabilitybench.comparison.agreement import Predictions, agreements
 from stabilitybench.comparison.seed_selection import droppings, joined
-from stabilitybench.comparison.tables import Table
+from stabilitybench.documents.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class FigureGroup:
     """Figures of one kind with the caption that says how to read them."""
 
     key: str
@@ -28,7 +28,7 @@ class Gallery:
     figures: tuple[figures.Figure, ...]
 
 
-Block: TypeAlias = Table | Gallery
+Block: TypeAlias = Table | FigureGroup
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,12 @@ def sections(
         )),
     ]  # fmt: skip
     if across:
-        forest = Gallery("forest", "Forest plots", FOREST, tuple(figures.forest_figures(across, comparison.baseline)))
+        forest = FigureGroup(
+            "forest", "Forest plots", FOREST, tuple(figures.forest_figures(across, comparison.baseline))
+        )
         found.append(Section("across-tasks", "Across tasks", (forest, tables.across_tasks(across))))
     if agreement:
-        heat = Gallery("disagreement", "Disagreement of runs", HEAT, tuple(figures.disagreement_figures(agreement)))
+        heat = FigureGroup("disagreement", "Disagreement of runs", HEAT, tuple(figures.disagreement_figures(agreement)))
         found.append(Section("predictions", "Predictions", (heat, tables.instability(agreement))))
     selection = _selection(scores, curves, predictions)
     if selection:
@@ -100,14 +102,14 @@ def sections(
     )
 
 
-def _galleries(comparison: Comparison, scores: pd.DataFrame, curves: pd.DataFrame | None) -> tuple[Gallery, ...]:
+def _galleries(comparison: Comparison, scores: pd.DataFrame, curves: pd.DataFrame | None) -> tuple[FigureGroup, ...]:
     learning = () if curves is None else tuple(figures.curve_figures(curves, scores))
     drawn = (
-        Gallery("seeds", "All seeds", SEEDS, tuple(figures.seed_figures(scores))),
-        Gallery("ecdf", "Distributions", ECDF, tuple(figures.ecdf_figures(scores, comparison.baseline))),
-        Gallery("rates", "Failures", RATES, tuple(figures.rate_figures(comparison))),
-        Gallery("ratios", "SD ratios", RATIOS, tuple(figures.ratio_figures(comparison))),
-        Gallery("curves", "Learning curves", CURVES, learning),
+        FigureGroup("seeds", "All seeds", SEEDS, tuple(figures.seed_figures(scores))),
+        FigureGroup("ecdf", "Distributions", ECDF, tuple(figures.ecdf_figures(scores, comparison.baseline))),
+        FigureGroup("rates", "Failures", RATES, tuple(figures.rate_figures(comparison))),
+        FigureGroup("ratios", "SD ratios", RATIOS, tuple(figures.ratio_figures(comparison))),
+        FigureGroup("curves", "Learning curves", CURVES, learning),
     )  # fmt: skip
     return tuple(g for g in drawn if g.figures)
 

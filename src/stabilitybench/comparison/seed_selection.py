@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Early:
+class EarlyDroppingPoint:
     """What dropping the worse half after `fraction` of the training brings; scores are fractions.
 
     kept : expected test score of the run kept.  saved : share of the training not done.  same_cost : the score without
@@ -46,7 +46,7 @@ class Early:
 
 
 @dataclass(frozen=True)
-class Dropping:
+class EarlyDropping:
     """Early dropping in one arm: of `started` runs drawn from its n, the one of best validation score is kept.
 
     all_finish : its expected test score where none is dropped.  early : by nominal fraction, where evaluated by then.
@@ -59,11 +59,11 @@ class Dropping:
     failed: int
     started: int
     all_finish: float
-    early: dict[float, Early]
+    early: dict[float, EarlyDroppingPoint]
 
 
 @dataclass(frozen=True)
-class Joined:
+class SeedEnsemble:
     """Ensembles of an arm's runs, by size."""
 
     encoder: str
@@ -73,7 +73,7 @@ class Joined:
     ensembles: dict[int, SeedEnsembles]
 
 
-def droppings(scores: pd.DataFrame, curves: pd.DataFrame) -> tuple[Dropping, ...]:
+def droppings(scores: pd.DataFrame, curves: pd.DataFrame) -> tuple[EarlyDropping, ...]:
     """Return what early dropping brings in each arm with 8 finished runs or more and evaluations before the end."""
     by_run = {run: rows.sort_values("step") for run, rows in curves.groupby("run_id", sort=False)}
     found = []
@@ -88,7 +88,7 @@ def droppings(scores: pd.DataFrame, curves: pd.DataFrame) -> tuple[Dropping, ...
         if early:
             everyone = early_dropping(final, final, started, 0, score)
             failed = int(runs["failed"].sum())
-            found.append(Dropping(str(encoder), str(task), str(arm), len(runs), failed, started, everyone, early))
+            found.append(EarlyDropping(str(encoder), str(task), str(arm), len(runs), failed, started, everyone, early))
     return tuple(found)
 
 
@@ -99,7 +99,7 @@ def _early(
     score: Floats,
     failed: npt.NDArray[np.bool_],
     started: int,
-) -> Early | None:
+) -> EarlyDroppingPoint | None:
     """Return what dropping brings at the last evaluation up to `nominal`, or None where there is none nearby."""
     before = [rows[rows["progress"] <= nominal + 0.02] for rows in curves]
     if any(rows.empty for rows in before):
@@ -113,7 +113,7 @@ def _early(
     # between whole numbers of runs, the score is interpolated
     low = int(cost)
     one, two = (early_dropping(final, final, m, 0, score) for m in (low, low + 1))
-    return Early(
+    return EarlyDroppingPoint(
         fraction=fraction,
         kept=early_dropping(validation, final, started, dropped, score),
         saved=1 - cost / started,
@@ -131,7 +131,7 @@ def _readings(rows: list[pd.DataFrame], column: str, sign: int) -> Floats:
     return np.where(known, values, worst)
 
 
-def joined(scores: pd.DataFrame, predictions: Predictions) -> tuple[Joined, ...]:
+def joined(scores: pd.DataFrame, predictions: Predictions) -> tuple[SeedEnsemble, ...]:
     """Return ensembles of the runs of each arm that has as many with usable predictions."""
     found = []
     for (encoder, task, arm), runs in finished(scores).groupby([*GROUP, "arm"], sort=False):
@@ -148,7 +148,7 @@ def joined(scores: pd.DataFrame, predictions: Predictions) -> tuple[Joined, ...]
             for size in SIZES
             if size <= len(read)
         }
-        found.append(Joined(str(encoder), str(task), str(arm), len(read), ensembles))
+        found.append(SeedEnsemble(str(encoder), str(task), str(arm), len(read), ensembles))
     return tuple(found)
 
 

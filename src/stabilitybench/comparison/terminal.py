@@ -14,7 +14,7 @@ from stabilitybench.documents import formats
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stabilitybench.comparison.analysis import Cell, Comparison
+    from stabilitybench.comparison.analysis import ArmResult, Comparison
 
 STYLES = {"better": "green", "worse": "red", "neutral": ""}
 DETECTABLE = (
@@ -61,5 +61,5 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(Text(printable(f"note: {note}"), style="yellow"))
 
 
-def _row(cell: Cell) -> tuple[str, str, str, str]:
+def _row(cell: ArmResult) -> tuple[str, str, str, str]:
     return printable(cell.arm), failed(cell).text, formats.mean_sd(cell.mean, cell.sd), ratio(cell).text

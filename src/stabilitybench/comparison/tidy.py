@@ -32,7 +32,7 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
                 "failure_rate": c.failure.rate,
                 "failure_low": c.failure.low,
                 "failure_high": c.failure.high,
-                "near_baseline": c.near_baseline,
+                "near_no_skill": c.near_no_skill,
                 "constant": c.constant,
                 "diverged": c.diverged,
                 "no_skill": c.no_skill,
@@ -71,6 +71,6 @@ def comparison_frame(comparison: Comparison) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     words = {"encoder", "task", "arm", "baseline", "metric", "sd_ratio_note", "verdict", "conclusion"}
     counts = {"planned", "n", "diverged", "n_not_failed"}
-    flags = {"failed", "near_baseline", "constant"}
+    flags = {"failed", "near_no_skill", "constant"}
     numeric = [c for c in frame.columns if c not in words | counts | flags]
     return frame.astype(dict.fromkeys(numeric, "float64") | dict.fromkeys(flags, "Int64"))

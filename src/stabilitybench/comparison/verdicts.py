@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from stabilitybench.comparison.analysis import Against, Cell
+from stabilitybench.comparison.analysis import ArmResult, BaselineContrast
 from stabilitybench.comparison.detectable import ALPHA
 from stabilitybench.documents.formats import detectable_rate, detectable_ratio, estimate, p_value, spread
 
@@ -41,7 +41,7 @@ class Verdict:
         return f"{self.claim} ({self.p})" if self.p else self.claim
 
 
-def verdict(cell: Cell, base: Cell) -> Verdict:
+def verdict(cell: ArmResult, base: ArmResult) -> Verdict:
     """Say what the tests show about `cell` against the baseline `base`.
 
     A difference is claimed when its Holm-adjusted p lies below 0.05.  Failures come first; where either side
@@ -58,7 +58,7 @@ def verdict(cell: Cell, base: Cell) -> Verdict:
     return _about_spread(cell, base, against)
 
 
-def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
+def _about_failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Verdict:
     """Compare failure rates; the spread of what did not fail is told beside it, without a test."""
     if cell.failure.failed == cell.n and base.failure.failed == base.n:
         return Verdict("every run failed, as in the baseline")
@@ -77,7 +77,7 @@ def _about_failures(cell: Cell, base: Cell, against: Against) -> Verdict:
     return Verdict("fails more often", p, aside=aside, tone="worse", detectable=detectable)
 
 
-def _about_spread(cell: Cell, base: Cell, against: Against) -> Verdict:
+def _about_spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Verdict:
     """Compare spread where no run failed on either side."""
     if cell.level != base.level:
         whose = "all scores" if cell.level else "all scores of the baseline"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stabilitybench.comparison.tables import Column, Entry, Table
+from stabilitybench.documents.table import Column, Table, TableCell
 
 if TYPE_CHECKING:
     from stabilitybench.documents.report import Report
@@ -64,5 +64,5 @@ def _column(column: Column) -> str:
     return "p{4.5cm}" if column.wraps else "r" if column.numeric else "l"
 
 
-def _entry(entry: Entry) -> str:
+def _entry(entry: TableCell) -> str:
     return escape(entry.text) or "{}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from stabilitybench.comparison.tables import Table
+from stabilitybench.documents.table import Table
 
 if TYPE_CHECKING:
     from stabilitybench.documents.report import Report

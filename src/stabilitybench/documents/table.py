@@ -10,11 +10,11 @@ from stabilitybench.comparison.verdicts import Tone
 from stabilitybench.documents import formats
 
 if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import Cell, Comparison
+    from stabilitybench.comparison.analysis import ArmResult, Comparison
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """One entry of a table.
 
     text : what is printed; it starts with `lead`, the words to stress.
@@ -44,13 +44,13 @@ class Table:
     title: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
 
 
-def place(comparison: Comparison, cell: Cell) -> tuple[Entry, ...]:
+def place(comparison: Comparison, cell: ArmResult) -> tuple[TableCell, ...]:
     """Return the entries that name a cell; the encoder only where there are several."""
-    named = (Entry(cell.task), Entry(cell.arm))
-    return (Entry(cell.encoder), *named) if several_encoders(comparison) else named
+    named = (TableCell(cell.task), TableCell(cell.arm))
+    return (TableCell(cell.encoder), *named) if several_encoders(comparison) else named
 
 
 def place_columns(comparison: Comparison) -> tuple[Column, ...]:
@@ -69,19 +69,19 @@ def numeric(*titles: str) -> tuple[Column, ...]:
     return tuple(Column(t, numeric=True) for t in titles)
 
 
-def score(value: float | None) -> Entry:
+def score(value: float | None) -> TableCell:
     """Return a score in points."""
-    return Entry(formats.points(value), value if value is not None and value == value else None)
+    return TableCell(formats.points(value), value if value is not None and value == value else None)
 
 
-def count(value: int | None) -> Entry:
+def count(value: int | None) -> TableCell:
     """Return a whole number."""
-    return Entry(formats.ABSENT if value is None else str(value), value)
+    return TableCell(formats.ABSENT if value is None else str(value), value)
 
 
-def share(value: float | None) -> Entry:
+def share(value: float | None) -> TableCell:
     """Return a share in per cent."""
-    return Entry(formats.percent(value), value)
+    return TableCell(formats.percent(value), value)
 
 
 def span(values: Iterable[int]) -> str:

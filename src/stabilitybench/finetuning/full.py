@@ -10,20 +10,20 @@ from torch import Tensor
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.network import EncoderNetwork
-from stabilitybench.finetuning.problem import Problem
+from stabilitybench.finetuning.problem import TrainingProblem
 from stabilitybench.recipe import Recipe
 from stabilitybench.tasks.base import Task
 
 
 def full_problem(
     encoder: Encoder, task: Task, recipe: Recipe, device: torch.device, tensors: Mapping[str, Tensor]
-) -> Problem:
+) -> TrainingProblem:
     """Return the problem of training every tensor; `tensors` take the place of pretrained ones of their name."""
     skeleton = encoder.skeleton(task.outputs)
     length = data.text_length(encoder, recipe.max_length)
     tokens = data.tokenise(encoder, task, length)
     pretrained = {**skeleton.pretrained, **tensors}
-    return Problem(
+    return TrainingProblem(
         network=EncoderNetwork(skeleton, encoder.layout, recipe, device),
         pretrained={name: t.to(device) for name, t in pretrained.items()},
         fresh={name: shape for name, shape in skeleton.fresh.items() if name not in tensors},

@@ -17,7 +17,7 @@ from stabilitybench.finetuning import data
 from stabilitybench.finetuning.data import TokenBatch
 from stabilitybench.finetuning.lru import Memory
 from stabilitybench.finetuning.network import EncoderNetwork, HeadNetwork
-from stabilitybench.finetuning.problem import Problem
+from stabilitybench.finetuning.problem import TrainingProblem
 from stabilitybench.recipe import Recipe
 from stabilitybench.tasks.base import Task
 
@@ -57,7 +57,7 @@ class FeatureTask:
 
 def head_problem(
     encoder: Encoder, task: Task, recipe: Recipe, device: torch.device, tensors: Mapping[str, Tensor]
-) -> Problem:
+) -> TrainingProblem:
     """Return the problem of tuning one linear layer on the features that `recipe.features` names.
 
     `tensors` take the place of pretrained ones of their name.
@@ -68,7 +68,7 @@ def head_problem(
     length = data.text_length(encoder, recipe.max_length)
     splits, warnings = _features(encoder, task, recipe.features, length, recipe.precision, device, tensors)
     width = splits.train.features.shape[1]
-    return Problem(
+    return TrainingProblem(
         network=HeadNetwork(),
         pretrained={},
         fresh={"classifier.weight": (task.outputs, width), "classifier.bias": (task.outputs,)},

@@ -27,7 +27,7 @@ from stabilitybench.finetuning.outcome import (
     is_near_no_skill,
     score_all,
 )  # fmt: skip
-from stabilitybench.finetuning.problem import Problem, TrainableSplit
+from stabilitybench.finetuning.problem import TrainableSplit, TrainingProblem
 from stabilitybench.optim.adam import AdamState, adam_step, average_moments, copy_moments
 from stabilitybench.optim.clipping import clip, norm
 from stabilitybench.optim.schedule import multiplier
@@ -85,7 +85,7 @@ class Loop:
     """The state of one training: one network, or as many as the stabilizers train side by side."""
 
     def __init__(
-        self, problem: Problem, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], ctx: Context,
+        self, problem: TrainingProblem, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], ctx: Context,
         device: torch.device, dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self.problem, self.task, self.recipe, self.device = problem, task, recipe, device
@@ -334,7 +334,7 @@ class Loop:
             failed=failed,
             constant=constant,
             diverged=diverged,
-            near_baseline=diverged or is_near_no_skill(task, task.test, test["last"]),
+            near_no_skill=diverged or is_near_no_skill(task, task.test, test["last"]),
             total_steps=self.ctx.total_steps,
             best_step=best_step,
             evaluations=tuple(evaluations),

@@ -51,7 +51,7 @@ class Outcome:
     """A finished run.
 
     scores : score by checkpoint, split and metric, as fractions; an undefined score counts as no skill.
-    no_skill : of the headline metric, by split.  failed, constant, diverged, near_baseline : of the last
+    no_skill : of the headline metric, by split.  failed, constant, diverged, near_no_skill : of the last
     checkpoint on the test split.  drawn, frozen, fresh : names of the tensors that started anew because of a
     stabilizer, that never moved, and that the checkpoint lacked.  weights : SHA-256 of the last trained weights.
     facts : what is worth a record beside, such as the stages before fine-tuning.
@@ -63,7 +63,7 @@ class Outcome:
     failed: bool
     constant: bool
     diverged: bool
-    near_baseline: bool
+    near_no_skill: bool
     total_steps: int
     best_step: int
     evaluations: tuple[Evaluation, ...]

@@ -53,7 +53,7 @@ class TrainableTask(Protocol):
 
 
 @dataclass(frozen=True)
-class Problem:
+class TrainingProblem:
     """A network, its tensors at step 0 and the tokenised (or featurised) splits.
 
     fresh : shapes of the tensors that every run draws for itself.  facts : what stages before left to be recorded.

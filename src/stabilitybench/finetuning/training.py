@@ -97,7 +97,7 @@ def _loop(
 
 def _effective(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
     recipe = apply_recipe(stabilizers, recipe, encoder.layout, task_facts(task))
-    return recipe if recipe.learning_rate is not None else recipe.but(learning_rate=encoder.learning_rate)
+    return recipe if recipe.learning_rate is not None else recipe.replace(learning_rate=encoder.learning_rate)
 
 
 def _stages(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> tuple[Stage, ...]:

@@ -71,7 +71,7 @@ def with_stabilizers(
     fields = {name: value for name, value in changed if value != getattr(recipe, name)}
     if schedule_of(args) not in SCHEDULES:
         # A schedule that recipes do not know stays, unless a stabilizer insists on one whatever it finds.
-        other = apply_recipe(stabilizers, recipe.but(schedule="constant"), layout, task)
+        other = apply_recipe(stabilizers, recipe.replace(schedule="constant"), layout, task)
         fields.pop("schedule", None)
         if other.schedule == changed.schedule:
             fields["schedule"] = changed.schedule

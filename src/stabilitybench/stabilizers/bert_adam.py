@@ -34,5 +34,5 @@ class BertAdam(Stabilizer):
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Switch the correction off and set what else the variant did."""
         if self.variant == "original":
-            return recipe.but(bias_correction=False, clip_scope="tensor", epsilon=1e-6, decay_order="before")
-        return recipe.but(bias_correction=False, clip_scope="global", epsilon=1e-8, decay_order="after")
+            return recipe.replace(bias_correction=False, clip_scope="tensor", epsilon=1e-6, decay_order="before")
+        return recipe.replace(bias_correction=False, clip_scope="global", epsilon=1e-8, decay_order="after")

@@ -33,7 +33,7 @@ class DebiasedAdam(Stabilizer):
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Switch the correction on."""
-        return recipe.but(bias_correction=True)
+        return recipe.replace(bias_correction=True)
 
     def neutral(self) -> DebiasedAdam:
         """Return itself: the plain recipe is debiased."""

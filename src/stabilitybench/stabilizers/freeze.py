@@ -65,7 +65,7 @@ class Freeze(Stabilizer):
         """Switch dropout off in the frozen places, if asked to."""
         if self.dropout:
             return recipe
-        return recipe.but(dropout_off=tuple(dict.fromkeys((*recipe.dropout_off, *self.places(layout)))))
+        return recipe.replace(dropout_off=tuple(dict.fromkeys((*recipe.dropout_off, *self.places(layout)))))
 
     def frozen(self, name: str, layout: Layout) -> bool:
         """Tell whether `name` lies in a frozen place."""

@@ -49,7 +49,7 @@ class GradualUnfreezing(Stabilizer):
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Take the schedule that belongs to the method."""
-        return recipe.but(schedule="slanted")
+        return recipe.replace(schedule="slanted")
 
     def rate(self, name: str, ctx: Context) -> float:
         """Return 0 until the tensor's layer has its turn."""

@@ -38,7 +38,7 @@ class Longer(Stabilizer):
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Set the epochs."""
-        return recipe.but(epochs=self.epochs, steps=None)
+        return recipe.replace(epochs=self.epochs, steps=None)
 
 
 @register("small-rate")
@@ -72,7 +72,7 @@ class SmallRate(Stabilizer):
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Set the epochs and correct the bias."""
-        return recipe.but(epochs=self.epochs, steps=None, bias_correction=True)
+        return recipe.replace(epochs=self.epochs, steps=None, bias_correction=True)
 
     def rate(self, name: str, ctx: Context) -> float:
         """Return the same factor for every tensor."""

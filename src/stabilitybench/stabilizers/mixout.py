@@ -58,7 +58,7 @@ class Mixout(Stabilizer):
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Switch dropout off: its place is taken."""
-        return recipe if self.keep_dropout else recipe.but(dropout=0.0)
+        return recipe if self.keep_dropout else recipe.replace(dropout=0.0)
 
     def forward_weights(self, params: Params, ctx: Context) -> Params:
         """Mix every linear layer with its start."""

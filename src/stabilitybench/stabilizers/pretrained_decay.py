@@ -51,7 +51,7 @@ class PretrainedDecay(Stabilizer):
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Switch the decay towards zero off."""
-        return recipe.but(weight_decay=0.0)
+        return recipe.replace(weight_decay=0.0)
 
     def after_step(self, params: Params, previous: Params, state: State, ctx: Context) -> tuple[Params, State]:
         """Pull every weight a little."""

@@ -56,7 +56,7 @@ from stabilitybench.statistics.representation import (
     representation_distances,
     svcca_distance,
 )
-from stabilitybench.statistics.results import Estimate, Test
+from stabilitybench.statistics.results import Estimate, TestResult
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
 from stabilitybench.statistics.sd_ratios import SdRatio, sd, sd_ratio, sd_ratios
 from stabilitybench.statistics.seed_ensembles import SeedEnsembles, seed_ensembles
@@ -80,7 +80,7 @@ __all__ = [
     "Rate",
     "SdRatio",
     "SeedEnsembles",
-    "Test",
+    "TestResult",
     "TwoPart",
     "adjust",
     "benjamini_hochberg",

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.results import Estimate, Test, check_level
+from stabilitybench.statistics.results import Estimate, TestResult, check_level
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def wilson(failed: int, n: int, level: float = 0.95) -> Rate:
     return Rate(failed, n, failed / n, float(limits.low), float(limits.high))
 
 
-def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> Test:
+def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> TestResult:
     """Test equal failure probability by Fisher's exact test, two-sided; the statistic is the odds ratio.
 
     Undefined when an arm has no runs.  p is 1 when no run or every run failed.  The odds ratio is None
@@ -55,11 +55,11 @@ def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> Test:
     _check(failed_a, n_a)
     _check(failed_b, n_b)
     if n_a == 0 or n_b == 0:
-        return Test.undefined("an arm has no finished run")
+        return TestResult.undefined("an arm has no finished run")
     outcome = stats.fisher_exact(np.array([[failed_a, n_a - failed_a], [failed_b, n_b - failed_b]]))
     if outcome.statistic != outcome.statistic:
-        return Test(None, 1.0, True, "")
-    return Test.of(outcome.statistic, outcome.pvalue)
+        return TestResult(None, 1.0, True, "")
+    return TestResult.of(outcome.statistic, outcome.pvalue)
 
 
 def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: float = 0.95) -> Estimate:

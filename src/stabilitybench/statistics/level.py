@@ -12,7 +12,15 @@ from scipy import stats
 from scipy.special import gammaln
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.results import Estimate, Floats, Test, check_draws, check_level, is_constant, sample
+from stabilitybench.statistics.results import (
+    Estimate,
+    Floats,
+    TestResult,
+    check_draws,
+    check_level,
+    is_constant,
+    sample,
+)
 
 # a claim of almost stochastic dominance needs the violation to be surely below this (Ulmer et al. 2022)
 DOMINANT = 0.2
@@ -50,7 +58,7 @@ class Equivalence:
     low: float | None
     high: float | None
     margin: float
-    test: Test
+    test: TestResult
     equivalent: bool
 
 
@@ -295,15 +303,15 @@ def equivalence(arm: npt.ArrayLike, baseline: npt.ArrayLike, margin: float, alph
         raise UserError(f"alpha = {alpha}: must lie between 0 and 0.5, for example 0.05")
     if min(first.size, second.size) < 2:
         reason = "an arm has fewer than 2 runs"
-        return Equivalence(None, None, None, margin, Test.undefined(reason), False)
+        return Equivalence(None, None, None, margin, TestResult.undefined(reason), False)
     difference = round_trip_mean(first) - round_trip_mean(second)
     if is_constant(first) and is_constant(second):
-        return Equivalence(difference, None, None, margin, Test.undefined("both arms are constant"), False)
+        return Equivalence(difference, None, None, margin, TestResult.undefined("both arms are constant"), False)
     from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
     compared = CompareMeans(DescrStatsW(first - second[0]), DescrStatsW(second - second[0]))
     p, (lower, upper) = compared.ttost_ind(-margin, margin, usevar="unequal")
     low, high = compared.tconfint_diff(alpha=2 * alpha, usevar="unequal")
     t = lower[0] if lower[1] >= upper[1] else upper[0]
-    test = Test.of(float(t), float(p))
+    test = TestResult.of(float(t), float(p))
     return Equivalence(difference, float(low), float(high), margin, test, float(p) < alpha)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.results import Test
+from stabilitybench.statistics.results import TestResult
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -54,7 +54,7 @@ def benjamini_hochberg(p_values: Mapping[Key, float | None]) -> dict[Key, float 
 METHODS = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
 
 
-def adjust(tests: Mapping[Key, Test], method: str = "holm") -> pd.DataFrame:
+def adjust(tests: Mapping[Key, TestResult], method: str = "holm") -> pd.DataFrame:
     """Return one row per test, in the order given, with its adjusted p-value or the reason why it has none.
 
     method : "holm" or "benjamini-hochberg".  The columns are p, adjusted, family (the number of defined tests, 0 for

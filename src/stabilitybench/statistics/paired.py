@@ -17,7 +17,7 @@ from stabilitybench.statistics.resampling import swaps
 from stabilitybench.statistics.results import (
     Estimate,
     Floats,
-    Test,
+    TestResult,
     check_draws,
     check_level,
     is_constant,
@@ -40,8 +40,8 @@ class PairedSpread:
     n: int
     correlation: Estimate
     ratio: SdRatio
-    pitman_morgan: Test
-    permutation: Test
+    pitman_morgan: TestResult
+    permutation: TestResult
 
 
 def paired_spread(
@@ -70,7 +70,7 @@ def paired_spread(
     )
 
 
-def pitman_morgan(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
+def pitman_morgan(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> TestResult:
     r"""Test equal spread of normal pairs (Pitman 1939, Morgan 1939, Biometrika 31:9-19).
 
     Equal variances mean uncorrelated sums and differences: with r their correlation, the statistic
@@ -83,23 +83,23 @@ def pitman_morgan(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
     """
     first, second = paired_samples(arm, baseline)
     if first.size < 4:
-        return Test.undefined(f"there are {first.size} of the 4 pairs needed")
+        return TestResult.undefined(f"there are {first.size} of the 4 pairs needed")
     a, b = first - first.mean(), second - second.mean()
     sums, differences = a + b, a - b
     scale = max(float(np.abs(a).max()), float(np.abs(b).max()))
     for name, values in (("sums", sums), ("differences", differences)):
         if float(np.abs(values).max()) <= 1e-12 * scale:
-            return Test.undefined(f"the {name} of the pairs do not vary")
+            return TestResult.undefined(f"the {name} of the pairs do not vary")
     outcome = stats.pearsonr(sums / scale, differences / scale)
     r = float(outcome.statistic)
     n = first.size
     t = math.copysign(math.inf, r) if abs(r) >= 1 else r * math.sqrt((n - 2) / (1 - r * r))
-    return Test.of(t, float(outcome.pvalue))
+    return TestResult.of(t, float(outcome.pvalue))
 
 
 def paired_permutation(
     arm: npt.ArrayLike, baseline: npt.ArrayLike, rng: np.random.Generator, draws: int = 9999
-) -> Test:
+) -> TestResult:
     r"""Test equal spread of pairs by swapping the two scores of random pairs after each arm's median is taken away.
 
     The statistic is :math:`|\log(\sum a^2 / \sum b^2)|` about the medians.  Where there are no more than `draws`
@@ -115,9 +115,9 @@ def paired_permutation(
     first, second = paired_samples(arm, baseline)
     check_draws(rng, draws)
     if first.size < 4:
-        return Test.undefined(f"there are {first.size} of the 4 pairs needed")
+        return TestResult.undefined(f"there are {first.size} of the 4 pairs needed")
     if is_constant(first) and is_constant(second):
-        return Test.undefined("both arms are constant")
+        return TestResult.undefined("both arms are constant")
     # sorted, so that the same pairs in another order meet the same random swaps
     order = np.lexsort((second, first))
     a, b = first[order] - np.median(first), second[order] - np.median(second)
@@ -134,7 +134,7 @@ def paired_permutation(
         gaps = gap - 2 * (block @ (squares[0] - squares[1]))
         at_least += int(np.count_nonzero(np.abs(gaps) >= limit))
         done += len(block)
-    return Test.of(observed, at_least / done if listed else (1 + at_least) / (1 + done))
+    return TestResult.of(observed, at_least / done if listed else (1 + at_least) / (1 + done))
 
 
 def paired_sd_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0.95) -> SdRatio:

@@ -18,7 +18,7 @@ LARGEST = 1e100
 
 
 @dataclass(frozen=True)
-class Test:
+class TestResult:
     """Outcome of one hypothesis test.
 
     statistic, p : the test statistic and the p-value in [0, 1]; both None when the test is undefined.
@@ -33,12 +33,12 @@ class Test:
     reason: str
 
     @classmethod
-    def of(cls, statistic: float, p: float) -> Test:
+    def of(cls, statistic: float, p: float) -> TestResult:
         """Return a defined outcome; rounding error beyond [0, 1] is cut off."""
         return cls(float(statistic), min(max(float(p), 0.0), 1.0), True, "")
 
     @classmethod
-    def undefined(cls, reason: str) -> Test:
+    def undefined(cls, reason: str) -> TestResult:
         """Return the outcome of a test that the data do not admit."""
         return cls(None, None, False, reason)
 

@@ -12,10 +12,10 @@ from scipy import stats
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.intervals import bonett_parts, bonett_se
 from stabilitybench.statistics.resampling import memberships
-from stabilitybench.statistics.results import Floats, Test, check_draws, is_constant, sample, stack
+from stabilitybench.statistics.results import Floats, TestResult, check_draws, is_constant, sample, stack
 
 
-def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
+def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> TestResult:
     """Test equal spread by Levene's test with medians (Brown & Forsythe 1974, JASA 69:364-367).
 
     It compares the mean distance to the median, keeps its size under skew, heavy tails and failed runs, and
@@ -31,21 +31,21 @@ def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
     first, second = sample(arm, "arm"), sample(baseline, "baseline")
     undefined = _no_test(first, second)
     if undefined:
-        return Test.undefined(undefined)
+        return TestResult.undefined(undefined)
     centred = [x - np.median(x) for x in (first, second)]
     largest = max(float(np.abs(x).max()) for x in centred)
     centred = [x / largest for x in centred]
     # distances that are equal but for rounding would give a statistic made of rounding error
     if all(float(np.ptp(np.abs(x))) <= 1e-12 for x in centred):
-        return Test.undefined("the distances to the median do not vary within the arms")
+        return TestResult.undefined("the distances to the median do not vary within the arms")
     outcome = stats.levene(*centred, center="median")
     statistic, p = float(outcome.statistic), float(outcome.pvalue)
     if not (math.isfinite(statistic) and math.isfinite(p)):
-        return Test.undefined("the statistic is not finite")
-    return Test.of(statistic, p)
+        return TestResult.undefined("the statistic is not finite")
+    return TestResult.of(statistic, p)
 
 
-def bonett(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
+def bonett(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> TestResult:
     r"""Test equal spread by the log variance ratio with a pooled kurtosis (Bonett 2006, Appl. Psych. Meas. 30:432-439).
 
     The statistic is the z at which Bonett's interval just touches a ratio of 1; for arms of equal size that is
@@ -59,16 +59,16 @@ def bonett(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
     first, second = sample(arm, "arm"), sample(baseline, "baseline")
     for name, values in (("arm", first), ("baseline", second)):
         if values.size < 5:
-            return Test.undefined(f"the {name} has {values.size} of the 5 runs needed")
+            return TestResult.undefined(f"the {name} has {values.size} of the 5 runs needed")
         if is_constant(values):
-            return Test.undefined(f"the {name} is constant")
+            return TestResult.undefined(f"the {name} is constant")
     n, m = first.size, second.size
     ratios, fourths = bonett_parts(first[None, :], second[None, :])
     log_ratio, se = float(ratios[0]), float(bonett_se(-ratios, fourths, (n, m))[0])
     if not (math.isfinite(log_ratio) and se > 0):
-        return Test.undefined("the statistic is not finite")
+        return TestResult.undefined("the statistic is not finite")
     if n == m:
-        return Test.of(abs(log_ratio) / se, 2 * float(stats.norm.sf(abs(log_ratio) / se)))
+        return TestResult.of(abs(log_ratio) / se, 2 * float(stats.norm.sf(abs(log_ratio) / se)))
 
     def gap(z: float) -> float:
         return abs(log_ratio + math.log(n / (n - z)) - math.log(m / (m - z))) - z * se
@@ -77,18 +77,18 @@ def bonett(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> Test:
     grid = np.linspace(0, min(n, m, 38) * 0.999, 400)
     inside = next((k for k, z in enumerate(grid) if gap(float(z)) <= 0), None)
     if inside is None:
-        return Test.of(float(grid[-1]), 2 * float(stats.norm.sf(grid[-1])))
+        return TestResult.of(float(grid[-1]), 2 * float(stats.norm.sf(grid[-1])))
     if inside == 0:
-        return Test.of(0.0, 1.0)
+        return TestResult.of(0.0, 1.0)
     from scipy.optimize import brentq
 
     z = float(brentq(gap, grid[inside - 1], grid[inside]))
-    return Test.of(z, 2 * float(stats.norm.sf(z)))
+    return TestResult.of(z, 2 * float(stats.norm.sf(z)))
 
 
 def median_centred_permutation(
     arm: npt.ArrayLike, baseline: npt.ArrayLike, rng: np.random.Generator, draws: int = 9999
-) -> Test:
+) -> TestResult:
     r"""Test equal spread by permuting the scores after each arm's median is taken away.
 
     The statistic is :math:`|\log(s_1^2 / s_2^2)|` with :math:`s^2 = \sum (x - \mathrm{median})^2 / (n - 1)`;
@@ -107,9 +107,9 @@ def median_centred_permutation(
     check_draws(rng, draws)
     undefined = _no_test(first, second)
     if undefined:
-        return Test.undefined(undefined)
+        return TestResult.undefined(undefined)
     observed, p = _permuted(first[None, :], second[None, :], rng, draws)
-    return Test.of(float(observed[0]), float(p[0]))
+    return TestResult.of(float(observed[0]), float(p[0]))
 
 
 def median_centred_permutations(

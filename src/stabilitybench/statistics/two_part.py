@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
-from stabilitybench.statistics.results import Estimate, Floats, Test, check_level, sample
+from stabilitybench.statistics.results import Estimate, Floats, TestResult, check_level, sample
 from stabilitybench.statistics.robust import distance_ratio
 from stabilitybench.statistics.sd_ratios import SdRatio, sd_ratio
 from stabilitybench.statistics.spread import brown_forsythe
@@ -64,12 +64,12 @@ class TwoPart:
     failure: Rate
     baseline_failure: Rate
     difference: Estimate
-    fisher: Test
+    fisher: TestResult
     mixture: Mixture
     baseline_mixture: Mixture
     ratio: SdRatio
     distance: Estimate
-    brown_forsythe: Test
+    brown_forsythe: TestResult
 
 
 def mixture(scores: npt.ArrayLike, failed: npt.ArrayLike) -> Mixture:
@@ -132,7 +132,7 @@ def two_part(
             note = f"the {name} has {values.size} runs that did not fail, fewer than {ENOUGH}"
             ratio = SdRatio(None, None, None, ratio.method, f"no ratio: {note}")
             distance = Estimate(None, None, None, distance.method, f"no ratio: {note}")
-            test = Test.undefined(note)
+            test = TestResult.undefined(note)
             break
     return TwoPart(
         failure=wilson(counts[0], counts[1], level),

@@ -18,7 +18,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"
 NAMES = "must start with a letter or digit and hold only letters, digits, '.', '_' and '-'"
 
 
-class Table(BaseModel):
+class TomlTable(BaseModel):
     """A table of such a file: no unknown keys, no conversion of types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

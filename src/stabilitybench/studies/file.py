@@ -13,12 +13,12 @@ from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.stabilizers import Stabilizer, build, compose
-from stabilitybench.storage.toml import Name, Table, read_toml, sentence
+from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
-class EncoderEntry(Table):
+class EncoderEntry(TomlTable):
     """An encoder: a hub id (with a pinned revision if wanted), a directory, or ``pocket/...``."""
 
     name: Reference
@@ -30,7 +30,7 @@ class EncoderEntry(Table):
         return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
 
-class TaskEntry(Table):
+class TaskEntry(TomlTable):
     """A task; n: training rows drawn by the subset stream (unset: all)."""
 
     name: Reference
@@ -46,14 +46,14 @@ class TaskEntry(Table):
         return f"{self.name} ({details})" if details else self.name
 
 
-class ArmEntry(Table):
+class ArmEntry(TomlTable):
     """An arm: stabilizers on the study's recipe, with recipe fields of its own if wanted."""
 
     stabilizers: list[Any] = Field(default_factory=list)
     recipe: dict[str, Any] = Field(default_factory=dict)
 
 
-class TuneEntry(Table):
+class TuneEntry(TomlTable):
     """A grid of recipe fields, searched on seeds of its own (10,000 and up) by mean validation score.
 
     scope : "arm" chooses for every arm; "baseline" chooses with the baseline arm and gives its choice to all.
@@ -64,7 +64,7 @@ class TuneEntry(Table):
     scope: Literal["arm", "baseline"] = "arm"
 
 
-class StudyFile(Table):
+class StudyFile(TomlTable):
     """A study: encoders x tasks x arms x seeds.
 
     seeds : a number (init, order, dropout and prepare vary together) or a table of streams to cross.

@@ -75,7 +75,7 @@ class Results:
         numbers = ("score", "score_best", "validation", "validation_best", "no_skill", "train_loss", "seconds")
         if record is None or record["status"] not in FINISHED:
             status = "missing" if record is None else record["status"]
-            flags = {"failed": False, "near_baseline": False, "constant": False, "device": ""}
+            flags = {"failed": False, "near_no_skill": False, "constant": False, "device": ""}
             return {**row, "status": status, **dict.fromkeys(numbers, float("nan")), **flags}
         scores, evaluations = record["scores"], record["evaluations"]
         return {
@@ -89,7 +89,7 @@ class Results:
             "train_loss": _number(evaluations[-1]["train_loss"]),
             "seconds": record["seconds"],
             "failed": record["failed"],
-            "near_baseline": record["near_baseline"],
+            "near_no_skill": record["near_no_skill"],
             "constant": record["constant"],
             "device": record["device"],
         }

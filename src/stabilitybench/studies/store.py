@@ -26,7 +26,7 @@ from stabilitybench.tasks import Task
 FINISHED = ("ok", "failed", "diverged")
 SaveModel = Callable[[Encoder, Task, dict[str, Any], Path], None]
 #: What the record of a finished run must hold to be used.
-KEYS = {"scores", "no_skill", "failed", "constant", "near_baseline", "evaluations", "weights", "seconds", "device"}
+KEYS = {"scores", "no_skill", "failed", "constant", "near_no_skill", "evaluations", "weights", "seconds", "device"}
 PACKAGES = ("stabilitybench", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.shipped import shipped
-from stabilitybench.storage.toml import Name, Table, read_toml, sentence
+from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
 from stabilitybench.suites.measurements import KINDS, QUANTITIES, Settings, bound_names
 from stabilitybench.synthetic import GENERATORS
 from stabilitybench.theory.bounds import Weight
@@ -27,7 +27,7 @@ MAX_DATASETS = 100_000
 VARIED = ("steps", "rate", "scale", "heads", "distance", "starts")
 
 
-class MeasureTable(Table):
+class MeasureTable(TomlTable):
     """How each dataset is measured; see `stabilitybench.suites.measurements.Settings`."""
 
     kind: str
@@ -61,7 +61,7 @@ class MeasureTable(Table):
         return self
 
 
-class Prediction(Table):
+class Prediction(TomlTable):
     """What somebody's bound or reading says of a quantity as the factor goes through its values."""
 
     quantity: str
@@ -76,7 +76,7 @@ class Prediction(Table):
         return value
 
 
-class SuiteFile(Table):
+class SuiteFile(TomlTable):
     """A suite: for each value of a factor, `datasets` datasets with the seeds 0, 1, ...
 
     vary : lists of equal length; the first is the factor, others move along with it.  Each key is a parameter of the

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stabilitybench.suites.suite import SuiteResults
 
 Floats = npt.NDArray[np.float64]
-Verdict = Literal["holds", "REVERSED", "no effect", "mixed", "fails"]
+PredictionVerdict = Literal["holds", "REVERSED", "no effect", "mixed", "fails"]
 
 #: A prediction holds, or is reversed, when this share of the datasets says so.
 MOST = 0.9
@@ -29,7 +29,7 @@ TRIVIAL = math.sqrt(2)
 
 
 @dataclass(frozen=True)
-class Finding:
+class PredictionResult:
     """How a prediction fared.
 
     first, last : medians at the first and the last value of the factor.  pairs : dataset seeds with both.
@@ -46,11 +46,11 @@ class Finding:
     pairs: int
     share: float
     monotone: float
-    verdict: Verdict
+    verdict: PredictionVerdict
 
 
 @dataclass(frozen=True)
-class Held:
+class BoundCheck:
     """How a bound fared.
 
     cells : for an expectation, the settings at which the mean over datasets was compared; else None.
@@ -88,7 +88,7 @@ class Favourable:
     above: float
 
 
-def findings(results: SuiteResults, frame: pd.DataFrame) -> list[Finding]:
+def findings(results: SuiteResults, frame: pd.DataFrame) -> list[PredictionResult]:
     """Return every prediction of a suite beside what was measured; one value or no pair gives none."""
     file = results.file
     if file.count < 2:
@@ -105,7 +105,7 @@ def findings(results: SuiteResults, frame: pd.DataFrame) -> list[Finding]:
         monotone = float(_monotone(whole, prediction.direction).mean()) if len(whole) else math.nan
         first, last = (float(v) for v in ends.median())
         out.append(
-            Finding(
+            PredictionResult(
                 file.name, file.factor, f"{file.axis} {file.values[0]:g} to {file.values[-1]:g}", prediction,
                 first, last, len(ends), share, monotone, _verdict(ends.to_numpy(np.float64), prediction.direction),
             )
@@ -113,7 +113,7 @@ def findings(results: SuiteResults, frame: pd.DataFrame) -> list[Finding]:
     return out
 
 
-def bounds_held(results: SuiteResults, frame: pd.DataFrame) -> list[Held]:
+def bounds_held(results: SuiteResults, frame: pd.DataFrame) -> list[BoundCheck]:
     """Return how every bound of a suite fared, in the order of the suite file."""
     part = frame[frame["kind"] == "bound"]
     out = []
@@ -128,7 +128,7 @@ def bounds_held(results: SuiteResults, frame: pd.DataFrame) -> list[Held]:
         cells = [cell for _, cell in done.groupby("value")] if scope == "expectation" else None
         exceeded = int(done["violations"].sum()) if cells is None else sum(map(_exceeds, cells))
         out.append(
-            Held(
+            BoundCheck(
                 results.file.name, name, scope, bool(len(done) and done["published"].iloc[0]), len(done),
                 len(rows) - len(done), int(done["checks"].sum()), None if cells is None else len(cells), exceeded,
                 (float(quantiles[0]), float(quantiles[1]), float(quantiles[2])),
@@ -166,7 +166,7 @@ def _monotone(rows: Floats, direction: str) -> npt.NDArray[np.bool_]:
     return np.asarray((steps >= 0).all(axis=1) & _agrees(rows, direction))
 
 
-def _verdict(rows: Floats, direction: str) -> Verdict:
+def _verdict(rows: Floats, direction: str) -> PredictionVerdict:
     first, last = np.median(rows, axis=0)
     if abs(last - first) <= SAME * first:
         return "holds" if direction == "stays" else "no effect"

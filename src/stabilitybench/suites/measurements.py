@@ -71,7 +71,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Held:
+class MeasuredBound:
     """A bound as computed, beside what it bounds: `measured` is one number, or one for each left-out sample."""
 
     bound: Bound
@@ -117,7 +117,7 @@ def check(data: Dataset, s: Settings) -> None:
         raise UserError(f'{where}: needs the generator "common-minimiser"')
 
 
-def _compared(make: Callable[[], Held]) -> dict[str, Any]:
+def _compared(make: Callable[[], MeasuredBound]) -> dict[str, Any]:
     try:
         held = make()
     except UserError as error:
@@ -140,7 +140,7 @@ def _compared(make: Callable[[], Held]) -> dict[str, Any]:
 # -- a linear head under gradient descent -------------------------------------------------------------------------
 
 
-def _head(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], Held]]]:
+def _head(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], MeasuredBound]]]:
     loss: HeadLoss = "logistic" if data.classes == 2 else "softmax"
     beta = data.constants["beta"]
     rate = s.rate / beta
@@ -168,27 +168,29 @@ def _head(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Calla
         found["max-margin"] = np.linalg.norm(_unit(heads) - limit.direction, axis=1).mean()
     common: dict[str, Any] = {"rate": rate, "weight": s.weight}
 
-    def one_run() -> Held:
+    def one_run() -> MeasuredBound:
         _one_head(s)
         start = None if loss == "softmax" else first[0]
-        return Held(bounds.head_tuning_one_run(data.x, data.y, loss=loss, steps=s.steps, start=start, **common), each)
+        return MeasuredBound(
+            bounds.head_tuning_one_run(data.x, data.y, loss=loss, steps=s.steps, start=start, **common), each
+        )
 
-    def closed() -> Held:
+    def closed() -> MeasuredBound:
         _one_head(s)
         start_norm, norm = float(np.linalg.norm(first[0])), float(np.linalg.norm(weights))
         made = bounds.head_tuning(
             n=data.n, radius=_radius(data), margin=_margin(data), loss=loss, smoothness=beta, start_norm=start_norm,
             norm=norm, **common,
         )  # fmt: skip
-        return Held(made, np.array(each.mean()))
+        return MeasuredBound(made, np.array(each.mean()))
 
-    def certificate(margin: float | None) -> Held:
+    def certificate(margin: float | None) -> MeasuredBound:
         _margin(data)
         assert limit is not None
         made = bounds.max_margin_direction(data.x, data.y, weights, loss=loss, margin=margin)
-        return Held(made, np.array(np.linalg.norm(weights / np.linalg.norm(weights) - limit.direction)))
+        return MeasuredBound(made, np.array(np.linalg.norm(weights / np.linalg.norm(weights) - limit.direction)))
 
-    def two_starts() -> Held:
+    def two_starts() -> MeasuredBound:
         _one_head(s)
         _several_starts(s)
         norms = np.linalg.norm(heads, axis=1)
@@ -197,17 +199,17 @@ def _head(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Calla
             bounds.initialisation(gap=gap, norm_a=x, norm_b=y, rate=rate, smoothness=beta)
             for gap, x, y in zip(_pairs(groups[:, 0]), norms[a], norms[b], strict=True)
         ]
-        return Held(_together(made), _pairs(_unit(heads)))
+        return MeasuredBound(_together(made), _pairs(_unit(heads)))
 
-    def averaged() -> Held:
+    def averaged() -> MeasuredBound:
         _several_starts(s)
         smallest = float(np.linalg.norm(heads, axis=1).min())
         bounds.initialisation(gap=0.0, norm_a=1.0, norm_b=1.0, rate=rate, smoothness=beta)  # refuses the rate
         made = bounds.averaged_heads(scale=s.scale, d=data.d, heads=s.heads, norm=smallest)
-        return Held(made, np.array(_pairs(_unit(heads)).mean()))
+        return MeasuredBound(made, np.array(_pairs(_unit(heads)).mean()))
 
-    def published() -> Held:
-        return Held(_p2(data, s.steps), np.array(each.mean()))
+    def published() -> MeasuredBound:
+        return MeasuredBound(_p2(data, s.steps), np.array(each.mean()))
 
     return found, {
         "B1 margin known": lambda: certificate(_margin(data)),
@@ -269,18 +271,18 @@ def _mean_head_moves(z: Floats, starts: Floats, rate: float, steps: int) -> Floa
 # -- the max-margin limit -----------------------------------------------------------------------------------------
 
 
-def _max_margin(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], Held]]]:
+def _max_margin(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], MeasuredBound]]]:
     loo = leave_one_out_max_margin(data.x, data.y)
     loss: HeadLoss = "logistic" if data.classes == 2 else "softmax"
     gamma = loo.full.margin
     average = np.array(loo.direction.mean())
     return {"data": loo.direction.mean(), "worst": loo.direction.max()}, {
-        "B2 refit": lambda: Held(bounds.max_margin_refit(margin=gamma, margins=loo.margin), loo.direction),
-        "B2 one fit": lambda: Held(bounds.max_margin_one_fit(data.x, loo.full), loo.direction),
-        "B2 closed form": lambda: Held(
+        "B2 refit": lambda: MeasuredBound(bounds.max_margin_refit(margin=gamma, margins=loo.margin), loo.direction),
+        "B2 one fit": lambda: MeasuredBound(bounds.max_margin_one_fit(data.x, loo.full), loo.direction),
+        "B2 closed form": lambda: MeasuredBound(
             bounds.max_margin(n=data.n, radius=_radius(data), margin=gamma, loss=loss), average
         ),
-        "P2": lambda: Held(_p2(data, s.steps), average),
+        "P2": lambda: MeasuredBound(_p2(data, s.steps), average),
     }
 
 
@@ -315,7 +317,7 @@ def _radius(data: Dataset) -> float:
 # -- strongly convex problems -------------------------------------------------------------------------------------
 
 
-def _full(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], Held]]]:
+def _full(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], MeasuredBound]]]:
     loss: Loss = "squared" if data.problem == "regression" else "logistic"
     if data.problem == "quadratics" or "mu" not in data.constants or data.classes > 2:
         raise UserError(
@@ -338,19 +340,19 @@ def _full(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Calla
     each, weights = loo.distance[0, 0], loo.weights[0, 0]
     given: dict[str, Any] = {"loss": loss, "l2": l2, "weight": s.weight}
 
-    def closed() -> Held:
+    def closed() -> MeasuredBound:
         run = bounds.full_tuning(
             n=data.n, steps=s.steps, rate=rate, lipschitz=_lipschitz(data, loss, start, rate, l2, s.steps),
             convexity=l2, smoothness=beta * (data.n / (data.n - 1)), weight=s.weight,
         )  # fmt: skip
-        return Held(run, np.array(each.max()))
+        return MeasuredBound(run, np.array(each.max()))
 
-    def converged() -> Held:
+    def converged() -> MeasuredBound:
         if (1 - min(rate * mu, 1.0)) ** s.steps > 1e-13:
             raise UserError(f"A1: steps = {s.steps}: gradient descent has not converged yet")
-        return Held(bounds.at_convergence(data.x, data.y, weights, **given), each)
+        return MeasuredBound(bounds.at_convergence(data.x, data.y, weights, **given), each)
 
-    def published() -> Held:
+    def published() -> MeasuredBound:
         # constants of one sample's loss, its share of the penalty included
         far = float(np.linalg.norm(start - (data.minimiser if data.minimiser is not None else weights)))
         largest = _lipschitz(data, loss, start, rate, l2, s.steps) if l2 > 0 else 0.0  # refused anyway
@@ -358,11 +360,11 @@ def _full(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Calla
             n=data.n, lipschitz=largest, convexity=l2, distance=far,
             smoothness=(1.0 if loss == "squared" else 0.25) * _radius(data) ** 2 + l2,
         )  # fmt: skip
-        return Held(made, np.array(each.mean()))
+        return MeasuredBound(made, np.array(each.mean()))
 
     return {"data": each.mean(), "worst": each.max()}, {
         "A1": converged,
-        "A2 one run": lambda: Held(
+        "A2 one run": lambda: MeasuredBound(
             bounds.full_tuning_one_run(data.x, data.y, rate=rate, steps=s.steps, start=start, **given), each
         ),
         "A2 closed form": closed,
@@ -397,7 +399,7 @@ def _lipschitz(data: Dataset, loss: str, start: Floats, rate: float, l2: float, 
     return largest
 
 
-def _common_minimiser(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], Held]]]:
+def _common_minimiser(data: Dataset, s: Settings) -> tuple[dict[str, float], dict[str, Callable[[], MeasuredBound]]]:
     assert data.hessians is not None
     assert data.start is not None
     mu, beta, distance = (data.constants[key] for key in ("mu", "beta", "distance"))
@@ -408,18 +410,18 @@ def _common_minimiser(data: Dataset, s: Settings) -> tuple[dict[str, float], dic
     each = np.linalg.norm(without - full[:, None], axis=2)
     largest, average = each.max(axis=0), np.array(each.mean(axis=1).max())
 
-    def published() -> Held:
+    def published() -> MeasuredBound:
         made = bounds.published_full_tuning(
             n=data.n, lipschitz=data.constants["lipschitz"], smoothness=beta, convexity=mu, distance=distance,
             loss_at_minimiser=0.0,
         )  # fmt: skip
-        return Held(made, average)
+        return MeasuredBound(made, average)
 
-    def transient() -> Held:
+    def transient() -> MeasuredBound:
         made = bounds.common_minimiser(
             n=data.n, convexity=mu, smoothness=beta, distance=distance, rate=rate, weight=s.weight
         )
-        return Held(made, largest)
+        return MeasuredBound(made, largest)
 
     return {"data": float(average), "worst": largest.max()}, {"common minimiser": transient, "P1": published}
 
@@ -444,7 +446,7 @@ def _pairs(rows: Floats) -> Floats:
     return np.asarray(np.linalg.norm(rows[a] - rows[b], axis=1))
 
 
-Measured = tuple[dict[str, float], dict[str, Callable[[], Held]]]
+Measured = tuple[dict[str, float], dict[str, Callable[[], MeasuredBound]]]
 KINDS: dict[str, Callable[[Dataset, Settings], Measured]] = {
     "head": _head,
     "max-margin": _max_margin,

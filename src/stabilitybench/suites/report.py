@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stabilitybench.comparison.sections import Gallery, Section
+from stabilitybench.comparison.sections import FigureGroup, Section
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.comparison.tables import Column, Entry, Table
 from stabilitybench.comparison.verdicts import Tone
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import Report, html
-from stabilitybench.documents.table import numeric
+from stabilitybench.documents.table import Column, Table, TableCell, numeric
 from stabilitybench.storage.writing import write_atomically
 from stabilitybench.suites.figure import factor_figure
 from stabilitybench.suites.findings import (
     MOST,
     SAME,
     TRIVIAL,
+    BoundCheck,
     Favourable,
-    Finding,
-    Held,
+    PredictionResult,
     bounds_held,
     favourable,
     findings,
@@ -128,14 +127,14 @@ def print_suites(report: Report, console: Console) -> None:
         console.print(Text(f"note: {note}", style="yellow"))
 
 
-def directions_table(found: Iterable[Finding]) -> Table:
+def directions_table(found: Iterable[PredictionResult]) -> Table:
     """Return the table of predictions and what was measured."""
     rows = tuple(
         (
-            Entry(f.suite), Entry(f.factor), Entry(f.change), Entry(f.prediction.quantity),
-            Entry(f"{f.prediction.direction} ({f.prediction.by})"),
-            Entry(f.verdict, None, f.verdict, TONES.get(f.verdict, "neutral")),
-            _share(f.share), _number(f.first), _number(f.last), _share(f.monotone), Entry(str(f.pairs), f.pairs),
+            TableCell(f.suite), TableCell(f.factor), TableCell(f.change), TableCell(f.prediction.quantity),
+            TableCell(f"{f.prediction.direction} ({f.prediction.by})"),
+            TableCell(f.verdict, None, f.verdict, TONES.get(f.verdict, "neutral")),
+            _share(f.share), _number(f.first), _number(f.last), _share(f.monotone), TableCell(str(f.pairs), f.pairs),
         )
         for f in found
     )  # fmt: skip
@@ -150,7 +149,7 @@ def directions_table(found: Iterable[Finding]) -> Table:
     return Table("directions-table", "Factor directions", caption, columns, rows)
 
 
-def overview_table(held: Sequence[Held]) -> Table:
+def overview_table(held: Sequence[BoundCheck]) -> Table:
     """Return one row for each bound over all suites."""
     rows = []
     for name in dict.fromkeys(h.bound for h in held):
@@ -164,15 +163,15 @@ def overview_table(held: Sequence[Held]) -> Table:
         bad = exceeded > 0
         rows.append(
             (
-                Entry(name),
-                Entry("as recalled" if compared.published else "proven"),
-                Entry(compared.scope),
-                Entry(str(len(parts)), len(parts)),
-                Entry(str(sum(h.datasets for h in parts)), sum(h.datasets for h in parts)),
-                Entry(str(sum(h.refused for h in parts)), sum(h.refused for h in parts)),
-                Entry(f"{checks}{' means' if expected else ''}", checks),
-                Entry(str(exceeded), exceeded, str(exceeded), "worse" if bad else "better"),
-                Entry(f"{_plain(loose[0])} to {_plain(loose[-1])}" if loose else ""),
+                TableCell(name),
+                TableCell("as recalled" if compared.published else "proven"),
+                TableCell(compared.scope),
+                TableCell(str(len(parts)), len(parts)),
+                TableCell(str(sum(h.datasets for h in parts)), sum(h.datasets for h in parts)),
+                TableCell(str(sum(h.refused for h in parts)), sum(h.refused for h in parts)),
+                TableCell(f"{checks}{' means' if expected else ''}", checks),
+                TableCell(str(exceeded), exceeded, str(exceeded), "worse" if bad else "better"),
+                TableCell(f"{_plain(loose[0])} to {_plain(loose[-1])}" if loose else ""),
             )
         )
     columns = (
@@ -186,12 +185,12 @@ def overview_table(held: Sequence[Held]) -> Table:
     return Table("bounds-table", "Violations", caption, columns, tuple(rows))
 
 
-def tightness_table(held: Iterable[Held]) -> Table:
+def tightness_table(held: Iterable[BoundCheck]) -> Table:
     """Return one row for each bound in each suite."""
     rows = tuple(
         (
-            Entry(h.suite), Entry(h.bound), Entry(str(h.datasets), h.datasets), Entry(str(h.refused), h.refused),
-            Entry(str(h.exceeded), h.exceeded), *(_number(value) for value in h.tightness),
+            TableCell(h.suite), TableCell(h.bound), TableCell(str(h.datasets), h.datasets), TableCell(str(h.refused), h.refused),
+            TableCell(str(h.exceeded), h.exceeded), *(_number(value) for value in h.tightness),
         )
         for h in held
     )  # fmt: skip
@@ -204,8 +203,8 @@ def favourable_table(best: Iterable[Favourable]) -> Table:
     """Return P2 with its most favourable constants beside the trivial limit."""
     rows = tuple(
         (
-            Entry(p.suite), Entry(p.factor), _number(p.value), Entry(str(p.datasets), p.datasets), _number(p.measured),
-            _number(p.median), Entry("yes" if p.median > TRIVIAL else "no"), _share(p.above),
+            TableCell(p.suite), TableCell(p.factor), _number(p.value), TableCell(str(p.datasets), p.datasets), _number(p.measured),
+            _number(p.median), TableCell("yes" if p.median > TRIVIAL else "no"), _share(p.above),
         )
         for p in best
     )  # fmt: skip
@@ -222,7 +221,7 @@ def favourable_table(best: Iterable[Favourable]) -> Table:
 
 def _section(suite: SuiteResults, frame: pd.DataFrame) -> Section:
     file = suite.file
-    gallery = Gallery(f"figure-{file.name}", "Figure", f"{file.about} {READ}", (factor_figure(file, frame),))
+    gallery = FigureGroup(f"figure-{file.name}", "Figure", f"{file.about} {READ}", (factor_figure(file, frame),))
     return Section(f"suite-{file.name}", f"{file.name}: {file.title}", (gallery, _medians(suite, frame)))
 
 
@@ -233,7 +232,11 @@ def _medians(suite: SuiteResults, frame: pd.DataFrame) -> Table:
     counts = frame.groupby("value")["dataset"].nunique()
     items = [i for i in (*QUANTITIES, *file.measure.bounds) if i in table.columns]
     rows = tuple(
-        (_number(v), Entry(str(counts[v]), int(counts[v])), *map(_number, table.loc[v, items].to_numpy(float).tolist()))
+        (
+            _number(v),
+            TableCell(str(counts[v]), int(counts[v])),
+            *map(_number, table.loc[v, items].to_numpy(float).tolist()),
+        )
         for v in (float(v) for v in file.values)
         if v in table.index
     )
@@ -253,13 +256,21 @@ def _datasets_table(pairs: Sequence[tuple[SuiteResults, pd.DataFrame]]) -> Table
         table = part.pivot_table(index=["value", "seed", "dataset"], columns="item", values="amount", sort=False)
         for (value, seed, dataset), numbers in zip(table.index, table.to_dict("records"), strict=True):
             found = (_number(numbers.get(k, math.nan)) for k in ("data", "worst", "seed"))
-            rows.append((Entry(str(dataset)), Entry(suite.file.name), _number(value), Entry(str(seed), seed), *found))
+            rows.append(
+                (
+                    TableCell(str(dataset)),
+                    TableCell(suite.file.name),
+                    _number(value),
+                    TableCell(str(seed), seed),
+                    *found,
+                )
+            )
     columns = (Column("dataset"), Column("suite"), *numeric("value", "seed number", "data", "worst", "seed"))
     text = "datasets.csv has every quantity and every bound of each dataset to the last digit."
     return Table("every-dataset", "Every dataset", text, columns, tuple(rows))
 
 
-def _headline(suites: Sequence[SuiteResults], held: Sequence[Held]) -> str:
+def _headline(suites: Sequence[SuiteResults], held: Sequence[BoundCheck]) -> str:
     planned, done = sum(len(s.planned) for s in suites), sum(s.measured for s in suites)
     bad = sum(h.proven_violations for h in held)
     checks = sum(h.checks for h in held if not h.published and h.cells is None)
@@ -270,7 +281,7 @@ def _headline(suites: Sequence[SuiteResults], held: Sequence[Held]) -> str:
     )
 
 
-def _notes(suites: Sequence[SuiteResults], held: Sequence[Held]) -> list[str]:
+def _notes(suites: Sequence[SuiteResults], held: Sequence[BoundCheck]) -> list[str]:
     out = []
     for s in suites:
         missing = len(s.planned) - s.measured - len(s.crashed)
@@ -294,13 +305,13 @@ def _environment() -> dict[str, str]:
     return {**versions(PACKAGES), "reported on": f"{platform.machine()} {platform.system()}"}
 
 
-def _number(value: float) -> Entry:
-    return Entry("") if value is None or math.isnan(value) else Entry(_plain(value), value)
+def _number(value: float) -> TableCell:
+    return TableCell("") if value is None or math.isnan(value) else TableCell(_plain(value), value)
 
 
 def _plain(value: float) -> str:
     return f"{value:.3g}" if value < 1000 or value != round(value) else f"{value:g}"
 
 
-def _share(value: float) -> Entry:
-    return Entry("") if math.isnan(value) else Entry(f"{100 * value:.0f} %", value)
+def _share(value: float) -> TableCell:
+    return TableCell("") if math.isnan(value) else TableCell(f"{100 * value:.0f} %", value)

@@ -8,10 +8,10 @@
 
 from stabilitybench.synthetic import classification as _classification
 from stabilitybench.synthetic import regression as _regression
-from stabilitybench.synthetic.dataset import Dataset, Problem
+from stabilitybench.synthetic.dataset import Dataset, ProblemKind
 from stabilitybench.synthetic.registry import GENERATORS, Generator, Parameter, Range, generate, generator
 
 # importing the two modules registers their generators
 _ = (_classification, _regression)
 
-__all__ = ["GENERATORS", "Dataset", "Generator", "Parameter", "Problem", "Range", "generate", "generator"]
+__all__ = ["GENERATORS", "Dataset", "Generator", "Parameter", "ProblemKind", "Range", "generate", "generator"]

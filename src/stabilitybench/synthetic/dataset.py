@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Problem = Literal["classification", "regression", "quadratics"]
+ProblemKind = Literal["classification", "regression", "quadratics"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Dataset:
     """
 
     name: str
-    problem: Problem
+    problem: ProblemKind
     x: Floats
     y: npt.NDArray[Any]
     constants: Mapping[str, float]

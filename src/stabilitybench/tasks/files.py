@@ -16,7 +16,7 @@ import numpy.typing as npt
 from stabilitybench.errors import UserError
 from stabilitybench.tasks.base import Kind, Split, Task
 from stabilitybench.tasks.metrics import with_headline
-from stabilitybench.tasks.reading import COLA_HEADER, QQP_HEADER, READERS, Table, quote, read_table
+from stabilitybench.tasks.reading import COLA_HEADER, QQP_HEADER, READERS, RawTable, quote, read_table
 from stabilitybench.tasks.splits import split_dev
 
 Part = Literal["train", "dev", "test"]
@@ -139,7 +139,7 @@ def _find(folder: Path, part: Part) -> Path | None:
 class _Columns:
     """A table with the names of its text columns and its label column (None in an unlabelled test file)."""
 
-    table: Table
+    table: RawTable
     texts: tuple[str, ...]
     label: str | None
 
@@ -160,10 +160,10 @@ class _Columns:
             notes.append(f"{table.path}: {good.count(False)} rows without a text or an agreed label were left out")
         rows = [row for row, ok in zip(table.rows, good, strict=True) if ok]
         lines = [line for line, ok in zip(table.lines, good, strict=True) if ok]
-        return _Columns(Table(table.path, table.header, rows, lines, table.unit), self.texts, self.label)
+        return _Columns(RawTable(table.path, table.header, rows, lines, table.unit), self.texts, self.label)
 
 
-def _columns(table: Table, *, labelled: bool = True) -> _Columns:
+def _columns(table: RawTable, *, labelled: bool = True) -> _Columns:
     """Find the text columns and the label column by name."""
     header = set(table.header)
     texts = [names for names in PAIRS if header.issuperset(names)]

@@ -21,7 +21,7 @@ EMPTY = "the file is empty; it must hold labelled rows"
 
 
 @dataclass(frozen=True)
-class Table:
+class RawTable:
     """Rows of one file.
 
     path : the file as named in messages.  header : column names, lower case; empty if the file has none.
@@ -50,7 +50,7 @@ def quote(value: object) -> str:
     return json.dumps(text if len(text) <= 40 else text[:37] + "...", ensure_ascii=not text.isprintable())
 
 
-def read_table(file: Path) -> Table:
+def read_table(file: Path) -> RawTable:
     """Read a table; its format is the file's suffix (tsv, csv, jsonl, parquet).
 
     Raises UserError with file and line for anything that is not such a table.
@@ -82,7 +82,7 @@ def _lines(file: Path) -> list[str]:
     return lines
 
 
-def _tsv(file: Path) -> Table:
+def _tsv(file: Path) -> RawTable:
     # Quotes are literal characters in GLUE's files, so a row is a line and a cell is what stands between
     # tabs.
     cells = [(number, line.split("\t")) for number, line in enumerate(_lines(file), 1) if line.strip()]
@@ -99,7 +99,7 @@ def _is_cola(first: list[str]) -> bool:
     return len(first) == 4 and first[1] in ("0", "1") and set(first[2]) <= set("*?#%")
 
 
-def _csv(file: Path) -> Table:
+def _csv(file: Path) -> RawTable:
     reader = csv.reader(io.StringIO("\n".join(_lines(file)) + "\n", newline=""), strict=True)
     cells, start = [], 1
     try:
@@ -122,7 +122,7 @@ def _header(file: Path, cells: list[str]) -> tuple[str, ...]:
     return header
 
 
-def _rectangular(file: Path, header: tuple[str, ...], cells: list[tuple[int, list[str]]]) -> Table:
+def _rectangular(file: Path, header: tuple[str, ...], cells: list[tuple[int, list[str]]]) -> RawTable:
     rows = []
     for line, row in cells:
         if len(row) == len(header):
@@ -131,14 +131,14 @@ def _rectangular(file: Path, header: tuple[str, ...], cells: list[tuple[int, lis
             rows.append([""] * len(header))
         else:
             raise UserError(f"{file}: line {line}: {len(row)} cells; every row needs {len(header)}")
-    return Table(str(file), header, rows, [line for line, _ in cells])
+    return RawTable(str(file), header, rows, [line for line, _ in cells])
 
 
 #: The columns of GLUE's QQP train and dev files.
 QQP_HEADER = ("id", "qid1", "qid2", "question1", "question2", "is_duplicate")
 
 
-def _jsonl(file: Path) -> Table:
+def _jsonl(file: Path) -> RawTable:
     records: list[dict[str, Any]] = []
     numbers = []
     for number, line in enumerate(_lines(file), 1):
@@ -156,7 +156,7 @@ def _jsonl(file: Path) -> Table:
         records.append(dict(zip(_header(file, list(record)), record.values(), strict=True)))
         numbers.append(number)
     header = tuple(dict.fromkeys(name for record in records for name in record))
-    return Table(str(file), header, [[r.get(name) for name in header] for r in records], numbers)
+    return RawTable(str(file), header, [[r.get(name) for name in header] for r in records], numbers)
 
 
 def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _parquet(file: Path) -> Table:
+def _parquet(file: Path) -> RawTable:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -179,11 +179,11 @@ def _parquet(file: Path) -> Table:
     except (pa.ArrowException, ValueError, OSError) as error:
         raise UserError(f"{file}: not readable as Parquet; the file is damaged or of another format") from error
     rows = [list(row) for row in zip(*columns, strict=True)]
-    return Table(str(file), header, rows, list(range(1, len(rows) + 1)), unit="row")
+    return RawTable(str(file), header, rows, list(range(1, len(rows) + 1)), unit="row")
 
 
 #: How each suffix is read.
-READERS: dict[str, Callable[[Path], Table]] = {
+READERS: dict[str, Callable[[Path], RawTable]] = {
     ".tsv": _tsv,
     ".csv": _csv,
     ".jsonl": _jsonl,

@@ -5,7 +5,7 @@
 True
 """
 
-from stabilitybench.testing.conformance import Conformance, Finding, check_stabilizer
+from stabilitybench.testing.conformance import Conformance, ConformanceFinding, check_stabilizer
 from stabilitybench.testing.small import FAMILIES, small_encoder, small_task
 
-__all__ = ["FAMILIES", "Conformance", "Finding", "check_stabilizer", "small_encoder", "small_task"]
+__all__ = ["FAMILIES", "Conformance", "ConformanceFinding", "check_stabilizer", "small_encoder", "small_task"]

@@ -35,7 +35,7 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Finding:
+class ConformanceFinding:
     """One check: its name, whether it passed, and what was seen, with what to do where it did not."""
 
     check: str
@@ -53,7 +53,7 @@ class Conformance:
     """
 
     name: str
-    findings: tuple[Finding, ...]
+    findings: tuple[ConformanceFinding, ...]
     time_ratio: float | None
     memory_ratio: float | None
 
@@ -102,15 +102,17 @@ class _Battery:
             "evaluates a plain classifier": self.plain_names,
         }
 
-    def find(self, name: str, check: Callable[[], str]) -> Finding:
+    def find(self, name: str, check: Callable[[], str]) -> ConformanceFinding:
         if self.home is None and name not in ("says what it is", "works or refuses in one sentence"):
-            return Finding(name, False, "not checked: the method works nowhere")
+            return ConformanceFinding(name, False, "not checked: the method works nowhere")
         try:
-            return Finding(name, True, check())
+            return ConformanceFinding(name, True, check())
         except _Refused as refusal:
-            return Finding(name, False, str(refusal))
+            return ConformanceFinding(name, False, str(refusal))
         except Exception as error:
-            return Finding(name, False, f"stops with {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            return ConformanceFinding(
+                name, False, f"stops with {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            )
 
     # -- the checks: each returns what it saw, or raises _Refused
 
@@ -231,7 +233,7 @@ class _Battery:
         if not self.method.exact_gradient:
             return "says that its gradient is not that of its loss"
         encoder, kind, mode = self._home()
-        recipe = TRAIN.but(mode=mode)
+        recipe = TRAIN.replace(mode=mode)
         loss_at, params = prepared(encoder, small_task(kind=kind), recipe, (self.method,))  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(0)
         way = {n: torch.randn(t.shape, generator=generator, dtype=t.dtype) for n, t in params.items()}
@@ -295,7 +297,7 @@ class _Battery:
         if encoder is None:
             encoder, kind, mode = self._home()
         method = self.method if isinstance(method, str) else method
-        recipe, task = TRAIN.but(mode=mode), small_task(kind=kind)  # type: ignore[arg-type]
+        recipe, task = TRAIN.replace(mode=mode), small_task(kind=kind)  # type: ignore[arg-type]
         return finetune(encoder, task, recipe, () if method is None else (method,), seeds, keep_weights="last")
 
     def start(self, seeds: Seeds, *, shift: float = 0.0, method: Stabilizer | str | None = "") -> dict[str, Tensor]:

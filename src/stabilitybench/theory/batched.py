@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError
 from stabilitybench.theory.leave_one_out import AUDIT, MAX_MEMORY, DType, LeaveOneOut, solve
-from stabilitybench.theory.problem import Problem, Weight, checked_steps, problem
+from stabilitybench.theory.problem import ConvexProblem, Weight, checked_steps, problem
 from stabilitybench.theory.rows import Loss
 
 #: Numbers in the scores of one stack: larger stacks leave the cache and gain nothing.
@@ -64,7 +64,7 @@ def leave_one_out_many(
     return [found[k] for k in range(len(tasks))]
 
 
-def _stacked(tasks: list[Problem]) -> Problem:
+def _stacked(tasks: list[ConvexProblem]) -> ConvexProblem:
     first = tasks[0]
     return replace(
         first,

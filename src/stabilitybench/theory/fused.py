@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError
 from stabilitybench.theory.distances import TIE, Measured, audit_error, changed, distances
-from stabilitybench.theory.problem import Problem
+from stabilitybench.theory.problem import ConvexProblem
 from stabilitybench.theory.rows import Floats, Ints
 
 Precision = Literal["float32", "float64"]
@@ -36,14 +36,14 @@ class Space:
     back: Floats | None
 
 
-def feature_space(problem: Problem) -> Space:
+def feature_space(problem: ConvexProblem) -> Space:
     """Return the space in which a move is a vector of d weights."""
     pace = (problem.rate * problem.kept)[:, None, None]
     return Space(into=np.swapaxes(problem.into, 1, 2), out=pace * problem.out, back=None)
 
 
 def run(
-    problem: Problem, space: Space, steps: tuple[int, ...], dtype: Precision, audited: int, max_memory: int
+    problem: ConvexProblem, space: Space, steps: tuple[int, ...], dtype: Precision, audited: int, max_memory: int
 ) -> Measured:
     """Run gradient descent on all rows and on all rows but one, and measure at `steps`.
 
@@ -69,7 +69,7 @@ def run(
     return Measured(weights, distance, direction, flips, audit_error(error, gap, norms))
 
 
-def _rows_within(problem: Problem, space: Space, dtype: Precision, max_memory: int) -> int:
+def _rows_within(problem: ConvexProblem, space: Space, dtype: Precision, max_memory: int) -> int:
     """Return how many runs fit into `max_memory` bytes together, beside the data themselves."""
     sets, count, width = problem.into.shape
     outputs, starts = problem.start.shape[:2]
@@ -87,7 +87,7 @@ def _rows_within(problem: Problem, space: Space, dtype: Precision, max_memory: i
 
 
 def _part(
-    problem: Problem, space: Space, steps: tuple[int, ...], dtype: Precision, left_out: range, doubled: Ints
+    problem: ConvexProblem, space: Space, steps: tuple[int, ...], dtype: Precision, left_out: range, doubled: Ints
 ) -> dict[str, Floats]:
     """Run the stack without each of the rows `left_out`; returns the fields of `Measured` for them."""
     import torch
@@ -173,7 +173,7 @@ def _part(
 
 
 def _measured(
-    problem: Problem,
+    problem: ConvexProblem,
     space: Space,
     lead: Floats,
     moves: npt.NDArray[np.floating],

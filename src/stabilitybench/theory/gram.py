@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from stabilitybench.theory.fused import Space
-from stabilitybench.theory.problem import Problem
+from stabilitybench.theory.problem import ConvexProblem
 
 
-def row_space(problem: Problem) -> Space:
+def row_space(problem: ConvexProblem) -> Space:
     """Return the space in which a move is a vector of n multiples of the rows."""
     back = (problem.rate * problem.kept)[:, None, None] * problem.out
     return Space(into=back @ np.swapaxes(problem.into, 1, 2), out=None, back=back)

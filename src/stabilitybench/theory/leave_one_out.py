@@ -20,7 +20,7 @@ import numpy.typing as npt
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory import fused, gram, quadratic, reference
 from stabilitybench.theory.distances import Measured
-from stabilitybench.theory.problem import Problem, Weight, checked_steps, problem
+from stabilitybench.theory.problem import ConvexProblem, Weight, checked_steps, problem
 from stabilitybench.theory.rows import Floats, Loss
 
 Path = Literal["fused", "gram", "closed-form", "reference"]
@@ -147,7 +147,7 @@ def leave_one_out(
 
 
 def solve(
-    task: Problem,
+    task: ConvexProblem,
     steps: tuple[int, ...],
     weight: Weight,
     dtype: DType,
@@ -185,13 +185,13 @@ def solve(
     return _repeated(found, AUDIT_TOLERANCE, task, steps, weight, max_memory) if dtype == "auto" else found
 
 
-def _path(task: Problem) -> Path:
+def _path(task: ConvexProblem) -> Path:
     if task.loss == "squared":
         return "closed-form"
     return "gram" if task.into.shape[1] <= task.into.shape[2] else "fused"
 
 
-def _multiplications(task: Problem, path: Path, last: int) -> float:
+def _multiplications(task: ConvexProblem, path: Path, last: int) -> float:
     sets, count, width = task.into.shape
     heads = task.start.shape[0] * task.start.shape[1]
     return float(sets * heads * last * count**2 * (count if path == "gram" else 2 * width))
@@ -200,7 +200,7 @@ def _multiplications(task: Problem, path: Path, last: int) -> float:
 def _repeated(
     found: list[LeaveOneOut],
     tolerance: float,
-    task: Problem,
+    task: ConvexProblem,
     steps: tuple[int, ...],
     weight: Weight,
     max_memory: int,
@@ -216,7 +216,7 @@ def _repeated(
 
 
 def _results(
-    task: Problem, steps: tuple[int, ...], weight: Weight, measured: Measured, path: Path, dtype: fused.Precision
+    task: ConvexProblem, steps: tuple[int, ...], weight: Weight, measured: Measured, path: Path, dtype: fused.Precision
 ) -> list[LeaveOneOut]:
     found = []
     for k in range(len(task.into)):

@@ -36,7 +36,7 @@ WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 
 
 @dataclass(frozen=True)
-class Problem:
+class ConvexProblem:
     """K data sets of one shape under one loss; arrays carry the data set first, then class, start, row, feature.
 
     into, out : [K, n, d] signed rows.  offset : [K, n] (zero but for the squared loss).
@@ -66,7 +66,7 @@ class Problem:
         """What the l2 penalty leaves of the weights in a step, [K]."""
         return 1.0 - self.rate * self.l2
 
-    def only(self, k: int) -> Problem:
+    def only(self, k: int) -> ConvexProblem:
         """Return data set k alone."""
         kept = slice(k, k + 1)
         own = None if self.own is None else self.own[kept]
@@ -102,7 +102,7 @@ def problem(
     weight: Weight = "1/n",
     start: npt.ArrayLike | None = None,
     l2: float = 0.0,
-) -> Problem:
+) -> ConvexProblem:
     """Check what a user hands in and bring it into the common form; the errors are those of `leave_one_out`."""
     if loss not in LOSSES:
         raise UserError(f"loss = {shown(loss)}: must be one of {', '.join(LOSSES)}")
@@ -135,7 +135,7 @@ def problem(
     chosen = 1.0 / smoothness if rate is None else _number(rate, "rate")
     if chosen <= 0:
         raise UserError(f"rate = {chosen:g}: must be above 0")
-    return Problem(
+    return ConvexProblem(
         loss=loss,
         into=into[None],
         out=out[None],

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.theory.distances import Measured, audit_error, distances
-from stabilitybench.theory.problem import Problem
+from stabilitybench.theory.problem import ConvexProblem
 from stabilitybench.theory.rows import Floats, Ints
 
 Complexes = npt.NDArray[np.complex128]
@@ -39,7 +39,7 @@ NODES = 16
 NEGLIGIBLE = 1e-18
 
 
-def run(problem: Problem, steps: tuple[int, ...], audited: int, max_memory: int) -> Measured:
+def run(problem: ConvexProblem, steps: tuple[int, ...], audited: int, max_memory: int) -> Measured:
     """Measure at `steps`; `audited` runs, evenly spaced over i, are doubled by an eigen-decomposition of their own."""
     sets, starts, count = len(problem.into), problem.start.shape[1], problem.count
     doubled = np.unique(np.linspace(0, count - 1, min(audited, count)).astype(np.intp))
@@ -89,7 +89,7 @@ def _eigenbasis(rows: Floats) -> tuple[Floats, Floats]:
 class _System:
     """One data set in its eigenbasis: rows z [n, r], eigenvalues of the runs on all rows with either weight."""
 
-    def __init__(self, problem: Problem, k: int, rows: Floats, start: Floats) -> None:
+    def __init__(self, problem: ConvexProblem, k: int, rows: Floats, start: Floats) -> None:
         self.rows, self.start, self.targets = rows, start, problem.offset[k]
         self.rate, self.l2, self.kept = float(problem.rate[k]), problem.l2, problem.kept
         self.squares = np.einsum("nr,nr->r", rows, rows)

@@ -6,17 +6,17 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from stabilitybench.theory.distances import TIE, Measured, changed, distances
-from stabilitybench.theory.problem import Problem
+from stabilitybench.theory.problem import ConvexProblem
 from stabilitybench.theory.rows import Floats
 
 
-def run(problem: Problem, steps: tuple[int, ...]) -> Measured:
+def run(problem: ConvexProblem, steps: tuple[int, ...]) -> Measured:
     """Run gradient descent on all rows and then without each row, in float64."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _run(problem, steps)
 
 
-def _run(problem: Problem, steps: tuple[int, ...]) -> Measured:
+def _run(problem: ConvexProblem, steps: tuple[int, ...]) -> Measured:
     outputs, starts, width = problem.start.shape
     count, sets = problem.count, len(problem.into)
     full = np.empty((len(steps), sets, outputs, starts, 1, width))
@@ -33,7 +33,7 @@ def _run(problem: Problem, steps: tuple[int, ...]) -> Measured:
     return Measured(full[:, :, :, :, 0], distance, direction, flips)
 
 
-def descent(problem: Problem, k: int, start: Floats, steps: tuple[int, ...], left_out: int | None) -> Floats:
+def descent(problem: ConvexProblem, k: int, start: Floats, steps: tuple[int, ...], left_out: int | None) -> Floats:
     """Return the weights [T, C, d] at `steps` of the run on data set k without row `left_out` (None: on all rows)."""
     rows = np.arange(problem.count) != left_out
     into, out, offset = problem.into[k, rows], problem.out[k, rows], problem.offset[k, rows]
@@ -53,7 +53,7 @@ def descent(problem: Problem, k: int, start: Floats, steps: tuple[int, ...], lef
     return np.stack(found)
 
 
-def _flips(problem: Problem, weights: Floats, moves: Floats) -> Floats:
+def _flips(problem: ConvexProblem, weights: Floats, moves: Floats) -> Floats:
     into = np.swapaxes(problem.into, 1, 2)[:, None, None]
     radius = np.linalg.norm(problem.into, axis=2)
     largest = np.linalg.norm(weights + moves, axis=(1, 4)).max(axis=(1, 2))

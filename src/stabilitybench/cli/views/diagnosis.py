@@ -60,7 +60,7 @@ def _diverged(record: Record) -> list[str]:
 def _worked(record: Record) -> list[str]:
     metric, no_skill = headline(record), record["no_skill"]["test"]
     said = [f"It learned: {metric} {points(_score(record))} on the test split, no skill {points(no_skill)}."]
-    if record["near_baseline"]:
+    if record["near_no_skill"]:
         said.append("A one-sided 5 % test cannot tell this score from no skill, so it may be luck.")
     return said + _collapse(record)
 

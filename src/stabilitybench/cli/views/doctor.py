@@ -32,7 +32,7 @@ ROOM_BYTES = 2 * 10**9
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthCheck:
     """What was found about one thing."""
 
     what: str
@@ -51,9 +51,9 @@ def print_doctor(console: Console, store: Path, results: Path) -> bool:
     return healthy
 
 
-def findings(store: Path, results: Path) -> Iterator[Finding]:
+def findings(store: Path, results: Path) -> Iterator[HealthCheck]:
     """Yield the findings, cheap ones first."""
-    yield Finding("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions().items()))
+    yield HealthCheck("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions().items()))
     yield from (_cores(), _memory(), _devices())
     yield _folder("store", store)
     yield _folder("results", results)
@@ -61,81 +61,85 @@ def findings(store: Path, results: Path) -> Iterator[Finding]:
     yield from _embedded()
 
 
-def _cores() -> Finding:
+def _cores() -> HealthCheck:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("cores", "ok", f"{cores} usable; a study gets one single-threaded worker for each")
+    return HealthCheck("cores", "ok", f"{cores} usable; a study gets one single-threaded worker for each")
 
 
-def _memory() -> Finding:
+def _memory() -> HealthCheck:
     try:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
-        return Finding("memory", "note", "unknown on this system")
+        return HealthCheck("memory", "note", "unknown on this system")
     words = f"{free / 1e9:.1f} of {total / 1e9:.1f} GB free"
     if free < 1e9:
-        return Finding("memory", "note", f"{words}; a worker takes about 1 GB with a small encoder: use fewer --jobs")
-    return Finding("memory", "ok", words)
+        return HealthCheck(
+            "memory", "note", f"{words}; a worker takes about 1 GB with a small encoder: use fewer --jobs"
+        )
+    return HealthCheck("memory", "ok", words)
 
 
-def _devices() -> Finding:
+def _devices() -> HealthCheck:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("devices", "ok", f"CPU ({platform.machine()}); no CUDA device")
+        return HealthCheck("devices", "ok", f"CPU ({platform.machine()}); no CUDA device")
     names = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
-    return Finding("devices", "ok", "; ".join(f"cuda:{k} {name}" for k, name in enumerate(names)))
+    return HealthCheck("devices", "ok", "; ".join(f"cuda:{k} {name}" for k, name in enumerate(names)))
 
 
-def _folder(what: str, folder: Path) -> Finding:
+def _folder(what: str, folder: Path) -> HealthCheck:
     """Write into `folder`, or into the folder above it that exists already; leave nothing behind."""
     place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not place.is_dir():
-        return Finding(what, "bad", f"{place} is a file; give a folder")
+        return HealthCheck(what, "bad", f"{place} is a file; give a folder")
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-") as probe:
             (Path(probe) / "probe").write_text("x")
         free = shutil.disk_usage(place).free
     except OSError as error:
-        return Finding(what, "bad", f"{place} cannot be written ({error.strerror or error})")
+        return HealthCheck(what, "bad", f"{place} cannot be written ({error.strerror or error})")
     state = "can be written" if place == folder.absolute() else f"can be made in {place}"
-    return Finding(what, "ok" if free > ROOM_BYTES else "note", f"{folder} {state}, {free / 1e9:.1f} GB free")
+    return HealthCheck(what, "ok" if free > ROOM_BYTES else "note", f"{folder} {state}, {free / 1e9:.1f} GB free")
 
 
-def _hub() -> Finding:
+def _hub() -> HealthCheck:
     from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
-        return Finding("hub", "note", "switched off by HF_HUB_OFFLINE; only what is cached or embedded can be used")
+        return HealthCheck("hub", "note", "switched off by HF_HUB_OFFLINE; only what is cached or embedded can be used")
     try:
         get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
     except Exception:
-        return Finding("hub", "note", f"{constants.ENDPOINT} cannot be reached; what is cached or embedded can be used")
-    return Finding("hub", "ok", f"{constants.ENDPOINT} answers")
+        return HealthCheck(
+            "hub", "note", f"{constants.ENDPOINT} cannot be reached; what is cached or embedded can be used"
+        )
+    return HealthCheck("hub", "ok", f"{constants.ENDPOINT} answers")
 
 
-def _embedded() -> Iterator[Finding]:
+def _embedded() -> Iterator[HealthCheck]:
     names = list(pocket_encoders())
     if not names:
-        yield Finding("embedded", "bad", "no embedded encoder was shipped; install stabilitybench again")
+        yield HealthCheck("embedded", "bad", "no embedded encoder was shipped; install stabilitybench again")
         return
     try:
         for name in names:
             load_encoder(name).skeleton(2)
             load_encoder(name).tokenizer()
     except UserError as error:
-        yield Finding("embedded", "bad", f"{error}; install stabilitybench again")
+        yield HealthCheck("embedded", "bad", f"{error}; install stabilitybench again")
         return
-    yield Finding("embedded", "ok", ", ".join(names))
+    yield HealthCheck("embedded", "ok", ", ".join(names))
     yield _repeats(names[0])
 
 
-def _repeats(name: str) -> Finding:
+def _repeats(name: str) -> HealthCheck:
     encoder, task = load_encoder(name), load_task("pocket/sentiment")
     recipe = Recipe(steps=3, evaluations=1)
     one, two, other = (finetune(encoder, task, recipe, (), Seeds(s, s, s)).weights for s in (0, 0, 1))
     if one != two:
-        return Finding("repeats", "bad", "two trainings with equal seeds gave different weights")
+        return HealthCheck("repeats", "bad", "two trainings with equal seeds gave different weights")
     if one == other:
-        return Finding("repeats", "bad", "trainings with different seeds gave the same weights")
-    return Finding("repeats", "ok", "equal seeds gave equal weights to the last bit, other seeds gave others")
+        return HealthCheck("repeats", "bad", "trainings with different seeds gave the same weights")
+    return HealthCheck("repeats", "ok", "equal seeds gave equal weights to the last bit, other seeds gave others")

@@ -24,11 +24,11 @@ from stabilitybench.documents.drawing import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stabilitybench.comparison.across_tasks import Across
+    from stabilitybench.comparison.across_tasks import TaskMetaAnalysis
     from stabilitybench.statistics.sd_ratios import SdRatio
 
 
-def forest_figures(found: Sequence[Across], baseline: str) -> list[Figure]:
+def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> list[Figure]:
     """Draw a forest plot for each arm: a row per task, below them the summary, or why there is none.
 
     The squares grow with the weight of a task in the summary, the diamond is the mean ratio with its Hartung-Knapp
@@ -63,7 +63,7 @@ def forest_figures(found: Sequence[Across], baseline: str) -> list[Figure]:
     return figures
 
 
-def _limits(found: Sequence[Across]) -> tuple[float, float]:
+def _limits(found: Sequence[TaskMetaAnalysis]) -> tuple[float, float]:
     shown = [1 / 2, 2.0]
     for a in found:
         s = a.summary
@@ -83,7 +83,7 @@ def _task(axes: Axes, place: int, ratio: SdRatio, weight: float) -> None:
     remark(axes, place, _words(ratio))
 
 
-def _summary(axes: Axes, place: int, a: Across, limits: tuple[float, float]) -> None:
+def _summary(axes: Axes, place: int, a: TaskMetaAnalysis, limits: tuple[float, float]) -> None:
     s = a.summary
     if s.estimate is None or s.low is None or s.high is None:
         remark(axes, place, f"no summary: {a.usable} of 3 tasks needed")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from stabilitybench.documents.drawing import BLACK, GREY, STYLE, VERMILION, Figure, canvas_of, rows, svg_of
 
 if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import Cell, Comparison
+    from stabilitybench.comparison.analysis import ArmResult, Comparison
 
 
 def rate_figures(comparison: Comparison) -> list[Figure]:
     """Draw the failure rate of each arm with its Wilson interval, per task with finished runs."""
     from matplotlib import rc_context
 
-    groups: dict[tuple[str, str], list[Cell]] = {}
+    groups: dict[tuple[str, str], list[ArmResult]] = {}
     for cell in comparison.cells:
         if cell.n:
             groups.setdefault((cell.encoder, cell.task), []).append(cell)

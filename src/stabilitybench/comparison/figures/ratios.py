@@ -23,14 +23,14 @@ from stabilitybench.documents.drawing import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stabilitybench.comparison.analysis import Against, Cell, Comparison
+    from stabilitybench.comparison.analysis import ArmResult, BaselineContrast, Comparison
 
 
 def ratio_figures(comparison: Comparison) -> list[Figure]:
     """Draw the SD ratios per task on one logarithmic scale; an arm without interval says so in its row."""
     from matplotlib import rc_context
 
-    groups: dict[tuple[str, str], list[Cell]] = {}
+    groups: dict[tuple[str, str], list[ArmResult]] = {}
     for cell in comparison.cells:
         if cell.against is not None:
             groups.setdefault((cell.encoder, cell.task), []).append(cell)
@@ -60,7 +60,7 @@ def ratio_figures(comparison: Comparison) -> list[Figure]:
     return figures
 
 
-def _ratio_row(axes: Axes, place: int, against: Against) -> None:
+def _ratio_row(axes: Axes, place: int, against: BaselineContrast) -> None:
     found = against.ratio
     if found.estimate and found.low is not None and found.high is not None:
         axes.plot([found.low, found.high], [place, place], color=BLUE, linewidth=2, solid_capstyle="butt")
@@ -72,7 +72,7 @@ def _ratio_row(axes: Axes, place: int, against: Against) -> None:
     remark(axes, place - 0.28, words)
 
 
-def _without_interval(against: Against) -> list[float]:
+def _without_interval(against: BaselineContrast) -> list[float]:
     """Return the point to draw for an arm that has no interval, if it has one that fits a logarithmic axis."""
     if against.ratio.has_interval:
         return []
@@ -80,7 +80,7 @@ def _without_interval(against: Against) -> list[float]:
     return [ratio] if ratio else []
 
 
-def _ratio_words(against: Against) -> str:
+def _ratio_words(against: BaselineContrast) -> str:
     if against.withheld:
         return "interval withheld: failed runs"
     if not against.ratio.has_interval:

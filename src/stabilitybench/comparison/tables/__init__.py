@@ -14,12 +14,8 @@ from stabilitybench.comparison.tables.scores import (
     two_parts,
 )
 from stabilitybench.comparison.tables.selection import early_dropping, early_failures, ensembles
-from stabilitybench.documents.table import Column, Entry, Table
 
 __all__ = [
-    "Column",
-    "Entry",
-    "Table",
     "across_tasks",
     "caption",
     "checkpoints",

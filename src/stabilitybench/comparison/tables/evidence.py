@@ -8,7 +8,7 @@ import numpy as np
 
 from stabilitybench.comparison.score_table import GROUP, STREAMS, finished
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Entry, Table, count, numeric, place, place_columns, share
+from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, place, place_columns, share
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import level as level_statistics
 from stabilitybench.statistics.components import variance_components
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from stabilitybench.comparison.across_tasks import Across
+    from stabilitybench.comparison.across_tasks import TaskMetaAnalysis
     from stabilitybench.comparison.agreement import Agreement
     from stabilitybench.comparison.analysis import Comparison
 
@@ -39,13 +39,13 @@ def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
         entries = [_points(row["estimate"], row["low"], row["high"]) for _, row in table.iterrows()]
         for budget in BUDGETS:
             best = float(level_statistics.expected_best(own, [budget])[0]) if budget <= len(own) else None
-            entries.append(Entry(formats.points(best), best))
+            entries.append(TableCell(formats.points(best), best))
         if c.is_baseline:
-            entries.append(Entry("(baseline)", 0.5))
+            entries.append(TableCell("(baseline)", 0.5))
         else:
             found = level_statistics.probability_of_improvement(own, base)
             limits = "" if found.low is None else f" [{formats.percent(found.low)}, {formats.percent(found.high)}]"
-            entries.append(Entry(formats.percent(found.estimate) + limits, found.estimate))
+            entries.append(TableCell(formats.percent(found.estimate) + limits, found.estimate))
         rows.append((*place(comparison, c), count(c.n), *entries))
     heads = numeric(
         "n", "mean [95 %]", "median [95 %]", "interquartile mean [95 %]", *(f"best of {b}" for b in BUDGETS),
@@ -60,7 +60,7 @@ def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
     return Table("level", "How good runs are", caption, (*place_columns(comparison), *heads), tuple(rows))
 
 
-def across_tasks(found: Sequence[Across]) -> Table:
+def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
     """Return the random-effects summary of each arm's SD ratios over tasks, or why there is none."""
     several = len({a.encoder for a in found}) > 1
     rows = []
@@ -68,14 +68,14 @@ def across_tasks(found: Sequence[Across]) -> Table:
         s = a.summary
         rows.append(
             (
-                *([Entry(a.encoder)] if several else []),
-                Entry(a.arm),
-                Entry(f"{a.usable}/{len(a.ratios)}", a.usable),
-                Entry(formats.estimate(s.estimate, s.low, s.high), s.estimate),
-                Entry(formats.interval(s.prediction_low, s.prediction_high)),
-                Entry(formats.ABSENT if s.tau2 is None else f"{s.tau2**0.5:.2f}", s.tau2),
+                *([TableCell(a.encoder)] if several else []),
+                TableCell(a.arm),
+                TableCell(f"{a.usable}/{len(a.ratios)}", a.usable),
+                TableCell(formats.estimate(s.estimate, s.low, s.high), s.estimate),
+                TableCell(formats.interval(s.prediction_low, s.prediction_high)),
+                TableCell(formats.ABSENT if s.tau2 is None else f"{s.tau2**0.5:.2f}", s.tau2),
                 share(s.i2),
-                Entry(s.note),
+                TableCell(s.note),
             )
         )
     columns = (
@@ -96,14 +96,14 @@ def instability(found: Sequence[Agreement]) -> Table:
     several = len({a.encoder for a in found}) > 1
     rows = tuple(
         (
-            *([Entry(a.encoder)] if several else []),
-            Entry(a.task),
-            Entry(a.arm),
+            *([TableCell(a.encoder)] if several else []),
+            TableCell(a.task),
+            TableCell(a.arm),
             count(len(a.seeds)),
             _percent(a.disagreement),
             _percent(a.kept_disagreement),
-            Entry(formats.ABSENT if a.kappa is None else f"{a.kappa:.2f}".replace("-0.00", "0.00"), a.kappa),
-            Entry(f"{a.divergence:.3f}", a.divergence),
+            TableCell(formats.ABSENT if a.kappa is None else f"{a.kappa:.2f}".replace("-0.00", "0.00"), a.kappa),
+            TableCell(f"{a.divergence:.3f}", a.divergence),
             _percent(a.churned),
             _percent(a.both_right),
         )
@@ -129,18 +129,18 @@ def instability(found: Sequence[Agreement]) -> Table:
 
 def components(scores: pd.DataFrame) -> Table:
     """Return where the variance of each arm comes from; no rows unless the seeds of two streams or more are crossed."""
-    rows: list[tuple[Entry, ...]] = []
+    rows: list[tuple[TableCell, ...]] = []
     done = finished(scores)
     several = done["encoder"].nunique() > 1
     for (encoder, task, arm), runs in done.groupby([*GROUP, "arm"], sort=False):
         streams = crossed_streams(runs)
         if not streams:
             continue
-        where = (*([Entry(str(encoder))] if several else []), Entry(str(task)), Entry(str(arm)))
+        where = (*([TableCell(str(encoder))] if several else []), TableCell(str(task)), TableCell(str(arm)))
         try:
             table = variance_components(runs.rename(columns={f"seed_{s}": s for s in streams}), streams)
         except UserError as error:
-            rows.append((*where, Entry("–"), *(Entry("") for _ in range(4)), Entry(str(error))))  # noqa: RUF001
+            rows.append((*where, TableCell("–"), *(TableCell("") for _ in range(4)), TableCell(str(error))))  # noqa: RUF001
             continue
         for row in table.to_dict("records"):
             low, high = (None if v != v else max(float(v), 0.0) ** 0.5 for v in (row["low"], row["high"]))
@@ -148,12 +148,12 @@ def components(scores: pd.DataFrame) -> Table:
             rows.append(
                 (
                     *where,
-                    Entry(str(row["component"])),
-                    count(int(row["levels"])) if row["levels"] == row["levels"] else Entry(""),
-                    Entry(formats.spread(row["sd"]) + limits, _number(row["sd"])),
+                    TableCell(str(row["component"])),
+                    count(int(row["levels"])) if row["levels"] == row["levels"] else TableCell(""),
+                    TableCell(formats.spread(row["sd"]) + limits, _number(row["sd"])),
                     share(_number(row["share"])),
-                    Entry(str(row["method"])),
-                    Entry(str(row["note"])),
+                    TableCell(str(row["method"])),
+                    TableCell(str(row["note"])),
                 )
             )
     columns = (
@@ -177,13 +177,13 @@ def crossed_streams(runs: pd.DataFrame) -> list[str]:
     return apart if len(apart) > 1 and repeated else []
 
 
-def _points(estimate: float, low: float, high: float) -> Entry:
+def _points(estimate: float, low: float, high: float) -> TableCell:
     limits = "" if low != low or high != high else f" [{formats.points(low)}, {formats.points(high)}]"
-    return Entry(formats.points(estimate) + limits, estimate)
+    return TableCell(formats.points(estimate) + limits, estimate)
 
 
-def _percent(value: float | None) -> Entry:
-    return Entry(formats.ABSENT if value is None else f"{100 * value:.1f}", value)
+def _percent(value: float | None) -> TableCell:
+    return TableCell(formats.ABSENT if value is None else f"{100 * value:.1f}", value)
 
 
 def _number(value: float) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from stabilitybench.comparison.score_table import GROUP, finished
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Entry, Table, count, numeric, place, place_columns
+from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, place, place_columns
 from stabilitybench.statistics import holm, paired_spread
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def paired(comparison: Comparison, scores: pd.DataFrame) -> Table:
     rows = []
     for i, (c, (pairs, failed)) in enumerate(zip(cells, found, strict=True)):
         if pairs is None:
-            rows.append((*place(comparison, c), count(0), *(Entry(formats.ABSENT) for _ in range(5)), Entry("no pair")))
+            rows.append(
+                (*place(comparison, c), count(0), *(TableCell(formats.ABSENT) for _ in range(5)), TableCell("no pair"))
+            )
             continue
         r, ratio = pairs.correlation, pairs.ratio
         limits = "" if r.low is None or r.high is None else f" [{r.low:.2f}, {r.high:.2f}]"
@@ -48,14 +50,14 @@ def paired(comparison: Comparison, scores: pd.DataFrame) -> Table:
             (
                 *place(comparison, c),
                 count(pairs.n),
-                Entry(formats.ABSENT if r.estimate is None else f"{r.estimate:.2f}{limits}", r.estimate),
-                Entry("withheld")
+                TableCell(formats.ABSENT if r.estimate is None else f"{r.estimate:.2f}{limits}", r.estimate),
+                TableCell("withheld")
                 if failed
-                else Entry(formats.estimate(ratio.estimate, ratio.low, ratio.high), ratio.estimate),
-                Entry(formats.p_value(pairs.pitman_morgan.p), pairs.pitman_morgan.p),
-                Entry(formats.p_value(pairs.permutation.p), pairs.permutation.p),
-                Entry(formats.p_value(adjusted.get(i)), adjusted.get(i)),
-                Entry("; ".join(notes)),
+                else TableCell(formats.estimate(ratio.estimate, ratio.low, ratio.high), ratio.estimate),
+                TableCell(formats.p_value(pairs.pitman_morgan.p), pairs.pitman_morgan.p),
+                TableCell(formats.p_value(pairs.permutation.p), pairs.permutation.p),
+                TableCell(formats.p_value(adjusted.get(i)), adjusted.get(i)),
+                TableCell("; ".join(notes)),
             )
         )
     columns = (

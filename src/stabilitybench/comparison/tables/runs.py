@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.comparison.score_table import UNFINISHED
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Entry, Table, numeric, place, place_columns, score
+from stabilitybench.documents.table import Column, Table, TableCell, numeric, place, place_columns, score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +29,14 @@ def coverage(comparison: Comparison, scores: pd.DataFrame) -> Table:
         rows.append(
             (
                 *place(comparison, c),
-                Entry(f"{c.n}/{c.planned}", c.n / c.planned),
-                *(Entry(str(n), n) for n in states),
-                Entry(c.n_train or formats.ABSENT),
-                Entry(
+                TableCell(f"{c.n}/{c.planned}", c.n / c.planned),
+                *(TableCell(str(n), n) for n in states),
+                TableCell(c.n_train or formats.ABSENT),
+                TableCell(
                     f"{seconds.mean():.3g}" if len(seconds) else formats.ABSENT,
                     seconds.mean() if len(seconds) else None,
                 ),
-                Entry(", ".join(dict.fromkeys(str(d) for d in part["device"].dropna())) or formats.ABSENT),
+                TableCell(", ".join(dict.fromkeys(str(d) for d in part["device"].dropna())) or formats.ABSENT),
             )
         )
     heads = (*numeric("finished", *UNFINISHED, "training rows", "seconds per run"), Column("device"))
@@ -47,7 +47,7 @@ def coverage(comparison: Comparison, scores: pd.DataFrame) -> Table:
 def failed_runs(comparison: Comparison, scores: pd.DataFrame) -> Table:
     """Return every failed run with its id, to be looked into one by one."""
     rows = tuple(
-        (*_names(r), score(r["score"]), score(r["no_skill"]), _loss(r), Entry(_why(r)))
+        (*_names(r), score(r["score"]), score(r["no_skill"]), _loss(r), TableCell(_why(r)))
         for r in _rows(scores[scores["failed"] & ~scores["status"].isin(UNFINISHED)])
     )
     columns = (
@@ -63,7 +63,7 @@ def failed_runs(comparison: Comparison, scores: pd.DataFrame) -> Table:
 
 def unfinished_runs(scores: pd.DataFrame) -> Table:
     """Return every run that is planned and not finished."""
-    rows = tuple((*_names(r), Entry(str(r["status"]))) for r in _rows(scores[scores["status"].isin(UNFINISHED)]))
+    rows = tuple((*_names(r), TableCell(str(r["status"]))) for r in _rows(scores[scores["status"].isin(UNFINISHED)]))
     columns = (*(Column(t) for t in NAMES), *numeric("seed"), Column("status"))
     return Table("unfinished-runs", "Unfinished runs", "Starting the study again does the missing ones.", columns, rows)
 
@@ -73,8 +73,8 @@ def every_run(scores: pd.DataFrame) -> Table:
     rows = tuple(
         (
             *_names(r),
-            Entry(str(r["status"])),
-            Entry("failed" if r["failed"] else ""),
+            TableCell(str(r["status"])),
+            TableCell("failed" if r["failed"] else ""),
             *(_exact(r[c]) for c in ("score", "score_best", "validation", "validation_best")),
             _loss(r),
         )
@@ -95,18 +95,18 @@ def _rows(scores: pd.DataFrame) -> list[Row]:
     return scores.to_dict("records")
 
 
-def _names(run: Row) -> tuple[Entry, ...]:
-    named = (Entry(str(run[c])) for c in ("run_id", "encoder", "task", "arm"))
-    return (*named, Entry(str(run["seed"]), float(run["seed"])))
+def _names(run: Row) -> tuple[TableCell, ...]:
+    named = (TableCell(str(run[c])) for c in ("run_id", "encoder", "task", "arm"))
+    return (*named, TableCell(str(run["seed"]), float(run["seed"])))
 
 
-def _exact(value: float) -> Entry:
-    return Entry(formats.points(value, 2), value) if math.isfinite(value) else Entry(formats.ABSENT)
+def _exact(value: float) -> TableCell:
+    return TableCell(formats.points(value, 2), value) if math.isfinite(value) else TableCell(formats.ABSENT)
 
 
-def _loss(run: Row) -> Entry:
+def _loss(run: Row) -> TableCell:
     loss = float(run["train_loss"])
-    return Entry(f"{loss:.3g}", loss) if math.isfinite(loss) else Entry(formats.ABSENT)
+    return TableCell(f"{loss:.3g}", loss) if math.isfinite(loss) else TableCell(formats.ABSENT)
 
 
 def _why(run: Row) -> str:

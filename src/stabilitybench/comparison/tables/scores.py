@@ -9,8 +9,8 @@ from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.documents import formats
 from stabilitybench.documents.table import (
     Column,
-    Entry,
     Table,
+    TableCell,
     count,
     numeric,
     place,
@@ -21,7 +21,7 @@ from stabilitybench.documents.table import (
 )
 
 if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import Cell, Comparison
+    from stabilitybench.comparison.analysis import ArmResult, Comparison
     from stabilitybench.statistics import Estimate
 
 DETECTABLE = "detectable at 80 %"
@@ -53,11 +53,11 @@ def summary(comparison: Comparison, caption: str) -> Table:
             (
                 *place(comparison, c),
                 failed(c),
-                Entry(formats.mean_sd(c.mean, c.sd), c.mean),
+                TableCell(formats.mean_sd(c.mean, c.sd), c.mean),
                 ratio(c),
-                Entry(said.text, None, said.claim, said.tone),
-                Entry(said.detectable),
-                Entry(conclusion(c, base)),
+                TableCell(said.text, None, said.claim, said.tone),
+                TableCell(said.detectable),
+                TableCell(conclusion(c, base)),
             )
         )
     columns = (
@@ -77,7 +77,7 @@ def summary(comparison: Comparison, caption: str) -> Table:
 def failures(comparison: Comparison, caption: str) -> Table:
     """Return how often runs fail, with the tests of equal rates; flags that no run came with are left out."""
     flags = {
-        "near no skill": [c.near_baseline for c in comparison.cells],
+        "near no skill": [c.near_no_skill for c in comparison.cells],
         "constant": [c.constant for c in comparison.cells],
     }
     if not comparison.elsewhere:
@@ -93,7 +93,7 @@ def failures(comparison: Comparison, caption: str) -> Table:
                 _rate(c),
                 _p(a.fisher.p if a else None, c),
                 _p(a.fisher_holm if a else None, c),
-                Entry(formats.detectable_rate(a.detectable_rate) if a else ""),
+                TableCell(formats.detectable_rate(a.detectable_rate) if a else ""),
                 score(c.no_skill),
                 *(count(counts[i]) for counts in known.values()),
             )
@@ -116,14 +116,14 @@ def spreads(comparison: Comparison, caption: str) -> Table:
                 *place(comparison, c),
                 count(c.n),
                 score(c.mean),
-                Entry(formats.spread(c.sd), c.sd),
+                TableCell(formats.spread(c.sd), c.sd),
                 score(c.median),
                 score(c.minimum),
                 score(c.maximum),
                 ratio(c),
                 _p(a.brown_forsythe.p if a else None, c),
                 _p(a.brown_forsythe_holm if a else None, c),
-                Entry(formats.detectable_ratio(a.detectable_ratio) if a else ""),
+                TableCell(formats.detectable_ratio(a.detectable_ratio) if a else ""),
                 _p(a.permutation.p if a else None, c),
             )
         )
@@ -149,13 +149,13 @@ def two_parts(comparison: Comparison, caption: str) -> Table:
             (
                 *place(comparison, c),
                 _rate(c),
-                Entry("(baseline)", 0.0) if difference is None else _difference(difference),
-                Entry(f"{c.kept}/{c.n}", c.kept),
+                TableCell("(baseline)", 0.0) if difference is None else _difference(difference),
+                TableCell(f"{c.kept}/{c.n}", c.kept),
                 score(c.mean_kept),
-                Entry(formats.spread(c.sd_kept), c.sd_kept),
-                Entry("(baseline)", 1.0) if c.is_baseline else Entry(formats.ratio(kept), kept),
+                TableCell(formats.spread(c.sd_kept), c.sd_kept),
+                TableCell("(baseline)", 1.0) if c.is_baseline else TableCell(formats.ratio(kept), kept),
                 share(parts.failure_share),
-                Entry(parts.driver if parts.failed else "spread" if c.sd else "nothing"),
+                TableCell(parts.driver if parts.failed else "spread" if c.sd else "nothing"),
             )
         )
     heads = (
@@ -177,8 +177,8 @@ def checkpoints(comparison: Comparison, caption: str) -> Table:
     rows = [
         (
             *place(comparison, c),
-            Entry(formats.mean_sd(c.mean, c.sd), c.mean),
-            Entry(formats.mean_sd(c.mean_best, c.sd_best), c.mean_best),
+            TableCell(formats.mean_sd(c.mean, c.sd), c.mean),
+            TableCell(formats.mean_sd(c.mean_best, c.sd_best), c.mean_best),
         )
         for c in comparison.cells
     ]
@@ -188,39 +188,39 @@ def checkpoints(comparison: Comparison, caption: str) -> Table:
     return Table("checkpoints", "Checkpoints", caption, (*place_columns(comparison), *heads), tuple(rows))
 
 
-def ratio(cell: Cell) -> Entry:
+def ratio(cell: ArmResult) -> TableCell:
     """Return the SD ratio with its interval, or why there is none to print."""
     if cell.against is None:
-        return Entry("(baseline)", 1.0)
+        return TableCell("(baseline)", 1.0)
     found = cell.against.ratio
     if cell.against.withheld:
-        return Entry("withheld")
-    return Entry(formats.estimate(found.estimate, found.low, found.high), found.estimate)
+        return TableCell("withheld")
+    return TableCell(formats.estimate(found.estimate, found.low, found.high), found.estimate)
 
 
-def _difference(found: Estimate) -> Entry:
+def _difference(found: Estimate) -> TableCell:
     """Return a difference of failure rates in per cent."""
     if found.estimate is None:
-        return Entry(formats.ABSENT)
+        return TableCell(formats.ABSENT)
     limits = "" if found.low is None or found.high is None else f" [{100 * found.low:+.0f}, {100 * found.high:+.0f}]"
-    return Entry(f"{100 * found.estimate:+.0f}".replace("+0", "0") + limits, found.estimate)
+    return TableCell(f"{100 * found.estimate:+.0f}".replace("+0", "0") + limits, found.estimate)
 
 
-def failed(cell: Cell) -> Entry:
+def failed(cell: ArmResult) -> TableCell:
     """Return how many runs failed of how many, as far as that is known."""
     f = cell.failure
     if not cell.failures_known:
-        return Entry(f"≥ {f.failed}/{cell.n}" if f.failed else f"?/{cell.n}")
-    return Entry(f"{f.failed}/{cell.n}", f.rate)
+        return TableCell(f"≥ {f.failed}/{cell.n}" if f.failed else f"?/{cell.n}")
+    return TableCell(f"{f.failed}/{cell.n}", f.rate)
 
 
-def _rate(cell: Cell) -> Entry:
+def _rate(cell: ArmResult) -> TableCell:
     f = cell.failure
     if not cell.failures_known:
-        return Entry("unknown")
+        return TableCell("unknown")
     limits = "" if f.rate is None else f" [{formats.percent(f.low)}, {formats.percent(f.high)}]"
-    return Entry(formats.percent(f.rate) + limits, f.rate)
+    return TableCell(formats.percent(f.rate) + limits, f.rate)
 
 
-def _p(p: float | None, cell: Cell) -> Entry:
-    return Entry("" if cell.is_baseline else formats.p_value(p), p)
+def _p(p: float | None, cell: ArmResult) -> TableCell:
+    return TableCell("" if cell.is_baseline else formats.p_value(p), p)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Entry, Table, count, numeric, score
+from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stabilitybench.comparison.seed_selection import Dropping, Joined
+    from stabilitybench.comparison.seed_selection import EarlyDropping, SeedEnsemble
 
 
-def early_dropping(found: Sequence[Dropping]) -> Table:
+def early_dropping(found: Sequence[EarlyDropping]) -> Table:
     """Return what is lost when the worse half of the runs is dropped early."""
     fractions = _fractions(found)
     rows = []
@@ -22,10 +22,10 @@ def early_dropping(found: Sequence[Dropping]) -> Table:
         for fraction in fractions:
             early = d.early.get(fraction)
             if early is None:
-                entries.append(Entry(formats.ABSENT))
+                entries.append(TableCell(formats.ABSENT))
             else:
                 text = f"{formats.points(early.kept)} ({formats.points(early.same_cost)})"
-                entries.append(Entry(text, early.kept))
+                entries.append(TableCell(text, early.kept))
         rows.append((*_place(found, d), count(d.n), count(d.started), score(d.all_finish), *entries))
     heads = numeric("runs", "started", "all finish", *(f"dropped at {100 * f:.0f} %" for f in fractions))
     saved = ", ".join(f"{100 * s:.0f} % at {100 * f:.0f} %" for f, s in _saved(found).items())
@@ -39,7 +39,7 @@ def early_dropping(found: Sequence[Dropping]) -> Table:
     return Table("early-dropping", "Early dropping", caption, (*_columns(found), *heads), tuple(rows))
 
 
-def early_failures(found: Sequence[Dropping]) -> Table:
+def early_failures(found: Sequence[EarlyDropping]) -> Table:
     """Return how well an early reading tells the runs that will fail; rows only where some fail and some do not."""
     fractions = _fractions(found)
     rows = []
@@ -47,8 +47,8 @@ def early_failures(found: Sequence[Dropping]) -> Table:
         if 0 < d.failed < d.n:
             early = [d.early.get(f) for f in fractions]
             readings = [e.auc_loss if e else None for e in early] + [e.auc_validation if e else None for e in early]
-            entries = (Entry(formats.ABSENT if a is None else f"{a:.2f}", a) for a in readings)
-            rows.append((*_place(found, d), Entry(f"{d.failed}/{d.n}", d.failed / d.n), *entries))
+            entries = (TableCell(formats.ABSENT if a is None else f"{a:.2f}", a) for a in readings)
+            rows.append((*_place(found, d), TableCell(f"{d.failed}/{d.n}", d.failed / d.n), *entries))
     heads = numeric("failed", *(f"{what} at {100 * f:.0f} %" for what in ("loss", "validation") for f in fractions))
     caption = (
         "The chance (AUC) that a run that fails has a worse reading, at that point of the training, than one that "
@@ -58,16 +58,16 @@ def early_failures(found: Sequence[Dropping]) -> Table:
     return Table("early-failures", "Failures seen early", caption, (*_columns(found), *heads), tuple(rows))
 
 
-def ensembles(found: Sequence[Joined]) -> Table:
+def ensembles(found: Sequence[SeedEnsemble]) -> Table:
     """Return the scores of ensembles of seeds beside those of single runs."""
     sizes = sorted({size for j in found for size in j.ensembles})
     rows = []
     for j in found:
         one = next(iter(j.ensembles.values()))
-        entries = [Entry(formats.mean_sd(one.single_mean, one.single_sd), one.single_mean)]
+        entries = [TableCell(formats.mean_sd(one.single_mean, one.single_sd), one.single_mean)]
         for size in sizes:
             e = j.ensembles.get(size)
-            entries.append(Entry(formats.ABSENT) if e is None else Entry(formats.mean_sd(e.mean, e.sd), e.mean))
+            entries.append(TableCell(formats.ABSENT) if e is None else TableCell(formats.mean_sd(e.mean, e.sd), e.mean))
         rows.append((*_place(found, j), count(j.n), *entries))
     heads = numeric("runs", "single run", *(f"{size} runs joined" for size in sizes))
     caption = (
@@ -79,22 +79,24 @@ def ensembles(found: Sequence[Joined]) -> Table:
     return Table("ensembles", "Ensembles of seeds", caption, (*_columns(found), *heads), tuple(rows))
 
 
-def _fractions(found: Sequence[Dropping]) -> list[float]:
+def _fractions(found: Sequence[EarlyDropping]) -> list[float]:
     return sorted({fraction for d in found for fraction in d.early})
 
 
-def _saved(found: Sequence[Dropping]) -> dict[float, float]:
+def _saved(found: Sequence[EarlyDropping]) -> dict[float, float]:
     """Return the share of the training saved by each fraction, in the first arm that has it."""
     return {f: next(d.early[f].saved for d in found if f in d.early) for f in _fractions(found)}
 
 
-def _several(found: Sequence[Dropping] | Sequence[Joined]) -> bool:
+def _several(found: Sequence[EarlyDropping] | Sequence[SeedEnsemble]) -> bool:
     return len({f.encoder for f in found}) > 1
 
 
-def _place(found: Sequence[Dropping] | Sequence[Joined], row: Dropping | Joined) -> tuple[Entry, ...]:
-    return (*((Entry(row.encoder),) if _several(found) else ()), Entry(row.task), Entry(row.arm))
+def _place(
+    found: Sequence[EarlyDropping] | Sequence[SeedEnsemble], row: EarlyDropping | SeedEnsemble
+) -> tuple[TableCell, ...]:
+    return (*((TableCell(row.encoder),) if _several(found) else ()), TableCell(row.task), TableCell(row.arm))
 
 
-def _columns(found: Sequence[Dropping] | Sequence[Joined]) -> tuple[Column, ...]:
+def _columns(found: Sequence[EarlyDropping] | Sequence[SeedEnsemble]) -> tuple[Column, ...]:
     return (*((Column("encoder"),) if _several(found) else ()), Column("task"), Column("arm"))
