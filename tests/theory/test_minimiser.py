@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ill_conditioned import KINDS, ill_conditioned
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory import leave_one_out, leave_one_out_minimisers
+from stabilitybench.theory import leave_one_out, leave_one_out_minimisers, minimiser
 
 
 def rng(*key):
@@ -89,3 +90,45 @@ def test_runs_that_the_shared_hessian_does_not_bring_home(monkeypatch):
 def test_a_penalty_is_needed(l2):
     with pytest.raises(UserError, match="l2 = "):
         leave_one_out_minimisers([[1.0], [-1.0]], [1, 0], l2)
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(
+    st.sampled_from([kind for kind in KINDS if kind not in ("huge", "tiny")]),
+    st.integers(0, 10**6),
+    st.sampled_from([1e-14, 1e-10, 1e-3]),
+    st.sampled_from(["1/n", "1/(n-1)"]),
+)
+def test_rows_whose_hessian_is_singular_to_rounding(kind, seed, share, weight):
+    """The gradient vanishes but for the rounding of its terms, on all rows and without each."""
+    x, y = ill_conditioned(kind, seed)
+    x[0, 0] += not x.any()
+    y = (y == y[0]).astype(int)
+    z = x * (2.0 * y - 1.0)[:, None]
+    l2 = share * float((x**2).sum(axis=1).max())
+    found = leave_one_out_minimisers(x, y, l2, weight=weight)
+    wrong = expit(-(z @ found.weights))
+    terms = wrong @ np.abs(z) / len(x)
+    # a score is known to the rounding of its terms, and so is the probability
+    score = np.abs(z) @ np.abs(found.weights) * np.finfo(float).eps * 8
+    terms = np.linalg.norm(terms) * 1e-13 + np.linalg.norm((wrong * (1 - wrong) * score) @ np.abs(z)) / len(x)
+    gradient = l2 * found.weights - wrong @ z / len(x)
+    assert np.linalg.norm(gradient) <= 1e-9 * l2 * np.linalg.norm(found.weights) + terms
+    assert np.isfinite(found.distance).all()
+    size = np.linalg.norm(found.weights) + found.distance
+    rounding = 100 * np.finfo(float).eps * np.abs(z).sum() * (1.0 + size * np.linalg.norm(x, axis=1).max())
+    assert (found.accuracy * l2 <= 1e-9 * l2 * size + rounding).all()
+
+
+def test_failing_factors_change_nothing(monkeypatch):
+    x, y = data(5, 12, 4)
+    expected = leave_one_out_minimisers(x, y, 0.01)
+
+    def fails(*_, **__):
+        raise np.linalg.LinAlgError
+
+    monkeypatch.setattr(minimiser.linalg, "cho_factor", fails)
+    monkeypatch.setattr(minimiser.linalg, "solve", fails)
+    found = leave_one_out_minimisers(x, y, 0.01)
+    np.testing.assert_allclose(found.distance, expected.distance, rtol=1e-9)
+    np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-10)

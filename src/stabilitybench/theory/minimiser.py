@@ -3,10 +3,12 @@
 All runs start from the minimiser w of all rows, whose Hessian they share but for a rank-one term of their own, so
 that one Cholesky factor and the Sherman-Morrison formula give every run its Newton step.  The Hessian is not renewed:
 a run that has converged is dropped, and the few that this does not bring home get Newton's method to themselves.
+Where a Hessian is singular to rounding, singular values of the rows, which are not squared, take the factor's place.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +29,8 @@ ACCURACY = 1e-11
 ROUNDING = 8
 #: Steps with the shared Hessian before a run is left to Newton's method.
 SHARED_STEPS = 25
+#: A step that promises less than this share of the objective is not held against it: rounding hides what it gains.
+RESOLVED = 1e-12
 #: Numbers in the scores of one part: what stays in the cache.
 PART = 1 << 17
 
@@ -69,10 +73,12 @@ def leave_one_out_minimisers(
     without = np.empty_like(rows)
     accuracy = np.empty(count)
     size = max(1, PART // count)
-    shared = _SharedHessian.at(rows, task.kept, task.l2, weights)
-    for first in range(0, count, size):
-        part = np.arange(first, min(first + size, count))
-        without[part], accuracy[part] = _minimise(shared, part)
+    # a run that the shared Hessian leads astray is started again
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        shared = _SharedHessian.at(rows, task.kept, task.l2, weights)
+        for first in range(0, count, size):
+            part = np.arange(first, min(first + size, count))
+            without[part], accuracy[part] = _minimise(shared, part)
     pair = distances(weights[None, None, None], (without - weights)[None, None])
     return LeaveOneOutMinimisers(weights, pair[0][0], pair[1][0], accuracy)
 
@@ -100,10 +106,14 @@ class _SharedHessian:
         """Factor the Hessian, and prepare what leaving row i out subtracts from it."""
         wrong = expit(-(rows @ weights))
         curvature = kept * wrong * (1.0 - wrong)
-        factor = linalg.cho_factor((rows.T * curvature) @ rows + l2 * np.eye(rows.shape[1]))
-        turned = linalg.cho_solve(factor, rows.T).T
+        try:
+            factor = linalg.cho_factor((rows.T * curvature) @ rows + l2 * np.eye(rows.shape[1]))
+            turned = linalg.cho_solve(factor, rows.T).T
+            inverse = linalg.cho_solve(factor, np.eye(rows.shape[1]))
+        except linalg.LinAlgError:
+            inverse = _inverse(rows, curvature, l2)
+            turned = rows @ inverse
         leverage = curvature * np.einsum("nd,nd->n", rows, turned)
-        inverse = linalg.cho_solve(factor, np.eye(rows.shape[1]))
         pulls = kept * wrong[:, None] * rows
         drift = l2 * weights - pulls.sum(axis=0)
         return cls(rows, kept, l2, weights, inverse, turned, curvature / (1.0 - leverage), pulls, drift)
@@ -138,7 +148,7 @@ def _minimise(shared: _SharedHessian, left_out: Ints) -> tuple[Floats, Floats]:
         norms = np.linalg.norm(gradients, axis=1)
         accuracy[active] = norms / shared.l2
         goal = ACCURACY * shared.l2 * np.linalg.norm(weights[active], axis=1)
-        moving = norms > np.maximum(goal, rounding)
+        moving = ~(norms <= np.maximum(goal, rounding))  # what is not a number has not converged
         active = active[moving]
         if not len(active):
             break
@@ -162,18 +172,41 @@ def _newton(rows: Floats, kept: float, l2: float, weights: Floats) -> Floats:
     def objective(at: Floats) -> float:
         return float(kept * np.logaddexp(0.0, -(rows @ at)).sum() + 0.5 * l2 * at @ at)
 
-    value = objective(weights)
+    value, before = objective(weights), np.inf
     for _ in range(200):
         wrong = expit(-(rows @ weights))
         gradient = l2 * weights - kept * (wrong @ rows)
-        hessian = (rows.T * (kept * wrong * (1.0 - wrong))) @ rows + l2 * np.eye(rows.shape[1])
-        step = -linalg.solve(hessian, gradient, assume_a="pos")
+        step = -_solved(rows, kept * wrong * (1.0 - wrong), l2, gradient)
         promised = -float(gradient @ step)
         if promised <= 1e-30 + 1e-16 * abs(value):  # quadratic convergence: this last step is exact to rounding
             return np.asarray(weights + step)
+        if promised <= RESOLVED * abs(value):
+            if promised >= before / 2:  # what is left of the gradient is rounding
+                return weights
+            weights, before = weights + step, promised
+            continue
         scale = 1.0
-        while objective(weights + scale * step) > value - 1e-4 * scale * promised and scale > 1e-10:
+        while not objective(weights + scale * step) <= value - 1e-4 * scale * promised and scale > 1e-10:
             scale /= 2
         weights = weights + scale * step
         value = objective(weights)
     return weights
+
+
+def _solved(rows: Floats, curvature: Floats, l2: float, gradient: Floats) -> Floats:
+    """Return the Hessian's inverse times the gradient."""
+    hessian = (rows.T * curvature) @ rows + l2 * np.eye(rows.shape[1])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", linalg.LinAlgWarning)
+            return np.asarray(linalg.solve(hessian, gradient, assume_a="pos"))
+    except (linalg.LinAlgError, linalg.LinAlgWarning):
+        return np.asarray(_inverse(rows, curvature, l2) @ gradient)
+
+
+def _inverse(rows: Floats, curvature: Floats, l2: float) -> Floats:
+    """Return the inverse of rows^T diag(curvature) rows + l2, without forming that matrix."""
+    _, values, vectors = linalg.svd(np.sqrt(curvature)[:, None] * rows)
+    squares = np.zeros(rows.shape[1])
+    squares[: len(values)] = values**2
+    return np.asarray((vectors.T / (squares + l2)) @ vectors)
