@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ill_conditioned import KINDS, Rounded, ill_conditioned
+from support.ill_conditioned import KINDS, Rounded, ill_conditioned
 
 from stabilitybench.errors import UserError
 from stabilitybench.theory import NotSeparable, leave_one_out_max_margin, max_margin

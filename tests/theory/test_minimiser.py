@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ill_conditioned import KINDS, ill_conditioned
+from support.ill_conditioned import KINDS, ill_conditioned
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
