@@ -156,7 +156,7 @@ class EncoderFiles:
                     (Path(place) / name).write_bytes((self.folder / name).read_bytes())
             for name in SETTINGS:
                 if found := self._settings(name):
-                    kept = {key: value for key, value in found.items() if not _leads_away(key)}
+                    kept = {key: value for key, value in found.items() if not _leads_away(key, value)}
                     (Path(place) / name).write_text(json.dumps(kept), "utf-8")
             yield Path(place)
 
@@ -169,9 +169,10 @@ class EncoderFiles:
         return found if isinstance(found, dict) else {}
 
 
-def _leads_away(key: str) -> bool:
+def _leads_away(key: str, value: Any) -> bool:
     """Tell whether a setting of a tokenizer can name a file; many were saved with the place of one long gone."""
-    return key.endswith(("_file", "_files")) or key in ("init_inputs", "vocab", "merges")
+    words = key in ("vocab", "merges") and isinstance(value, str)
+    return words or key.endswith(("_file", "_files")) or key == "init_inputs"
 
 
 @lru_cache(maxsize=64)
