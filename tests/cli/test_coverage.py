@@ -8,6 +8,8 @@ from rich.console import Console
 from stabilitybench.cli.views.coverage import LISTED, coverage_table, plan_table, unfinished_lines
 from stabilitybench.studies import Study
 
+CODE = {"stabilitybench": "0.1.0", "torch": "2.9.0", "transformers": "5.0.0"}
+
 
 @pytest.fixture
 def study(tmp_path, tiny_bert, tiny_task):
@@ -29,6 +31,7 @@ def finished(run, status):
         "status": status,
         "scores": {"last": {"test": {metric: 0.5}}},
         "no_skill": {"test": 0.5},
+        "versions": dict(CODE),
     }
 
 
@@ -123,3 +126,13 @@ def test_a_plan_counts_what_is_in_the_store(study):
     assert "before them, 4 runs choose settings, on seeds of their own; 0 in the store" in shown(plan_table(tuned))
     tuned.run(jobs=1, device="cpu")
     assert "before them, 4 runs choose settings, on seeds of their own; 4 in the store" in shown(plan_table(tuned))
+
+
+def test_status_says_where_finished_runs_come_from_different_versions(mixed):
+    assert not [line for line in unfinished_lines(mixed, every_failure=False) if "versions" in str(line)]
+    mixed.records[mixed.runs[1].spec.id]["versions"]["torch"] = "2.8.0"
+    *_, last = unfinished_lines(mixed, every_failure=False)
+    assert str(last) == (
+        "Runs come from different versions of the code, and may differ by that alone: "
+        "torch 2.9.0 (2 runs), 2.8.0 (1 run)"
+    )

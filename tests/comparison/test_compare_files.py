@@ -466,3 +466,20 @@ def test_commands_to_the_terminal_in_a_file_are_written_out(cli: Cli, tmp_path: 
     assert not set("\x1b\u202e") & set(out)
     Path("bad.csv").write_text("\x1b[31mscore\n0.7\n")
     assert "\x1b" not in cli("a.csv", "bad.csv")[2]
+
+
+def test_stores_filled_by_different_versions_of_the_code_are_told(tmp_path: Path) -> None:
+    for name, torch in (("one", "2.9.0"), ("two", "2.8.0")):
+        folder = results(tmp_path / name, {("rte", "plain"): HALF})
+        table = pd.read_csv(folder / "scores.csv")
+        table["run_id"] = [f"{name}-{k}" for k in range(len(table))]
+        table["versions"] = f"stabilitybench 0.1.0, torch {torch}, transformers 5.0.0"
+        table.to_csv(folder / "scores.csv", index=False)
+    comparison, paths = compare_files([tmp_path / "one", tmp_path / "two"], out=tmp_path / "out")
+    told = (
+        "Runs come from different versions of the code, and may differ by that alone: "
+        f"torch 2.9.0 ({len(HALF)} runs), 2.8.0 ({len(HALF)} runs)."
+    )
+    assert told in comparison.notes
+    assert paths is not None
+    assert told in paths.markdown.read_text("utf-8")

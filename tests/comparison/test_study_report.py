@@ -121,7 +121,9 @@ def test_warnings_and_environment_come_from_the_runs(results):
     before = first["versions"]["torch"]
     first["versions"]["torch"] = "1.0"
     try:
-        assert study_facts(results).environment["torch"] == f"{before} (5 runs), 1.0 (1 runs)"
+        facts = study_facts(results)
+        assert facts.environment["torch"] == f"{before} (5 runs), 1.0 (1 runs)"
+        assert any(text.endswith(f": torch {before} (5 runs), 1.0 (1 run)") for text in facts.warnings)
     finally:
         first["versions"]["torch"] = before
 

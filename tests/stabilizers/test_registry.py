@@ -50,6 +50,23 @@ def test_defaults_build_and_describe_themselves(name: str) -> None:
     assert hash(method) == hash(build(name))
     assert method.parameters() == {}
     assert source_fingerprint(method) is None
+    assert type(method).version >= 1
+
+
+@pytest.mark.parametrize("version", [0, True, "2", 1.5])
+def test_a_version_is_a_whole_number(version: Any) -> None:
+    mine = dataclass(frozen=True)(type("Mine", (Stabilizer,), {"version": version}))
+    with pytest.raises(UserError, match=r'^stabilizer "mine": version = .*: must be a whole number, at least 1$'):
+        register("mine")(mine)
+
+
+def test_a_version_is_no_parameter() -> None:
+    with pytest.raises(UserError, match=r'^stabilizer "mine": version must be a class attribute'):
+
+        @register("mine")
+        @dataclass(frozen=True)
+        class Mine(Stabilizer):
+            version: int = 2
 
 
 def test_parameters_are_those_that_differ_from_the_defaults() -> None:

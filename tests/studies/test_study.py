@@ -373,3 +373,57 @@ def test_a_method_edited_after_loading_keeps_the_identity_of_what_was_loaded(wri
     assert study.store.read(before)["id"] == before
     load_file(method)
     assert open_study(path).plan()[-1].spec.id != before
+
+
+# --- versions of the code
+
+
+def test_a_method_whose_arithmetic_changes_gives_new_runs_once_its_version_is_raised(
+    write_study, open_study, monkeypatch
+):
+    from stabilitybench.stabilizers.mixout import Mixout
+
+    path = write_study(seeds="2", extra='mixout = ["mixout"]\n')
+    first, _ = run(open_study(path))
+    monkeypatch.setattr(Mixout, "_mix", lambda self, name, weight, ctx: weight * 0.5)
+    _, unchanged = run(open_study(path))
+    assert unchanged.done == [], "arithmetic alone does not show"
+    monkeypatch.setattr(Mixout, "version", 2)
+    second, raised = run(open_study(path))
+    new = [r.spec.id for r in second.runs if r.arm == "mixout"]
+    assert sorted(raised.done) == sorted(new)
+    assert [r.spec.id for r in second.runs if r.arm != "mixout"] == [
+        r.spec.id for r in first.runs if r.arm != "mixout"
+    ], "other methods keep their runs"
+    assert second.runs[-1].spec.identity()["stabilizers"][-1] == {"name": "mixout", "version": 2}
+    old = {r.spec.id: first.records[r.spec.id]["weights"] for r in first.runs if r.arm == "mixout"}
+    assert not {second.records[i]["weights"] for i in new} & set(old.values())
+
+
+def test_another_format_of_the_training_loop_gives_new_runs(write_study, open_study, monkeypatch):
+    from stabilitybench.studies import spec
+
+    study = open_study(write_study())
+    before = {r.spec.id for r in study.plan()}
+    monkeypatch.setattr(spec, "FORMAT", spec.FORMAT + 1)
+    assert not before & {r.spec.id for r in study.plan()}
+
+
+def test_runs_of_mixed_versions_are_said_and_others_are_not(write_study, open_study, monkeypatch):
+    from stabilitybench.studies import store
+
+    made = store.versions()
+    path = write_study(seeds="2")
+    results, _ = run(open_study(path))
+    assert results.mixed_versions() == []
+    monkeypatch.setattr(store, "versions", lambda: {**made, "stabilitybench": "9.9", "numpy": "0.1"})
+    results, _ = run(open_study(path, "seeds=3"))
+    told = (
+        "Runs come from different versions of the code, and may differ by that alone: "
+        f"stabilitybench {made['stabilitybench']} (4 runs), 9.9 (2 runs)"
+    )
+    assert results.mixed_versions() == [told]
+    assert told in results.warnings()
+    assert set(results.to_frame()["versions"].str.partition(",")[0]) == {
+        f"stabilitybench {made['stabilitybench']}", "stabilitybench 9.9",
+    }  # fmt: skip

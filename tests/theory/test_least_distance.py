@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.ill_conditioned import KINDS, Rounded, ill_conditioned
 
 from stabilitybench.errors import UserError
 from stabilitybench.theory import NotSeparable, leave_one_out_max_margin, max_margin
 from stabilitybench.theory import least_distance as solver
+from support.ill_conditioned import KINDS, Rounded, ill_conditioned
 
 #: What the product of a row and the direction may be off by, as a share of the largest norm.
 ACCURACY = 1e-13

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.ill_conditioned import KINDS, ill_conditioned
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from stabilitybench.errors import UserError
 from stabilitybench.theory import leave_one_out, leave_one_out_minimisers, minimiser
+from support.ill_conditioned import KINDS, ill_conditioned
 
 
 def rng(*key):

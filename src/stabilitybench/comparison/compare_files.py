@@ -14,6 +14,7 @@ from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, print
 from stabilitybench.comparison.score_table import STREAMS, finished
 from stabilitybench.comparison.study_facts import StudyFacts
 from stabilitybench.errors import EnvironmentFailure, UserError, suggest
+from stabilitybench.studies.versions import mixed_versions
 
 if TYPE_CHECKING:
     from stabilitybench.comparison.analysis import Comparison
@@ -116,6 +117,7 @@ def read_files(
     base = files[labels.index(first)]
     frames, notes = _matched(files, base)
     notes += _same_runs(files) + _same_bytes(files)
+    notes += [f"{text}." for text in mixed_versions(text for f in files for text in f.versions)]
     together = pd.concat(frames, ignore_index=True)
     scores = _completed(together)
     if not all(f.made_by_report for f in files):

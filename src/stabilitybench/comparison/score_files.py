@@ -36,6 +36,7 @@ class ScoreFile:
     encoder, task, arm and metric are empty where the file does not name them.  made_by_report : it is a report's own
     scores.csv.  flagged : a column tells which runs failed; otherwise no-skill scores do, where there are any.
     marked : it does so by a column `failed`.  assumed : the tasks that took the no-skill score of the option.
+    versions : of the code that made each finished run, where a report tells them.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class ScoreFile:
     flagged: bool
     marked: bool
     assumed: tuple[str, ...]
+    versions: tuple[str, ...] = ()
 
     @property
     def knows_failures(self) -> bool:
@@ -119,9 +121,13 @@ def read_scores(
     assumed = tuple(dict.fromkeys(task or UNNAMED_TASK for task in took))
     lines = [f"{label}:{line}" for line in table.lines]
     frame["run_id"] = [run or line for run, line in zip(frame["run_id"], lines, strict=True)]
+    told = table.words("versions", lambda: "") if ours else []
+    versions = tuple(text for text, e in zip(told, ended, strict=True) if e and text) if told else ()
     if sum(ended) < 2:
         raise UserError(f"{file}: {sum(ended)} finished run{'s' if sum(ended) != 1 else ''}; needs at least 2")
-    return ScoreFile(file, label, frame[list(SCORE_COLUMNS)], ours, marked or "failed" in status, marked, assumed)
+    return ScoreFile(
+        file, label, frame[list(SCORE_COLUMNS)], ours, marked or "failed" in status, marked, assumed, versions
+    )
 
 
 def _file(path: Path) -> Path:

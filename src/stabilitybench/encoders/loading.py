@@ -6,15 +6,16 @@ files an encoder needs.
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stabilitybench.encoders.files import PATTERNS, VOCABULARIES, EncoderFiles
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
 from stabilitybench.errors import UserError, suggest
 from stabilitybench.recipe import PUBLISHED_RATE
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 POCKET = Path(__file__).parent / "pocket"
-#: One of these holds the words of a tokenizer; without any, transformers makes one that knows no word at all.
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
-#: What is fetched from a hub repository; weights in other formats are left there.
-FILES = (
-    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "model.safetensors", "model-*.safetensors",
-    "model.safetensors.index.json",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,12 +61,12 @@ class Encoder:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of configuration, tokenizer and weights."""
-        digest = hashlib.sha256()
-        for path in sorted(self.folder.iterdir()):
-            if path.is_file() and any(path.match(pattern) for pattern in FILES):
-                digest.update(path.name.encode() + b"\0")
-                digest.update(_file_digest(path, path.stat().st_size, path.stat().st_mtime_ns))
-        return digest.hexdigest()
+        return self.files.fingerprint()
+
+    @property
+    def files(self) -> EncoderFiles:
+        """The files that are read, and no others."""
+        return EncoderFiles(self.name, self.folder)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Load the tokenizer (never from remote code)."""
@@ -81,11 +74,17 @@ class Encoder:
 
         if not any((self.folder / name).is_file() for name in VOCABULARIES):
             raise UserError(f'encoder "{self.name}" has no tokenizer: it needs one of {", ".join(VOCABULARIES)}')
-        with quiet():
+        with quiet(), self.files.tokenizer_folder() as copies:
             try:
-                return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+                found = AutoTokenizer.from_pretrained(copies, local_files_only=True, trust_remote_code=False)
             except Exception as error:
                 raise UserError(f'encoder "{self.name}": its tokenizer cannot be read: {_reason(error)}') from None
+        if not found.is_fast:  # those in Python read dictionaries of their own
+            raise UserError(f'encoder "{self.name}": its tokenizer must be one that a tokenizer.json can hold')
+        found.name_or_path = str(self.folder)
+        if words := getattr(found, "vocab_file", None):  # copied when the tokenizer is saved
+            found.vocab_file = str(self.folder / Path(words).name)
+        return found
 
     def skeleton(self, outputs: int) -> Skeleton:
         """Return the classifier with `outputs` outputs; loaded once per process and content."""
@@ -145,7 +144,7 @@ def _download(name: str, revision: str | None) -> tuple[Path, str]:
 
     try:
         with quiet():
-            path = Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES)))
+            path = Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))
     except HFValidationError:
         raise UserError(f'encoder "{name}": neither a directory nor a valid hub id') from None
     except GatedRepoError:
@@ -181,8 +180,7 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
         raise UserError(f'encoder "{name}": its config.json cannot be read: {error.strerror}') from None
     if not isinstance(architecture, str) or architecture not in ARCHITECTURES:
         raise UserError(f'encoder "{name}" is a "{architecture}" model: must be one of {", ".join(ARCHITECTURES)}')
-    if not list(folder.glob("model*.safetensors")):
-        raise UserError(f'encoder "{name}" has no safetensors weights; other formats are never loaded')
+    EncoderFiles(name, folder).check(config)
     parts = ARCHITECTURES[architecture]
     card_path = folder / "card.json"
     card = json.loads(card_path.read_text("utf-8")) if folder.parent == POCKET and card_path.exists() else {}
@@ -206,29 +204,48 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
     )
 
 
-@lru_cache(maxsize=2)
-def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
-    """Load the classifier; the fingerprint is part of the cache key, so that edited weights are read again."""
+def load_model(encoder: Encoder, classes: Mapping[type, Any], **changes: Any) -> tuple[nn.Module, set[str]]:
+    """Return a model with the weights of an encoder, in float32, and the names of tensors that the checkpoint lacks.
+
+    transformers is handed configuration and tensors, never a folder in which it could find others.
+
+    Parameters
+    ----------
+    encoder : where the weights come from.
+    classes : the model of each configuration class, which decides on the head.
+    **changes : entries of the configuration to set.
+    """
     import torch
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
     # A new head draws from torch's global generator: give it a copy to spend, since every run draws its own anyway.
     with quiet(), torch.random.fork_rng(devices=[]):
         try:
-            module, info = AutoModelForSequenceClassification.from_pretrained(
-                encoder.folder,
-                num_labels=outputs,
+            config = AutoConfig.for_model(**{**copy.deepcopy(encoder.config), **changes})
+            module, info = classes[type(config)].from_pretrained(
+                None,
+                config=config,
+                state_dict=encoder.files.tensors(),
                 dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
+        except UserError:
+            raise
         except Exception as error:
             raise UserError(f'encoder "{encoder.name}": its weights cannot be read: {_reason(error)}') from None
-    # Ways to compute that a configuration may ask for and that change no number.
     module.config.return_dict = True
+    return module, set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
+
+
+@lru_cache(maxsize=2)
+def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
+    """Load the classifier; the fingerprint is part of the cache key, so that edited weights are read again."""
+    import torch
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    module, absent = load_model(encoder, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, num_labels=outputs)
+    # Ways to compute that a configuration may ask for and that change no number.
     for name, part in module.named_modules():
         for switch in ("gradient_checkpointing", "chunk_size_feed_forward"):
             if getattr(part, switch, None):
@@ -236,7 +253,6 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
         if isinstance(part, torch.nn.Dropout) and part.p >= 1:
             raise UserError(f'encoder "{encoder.name}": its config.json sets dropout "{name}" to 1; must be below 1')
     layout = encoder.layout
-    absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
     lost = [name for name in sorted(absent) if layout.place(name) not in ("pooler", "head")]
     if lost:
         raise UserError(
@@ -254,13 +270,6 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
         buffers={name: b.detach().clone() for name, b in module.named_buffers()},
         module=module.to("meta"),
     )
-
-
-@lru_cache(maxsize=64)
-def _file_digest(path: Path, size: int, modified: int) -> bytes:
-    """Digest of a file; size and modification time are part of the cache key, so that an edit is seen."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
 
 
 @contextmanager

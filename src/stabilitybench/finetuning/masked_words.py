@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.layout import is_bias, is_norm
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.loading import load_model
 from stabilitybench.encoders.masking import IGNORED, hide_words
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
@@ -92,18 +92,9 @@ def fill_in_words(
 
 def _module(encoder: Encoder, tensors: Mapping[str, Tensor], seeds: Seeds) -> nn.Module:
     """Load the model that fills in words; what the checkpoint lacks is drawn from `seeds`."""
-    from transformers import AutoModelForMaskedLM
+    from transformers import MODEL_FOR_MASKED_LM_MAPPING
 
-    with quiet(), torch.random.fork_rng(devices=[]):  # construction draws weights that are overwritten below
-        module, info = AutoModelForMaskedLM.from_pretrained(
-            encoder.folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    lacking = set(info["missing_keys"])
+    module, lacking = load_model(encoder, MODEL_FOR_MASKED_LM_MAPPING)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name in tensors:
@@ -116,5 +107,4 @@ def _module(encoder: Encoder, tensors: Mapping[str, Tensor], seeds: Seeds) -> nn
                 else:
                     draw = seeds.generator("init", "words", name).standard_normal(tuple(parameter.shape), np.float32)
                     parameter.copy_(torch.from_numpy(draw) * encoder.layout.initializer_range)
-    module.config.return_dict = True
-    return module  # type: ignore[no-any-return]
+    return module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 from torch import Tensor
@@ -22,7 +23,7 @@ def save_model(encoder: Encoder, task: Task, weights: dict[str, Tensor], folder:
 
     names = task.classes or ("score",)
     with quiet(), torch.random.fork_rng(devices=[]):
-        config = AutoConfig.from_pretrained(encoder.folder, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.for_model(**deepcopy(encoder.config))
         config.num_labels = task.outputs
         config.id2label = dict(enumerate(names))
         config.label2id = {name: i for i, name in enumerate(names)}

@@ -191,12 +191,14 @@ class Stabilizer:
     """One published change to a recipe; subclasses are frozen dataclasses registered by name.
 
     Class attributes: `name` (set by `register`), `paper` (a citation; empty for a control), `order` (position in
-    a composition: lower first).
+    a composition: lower first), `version` (part of the run identity once above 1: raise it whenever the same parameters
+    come to other numbers, a default included, so that runs of the earlier arithmetic are not taken for new ones).
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
     order: ClassVar[int] = 50
+    version: ClassVar[int] = 1
 
     @property
     def exact_gradient(self) -> bool:

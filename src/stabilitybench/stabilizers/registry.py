@@ -47,6 +47,10 @@ def register(name: str) -> Callable[[S], S]:
             raise UserError(f'stabilizer "{name}": must be a class derived from stabilitybench.Stabilizer')
         if not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False):
             raise UserError(f'stabilizer "{name}": must be decorated with @dataclass(frozen=True) below @register')
+        if "version" in {f.name for f in fields(cls)}:  # type: ignore[arg-type]
+            raise UserError(f'stabilizer "{name}": version must be a class attribute, version: ClassVar[int] = ...')
+        if type(cls.version) is not int or cls.version < 1:
+            raise UserError(f'stabilizer "{name}": version = {cls.version!r}: must be a whole number, at least 1')
         taken = _REGISTRY.get(name)
         if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise UserError(f'stabilizer "{name}" is already registered by {taken.__module__}.{taken.__qualname__}')

@@ -11,6 +11,7 @@ import pandas as pd
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import FINISHED
+from stabilitybench.studies.versions import code_versions, mixed_versions
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Results:
         numbers = ("score", "score_best", "validation", "validation_best", "no_skill", "train_loss", "seconds")
         if record is None or record["status"] not in FINISHED:
             status = "missing" if record is None else record["status"]
-            flags = {"failed": False, "near_no_skill": False, "constant": False, "device": ""}
+            flags = {"failed": False, "near_no_skill": False, "constant": False, "device": "", "versions": ""}
             return {**row, "status": status, **dict.fromkeys(numbers, float("nan")), **flags}
         scores, evaluations = record["scores"], record["evaluations"]
         return {
@@ -92,6 +93,7 @@ class Results:
             "near_no_skill": record["near_no_skill"],
             "constant": record["constant"],
             "device": record["device"],
+            "versions": code_versions(record["versions"]),
         }
 
     def curves(self) -> pd.DataFrame:
@@ -126,7 +128,12 @@ class Results:
             for text in (*run.spec.task.notes, *self.records.get(run.spec.id, {}).get("warnings", ())):
                 texts.setdefault((run.task, text))
         out += [f"{task}: {text}" for task, text in texts]
-        return out + self.audit()
+        return out + self.mixed_versions() + self.audit()
+
+    def mixed_versions(self) -> list[str]:
+        """Say where finished runs come from different versions of the code, torch or transformers."""
+        finished = {run.spec.id: run for run in self.runs if self._finished(run)}
+        return mixed_versions(code_versions(self.records[run_id]["versions"]) for run_id in finished)
 
     def audit(self) -> list[str]:
         """Check that runs with different seeds ended with different weights; return what is suspicious."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.finetuning import resolved, stage_identity
+from stabilitybench.finetuning import FORMAT, resolved, stage_identity
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Stabilizer, compose, source_fingerprint
@@ -41,7 +41,7 @@ class RunSpec:
         stages = stage_identity(self.encoder, self.task, self.recipe, self.stabilizers)
         contents = {s["task"]: s["content"] for s in stages if s.get("task", "").startswith("file:")}
         identity: dict[str, Any] = {
-            "format": 1,
+            "format": FORMAT,
             "encoder": self.encoder.fingerprint,
             "task": self.task.fingerprint,
             "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
@@ -84,6 +84,8 @@ class RunSpec:
 
 def _stabilizer(stabilizer: Stabilizer) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": stabilizer.name, **stabilizer.parameters()}
+    if stabilizer.version > 1:
+        entry["version"] = stabilizer.version
     source = source_fingerprint(stabilizer)
     return entry if source is None else {**entry, "source": source}
 

@@ -68,6 +68,7 @@ def unfinished_lines(results: Results, *, every_failure: bool) -> Iterator[Text]
         yield Text(f"{_runs(len(by_state['missing']))} missing: `stabilitybench run` does exactly these")
     if results.complete:
         yield Text(f"complete: all {_runs(len(results.runs))} have finished")
+    yield from map(Text, results.mixed_versions())
 
 
 def _line(kind: str, run: PlannedRun, record: dict[str, Any]) -> str:
