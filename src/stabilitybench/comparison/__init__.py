@@ -1,10 +1,17 @@
 """From a table of runs to a report: comparison, verdicts, figures, and the page."""
 
-from stabilitybench.comparison.analysis import ArmResult, BaselineContrast, Comparison, compare
-from stabilitybench.comparison.compare_files import compare_files
-from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.comparison.terminal import print_comparison
-from stabilitybench.documents.report import ReportPaths, write_report
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stabilitybench.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from stabilitybench.comparison.analysis import ArmResult, BaselineContrast, Comparison, compare
+    from stabilitybench.comparison.compare_files import compare_files
+    from stabilitybench.comparison.study_facts import StudyFacts
+    from stabilitybench.comparison.terminal import print_comparison
+    from stabilitybench.documents.report import ReportPaths, write_report
 
 __all__ = [
     "ArmResult",
@@ -17,3 +24,19 @@ __all__ = [
     "print_comparison",
     "write_report",
 ]
+
+#: A list or a table of states needs neither statistics nor figures.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "BaselineContrast": "analysis",
+        "ArmResult": "analysis",
+        "Comparison": "analysis",
+        "ReportPaths": "report",
+        "StudyFacts": "study_facts",
+        "compare": "analysis",
+        "compare_files": "file_comparison",
+        "print_comparison": "terminal",
+        "write_report": "report",
+    },
+)
