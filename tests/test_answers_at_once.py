@@ -47,14 +47,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, study_template: str, tiny_be
 
 
 def loaded_after(place: Path, *arguments: str, environment: dict[str, str] | None = None) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    call = [sys.executable, "-c", CHILD, *arguments]
+    done = subprocess.run(call, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1].removeprefix("loaded:").split()
 
@@ -72,7 +66,8 @@ def loaded_after(place: Path, *arguments: str, environment: dict[str, str] | Non
         "plan --sd-ratio 2",
         "plan --failures 0.5 0.05",
         "plan study.toml --pilot results/tiny",
-        "claims",
+        "claims --tier analytic",
+        pytest.param("claims", marks=pytest.mark.slow),
         "suite list",
     ],
 )
