@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, get_linear_schedule
 
 from stabilitybench.encoders import load_encoder
 from stabilitybench.finetuning import data, finetune
+from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.tasks import load_task
@@ -50,7 +51,7 @@ def evaluate(model, split):
 
 def test_one_run_beside_a_plain_loop(benchmark):
     encoder, task, recipe = load_encoder(ENCODER), load_task(TASK), Recipe()
-    tokens = data.tokenise(encoder, task, data.text_length(encoder, None))
+    tokens = data.tokenise(encoder, task, text_length(encoder, None))
     ours, theirs = [], []
 
     def one_round():

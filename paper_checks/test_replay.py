@@ -1,11 +1,13 @@
-"""Kept runs and datasets done again: a fixed sample of them."""
+"""Kept runs, datasets and closed forms done again: a fixed sample of the first two, and all of the last."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stabilitybench.claims import kept_tables
+from stabilitybench.claims.closed_forms import FORMS, kept_form
 from stabilitybench.claims.record import SUITES, suites_table
 from stabilitybench.claims.replay import TOLERANCE, check_planned, comparable_machine, replay, sample
 
@@ -45,6 +47,18 @@ def test_replayed_runs_equal_the_kept_ones(runs, options):
     spread = table.groupby(["study", "task", "arm"])["score"].std()
     off = [(r.again - r.kept) / max(spread[r.study, r.task, r.arm], 0.01) for r in done]
     assert abs(np.mean(off)) < TOLERANCE, f"{differs}: scores moved by {np.mean(off):.2f} SDs on average"
+
+
+def test_computed_closed_forms_equal_the_kept_ones(options):
+    if "analytic" not in (options("--tier") or ("analytic",)):
+        pytest.skip("tier analytic was not asked for")
+    kept = kept_tables(HERE / "recorded")["closed-forms"]
+    assert kept["form"].tolist() == list(FORMS)
+    for name, form in FORMS.items():
+        now, then = form(), kept_form(kept, name)
+        # rounding differs between processors; what has no effect becomes NaN
+        np.testing.assert_allclose(np.array(then.effect, float), np.array(now.effect, float), rtol=1e-9, err_msg=name)
+        assert replace(then, effect=None) == replace(now, effect=None), name
 
 
 def test_measured_datasets_equal_the_kept_ones(options):

@@ -1,6 +1,6 @@
 """Bring the kept tables, the verdicts on record and VERDICTS.md up to date.
 
-python paper_checks/update.py                      # verdicts and page from the tables that are kept
+python paper_checks/update.py                      # closed forms; verdicts and page from the tables that are kept
 python paper_checks/update.py --store STORE        # first take the pocket runs that are complete in a run store
 python paper_checks/update.py --store STORE --encoder DIR --data DIR   # and those of the real encoder
 python paper_checks/update.py --suites STORE       # measure the synthetic suites again
@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stabilitybench.claims import Claims, judge, kept_tables, read_claims
+from stabilitybench.claims.closed_forms import forms_table
 from stabilitybench.claims.declared import check_name
 from stabilitybench.claims.record import runs_table, suites_table, write_conditions, write_table
 from stabilitybench.reports.claims_page import verdicts_markdown
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--data", help="folder that holds CoLA, RTE and STS-B, for the studies minilm-*.toml")
     parser.add_argument("--suites", type=Path, help="measure the suites again, in this store")
     given = parser.parse_args()
+    write_table(forms_table(), RECORDED / "closed-forms.csv")
     if given.suites:
         write_table(suites_table(given.suites), RECORDED / "suites.csv")
     if given.store:

@@ -47,7 +47,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return call
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def study_template() -> str:
     """A study of four runs, to be filled in with `format(encoder=..., task=...)`."""
     return STUDY

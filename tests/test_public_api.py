@@ -31,7 +31,7 @@ def test_no_heavy_library_is_imported_before_it_is_needed(code):
 
 
 def test_the_check_above_can_fail():
-    assert "torch" in heavy_modules_after("import stabilitybench.finetuning")
+    assert "torch" in heavy_modules_after("from stabilitybench.finetuning import finetune")
 
 
 def test_every_public_name_is_there_and_is_the_thing_itself():

@@ -11,8 +11,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from stabilitybench.lazy import lazy_names
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import load_encoder
@@ -66,17 +67,15 @@ __all__ = [
 ]
 
 
+_find = lazy_names(__name__, _PUBLIC)
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
-        value: Any = version("stabilitybench")
-    elif name in _PUBLIC:
-        value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+        return version("stabilitybench")
+    return _find(name)
 
 
 def __dir__() -> list[str]:

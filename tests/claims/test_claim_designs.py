@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stabilitybench.claims import MissingEvidence, Sample, decide
-from stabilitybench.claims.closed_forms import FORMS, closed_form
+from stabilitybench.claims import MissingEvidence, Sample, decide, kept_tables
+from stabilitybench.claims.closed_forms import FORMS, kept_form
 from stabilitybench.claims.designs import (
     comparable,
     early_dropping,
@@ -176,16 +176,28 @@ def test_too_little_evidence_is_an_error(ask):
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
-def test_every_closed_form_is_decided(name):
-    assert closed_form(name).decided in ("supported", "contradicted", "not applicable")
+def test_every_closed_form_is_decided_and_kept_with_its_verdict(name):
+    found, kept = FORMS[name](), kept_form(kept_tables()["closed-forms"], name)
+    assert found.decided in ("supported", "contradicted", "not applicable")
+    assert kept.decided == found.decided
+
+
+def test_the_kept_table_of_closed_forms_has_every_form_once():
+    assert kept_tables()["closed-forms"]["form"].tolist() == list(FORMS)
 
 
 def test_the_largest_update_ratio_is_where_papers_say():
-    found = closed_form("update-ratio")
+    found = FORMS["update-ratio"]()
     assert found.effect == pytest.approx(6.57, abs=0.005)
     assert "step 12" in found.note
 
 
 def test_an_unknown_form_is_named():
     with pytest.raises(UserError, match='did you mean "update-ratio"'):
-        closed_form("update-rate")
+        kept_form(kept_tables()["closed-forms"], "update-rate")
+
+
+def test_a_kept_closed_form_with_a_verdict_of_its_own_is_refused():
+    table = kept_tables()["closed-forms"].replace("supported", "proven")
+    with pytest.raises(UserError, match='verdict = "proven": must be one of supported'):
+        kept_form(table, "mixout-mean")

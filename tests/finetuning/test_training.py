@@ -24,6 +24,7 @@ from stabilitybench.finetuning import Outcome, data, finetune
 from stabilitybench.finetuning.loop import Loop, draw_fresh
 from stabilitybench.finetuning.network import EncoderNetwork
 from stabilitybench.finetuning.problem import Problem
+from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build
@@ -50,7 +51,7 @@ def double_loop(
         network=EncoderNetwork(encoder.skeleton(task.outputs), encoder.layout, recipe, CPU),
         pretrained={name: t.double() for name, t in start.items()},
         fresh={},
-        splits=data.tokenise(encoder, task, data.text_length(encoder, recipe.max_length)),
+        splits=data.tokenise(encoder, task, text_length(encoder, recipe.max_length)),
         warnings=(),
     )
     return Loop(problem, task, recipe, stabilizers, replace(ctx, reference=problem.pretrained), CPU)

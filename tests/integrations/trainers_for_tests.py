@@ -21,6 +21,7 @@ from families import make_task
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.finetuning import data
+from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.finetuning.training import _loop
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
@@ -57,7 +58,7 @@ def run_own(loop: Any, steps: int) -> list[dict[str, Tensor]]:
 
 def rows_of(encoder: Encoder, task: Task, split: str = "train") -> list[dict[str, Any]]:
     """Return the rows of a split as a tokenizer would give them to a Trainer."""
-    tokens = getattr(data.tokenise(encoder, task, data.text_length(encoder, None)), split)
+    tokens = getattr(data.tokenise(encoder, task, text_length(encoder, None)), split)
     out = []
     for i in range(len(tokens)):
         length = int(tokens.mask[i].sum())

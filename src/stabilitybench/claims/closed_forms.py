@@ -1,15 +1,24 @@
-"""Rules that need no experiment: what a paper says, computed."""
+"""Rules that need no experiment: what a paper says, computed.
+
+Some run the toolkit's own optimizer and encoders, so that they are computed by the paper checks and kept as a table.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from itertools import pairwise, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.claims.findings import Finding, Verdict
+from stabilitybench.claims.findings import VERDICTS, Finding, Verdict
 from stabilitybench.errors import UserError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORM_COLUMNS = ("form", "points", "effect", "unit", "note", "verdict")
 
 
 def update_ratio() -> Finding:
@@ -146,8 +155,30 @@ FORMS: dict[str, Callable[[], Finding]] = {
 }  # fmt: skip
 
 
-def closed_form(name: str) -> Finding:
-    """Return the finding of the form `name`."""
-    if name not in FORMS:
-        raise UserError(f'form = "{name}": must be one of {", ".join(FORMS)}{suggest(name, list(FORMS))}')
-    return FORMS[name]()
+def forms_table() -> pd.DataFrame:
+    """Compute every form and return the table that is kept of them.
+
+    Columns: form, points, effect, unit, note, verdict.
+    """
+    import pandas as pd
+
+    found = {name: form() for name, form in FORMS.items()}
+    rows = [
+        {"form": name, "points": f.n, "effect": f.effect, "unit": f.unit, "note": f.note, "verdict": f.decided}
+        for name, f in found.items()
+    ]
+    return pd.DataFrame(rows, columns=list(FORM_COLUMNS))
+
+
+def kept_form(table: pd.DataFrame, name: str) -> Finding:
+    """Return what a kept table says of the form `name`."""
+    known = table["form"].tolist()
+    if name not in known:
+        raise UserError(f'form = "{name}": must be one of {", ".join(known)}{suggest(name, known)}')
+    row = table[table["form"] == name].iloc[0]
+    effect = None if row.isna()["effect"] else float(row["effect"])
+    unit, note = ("" if row.isna()[key] else str(row[key]) for key in ("unit", "note"))
+    verdict = row["verdict"]
+    if verdict not in VERDICTS:
+        raise UserError(f'closed-forms: form "{name}": verdict = "{verdict}": must be one of {", ".join(VERDICTS)}')
+    return Finding(str(row["points"]), effect, unit=unit, note=note, decided=verdict)

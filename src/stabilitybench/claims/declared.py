@@ -86,8 +86,9 @@ class Check(Table):
 
     @property
     def source(self) -> str:
-        """The name of the table that holds the evidence; empty where none is needed."""
-        return self.table or {"pocket": "pocket", "numeric": "suites", "real": "real"}.get(self.tier, "")
+        """The name of the table that holds the evidence; empty where none is named."""
+        tables = {"analytic": "closed-forms", "numeric": "suites", "pocket": "pocket", "real": "real"}
+        return self.table or tables.get(self.tier, "")
 
     @property
     def unit(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.claims import designs, numeric, rules
+from stabilitybench.claims import closed_forms, designs, numeric, rules
 from stabilitybench.claims.declared import Check, Claim, Claims, Tier, check_name, folder
 from stabilitybench.claims.evidence import (
     RUN_COLUMNS,
@@ -62,8 +62,7 @@ def kept_tables(where: str | Path | None = None) -> dict[str, pd.DataFrame]:
     place = folder() / "recorded" if where is None else Path(where)
     tables = {}
     for path in sorted(place.glob("*.csv")):
-        kind = {"published": SUMMARY_COLUMNS, "suites": numeric.SUITE_COLUMNS}.get(path.stem, RUN_COLUMNS)
-        tables[path.stem] = read_table(str(path), kind)
+        tables[path.stem] = read_table(str(path), _COLUMNS.get(path.stem, RUN_COLUMNS))
     return tables
 
 
@@ -92,10 +91,6 @@ def judge(claims: Claims, tables: Tables, tiers: Iterable[Tier] | None = None) -
 
 def examine(check: Check, tables: Tables) -> Finding:
     """Return what a check finds in the tables."""
-    if check.rule == "closed-form":
-        from stabilitybench.claims.closed_forms import closed_form
-
-        return closed_form(check.form)
     if check.source not in tables:
         return Finding("0", note=f"no table {check.source} yet", decided="absent")
     held = set(tables[check.source].get("study", ()))
@@ -196,7 +191,15 @@ _COMPARISONS: dict[str, Callable[[Check, Cells], Finding]] = {
     ),
 }
 
+#: What the tables hold that are not tables of runs.
+_COLUMNS = {
+    "closed-forms": closed_forms.FORM_COLUMNS,
+    "published": SUMMARY_COLUMNS,
+    "suites": numeric.SUITE_COLUMNS,
+}
+
 _RULES: dict[str, Callable[[Check, pd.DataFrame], Finding]] = {
+    "closed-form": lambda c, t: closed_forms.kept_form(t, c.form),
     "moves": lambda c, t: numeric.moves(t, c.suites[0], c.items[0], rises=bool(c.higher)),
     "bound": lambda c, t: numeric.holds(t, c.suites, c.items),
     "mean-bound": lambda c, t: numeric.exceeds(t, c.suites[0], c.items[0]),

@@ -143,7 +143,7 @@ def _download(name: str, revision: str | None) -> tuple[Path, str]:
     )
 
     try:
-        with quiet():
+        with _quiet_hub():
             path = Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))
     except HFValidationError:
         raise UserError(f'encoder "{name}": neither a directory nor a valid hub id') from None
@@ -275,20 +275,31 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silence the log lines and progress bars of transformers and the hub; put them back afterwards."""
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging as log
 
-    level, bars, hub_bars = log.get_verbosity(), log.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity(50)
     log.disable_progress_bar()  # type: ignore[no-untyped-call]
-    disable_progress_bars()
     try:
-        yield
+        with _quiet_hub():
+            yield
     finally:
         log.set_verbosity(level)
         if bars:
             log.enable_progress_bar()  # type: ignore[no-untyped-call]
-        if hub_bars:
+
+
+@contextmanager
+def _quiet_hub() -> Iterator[None]:
+    """Silence the progress bars of the hub alone: finding an encoder does not need transformers."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    bars = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if bars:
             enable_progress_bars()
 
 

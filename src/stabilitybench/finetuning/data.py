@@ -17,8 +17,6 @@ from stabilitybench.finetuning.memory import Memory
 from stabilitybench.seeds import Seeds
 from stabilitybench.tasks.base import Kind, Split, Task
 
-DEFAULT_LENGTH = 128
-
 
 @dataclass(frozen=True)
 class TokenBatch:
@@ -99,17 +97,6 @@ class TokenTask:
             for name, split in splits.items()
             if split.truncated
         ]
-
-
-def text_length(encoder: Encoder, max_length: int | None) -> int:
-    """Return the number of tokens read from a text: what the recipe says, within what the encoder can."""
-    if max_length is None:
-        return min(DEFAULT_LENGTH, encoder.max_length)
-    if max_length > encoder.max_length:
-        raise UserError(
-            f'recipe.max_length = {max_length}: encoder "{encoder.name}" reads at most {encoder.max_length} tokens'
-        )
-    return max_length
 
 
 _TOKENS = Memory[TokenTask](size=4)

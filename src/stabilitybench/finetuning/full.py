@@ -11,6 +11,7 @@ from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.network import EncoderNetwork
 from stabilitybench.finetuning.problem import Problem
+from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.recipe import Recipe
 from stabilitybench.tasks.base import Task
 
@@ -20,7 +21,7 @@ def full_problem(
 ) -> Problem:
     """Return the problem of training every tensor; `tensors` take the place of pretrained ones of their name."""
     skeleton = encoder.skeleton(task.outputs)
-    length = data.text_length(encoder, recipe.max_length)
+    length = text_length(encoder, recipe.max_length)
     tokens = data.tokenise(encoder, task, length)
     pretrained = {**skeleton.pretrained, **tensors}
     return Problem(

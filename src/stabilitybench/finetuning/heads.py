@@ -18,6 +18,7 @@ from stabilitybench.finetuning.data import TokenBatch
 from stabilitybench.finetuning.memory import Memory
 from stabilitybench.finetuning.network import EncoderNetwork, HeadNetwork
 from stabilitybench.finetuning.problem import Problem
+from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.recipe import Recipe
 from stabilitybench.tasks.base import Task
 
@@ -65,7 +66,7 @@ def head_problem(
     cls : last hidden state of the first token.  mean : mean of the last hidden states over the text's tokens.
     pooler : the pretrained pooler's output; refused where the checkpoint carries none.
     """
-    length = data.text_length(encoder, recipe.max_length)
+    length = text_length(encoder, recipe.max_length)
     splits, warnings = _features(encoder, task, recipe.features, length, recipe.precision, device, tensors)
     width = splits.train.features.shape[1]
     return Problem(
@@ -83,7 +84,7 @@ def frozen_features(
     """Return the features of the training rows, kept per process, and warnings about the text."""
     # the other splits are not asked for: one row each stands in for them
     one = task.train.take([0])
-    length = data.text_length(encoder, max_length)
+    length = text_length(encoder, max_length)
     splits, warnings = _features(encoder, replace(task, validation=one, test=one), kind, length, "fp32", device)
     return splits.train, warnings
 

@@ -18,6 +18,7 @@ from stabilitybench.finetuning import data
 from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
 from stabilitybench.finetuning.network import packed_inputs
 from stabilitybench.finetuning.packing import Packing
+from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.optim.adam import AdamState, adam_step
 from stabilitybench.optim.clipping import clip
 from stabilitybench.optim.schedule import multiplier
@@ -49,7 +50,7 @@ def fill_in_words(
     module.get_submodule(encoder.layout.parts.words).register_forward_pre_hook(
         lambda _, inputs: (inputs[0][chosen[0]],)
     )
-    split = data.tokenise(encoder, task, data.text_length(encoder, recipe.max_length)).train
+    split = data.tokenise(encoder, task, text_length(encoder, recipe.max_length)).train
     total = max(1, round(stage.epochs * -(-len(split) // recipe.batch_size)))
     decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in params}
     moments = AdamState()

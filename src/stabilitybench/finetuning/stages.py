@@ -16,10 +16,11 @@ from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.loop import Loop, Params
 from stabilitybench.finetuning.masked_words import fill_in_words
 from stabilitybench.finetuning.memory import Memory
+from stabilitybench.finetuning.resolution import stage_facts, task_facts
 from stabilitybench.optim.clipping import norm
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, TaskFacts
+from stabilitybench.stabilizers import Context
 from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
 from stabilitybench.tasks import Task, load_task
 
@@ -90,16 +91,6 @@ def _stage_seeds(seeds: Seeds, number: int) -> Seeds:
     """Return seeds that hang on the `prepare` stream alone and meet those of no other stage or run."""
     streams = ("init", "order", "dropout")
     return Seeds(**{stream: seeds.key("prepare", f"stage {number}", stream) for stream in streams})
-
-
-def stage_facts(stage: Stage) -> dict[str, Any]:
-    """Return the content that a stage depends on beside its description."""
-    return {"content": load_task(stage.task).fingerprint} if isinstance(stage, LabelledTask) else {}
-
-
-def task_facts(task: Task) -> TaskFacts:
-    """Return what stabilizers may know of `task`."""
-    return TaskFacts(task.name, task.kind, task.outputs, len(task.train))
 
 
 def _labelled(

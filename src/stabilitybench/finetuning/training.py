@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.heads import head_problem
 from stabilitybench.finetuning.loop import Loop, Observer, Params
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
-from stabilitybench.finetuning.stages import prepare, stage_facts, task_facts
+from stabilitybench.finetuning.resolution import effective, stages_of, task_facts
+from stabilitybench.finetuning.stages import prepare
 from stabilitybench.finetuning.threads import one_thread
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, apply_recipe, compose
-from stabilitybench.stabilizers.stages import Stage
+from stabilitybench.stabilizers import Context, Stabilizer, compose
 from stabilitybench.tasks.base import Task
 
 
@@ -80,9 +78,9 @@ def _loop(
     place: torch.device, dtype: torch.dtype = torch.float32,
 ) -> Loop:  # fmt: skip
     stabilizers = compose(stabilizers, encoder.layout)
-    recipe = _effective(encoder, task, recipe, stabilizers)
+    recipe = effective(encoder, task, recipe, stabilizers)
     facts = task_facts(task)
-    found = prepare(encoder, task, recipe, _stages(encoder, task, recipe, stabilizers), seeds, place)
+    found = prepare(encoder, task, recipe, stages_of(encoder, task, recipe, stabilizers), seeds, place)
     build = head_problem if recipe.mode == "head" else full_problem
     problem = build(encoder, task, recipe, place, found.tensors)
     if found.records:
@@ -93,41 +91,3 @@ def _loop(
     reference = {**problem.pretrained, **{n: t for n, t in found.before.items() if n in problem.pretrained}}
     ctx = Context(recipe, encoder.layout, facts, reference, seeds, recipe.total_steps(len(task.train)))
     return Loop(problem, task, recipe, stabilizers, ctx, place, dtype)
-
-
-def _effective(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
-    recipe = apply_recipe(stabilizers, recipe, encoder.layout, task_facts(task))
-    return recipe if recipe.learning_rate is not None else recipe.but(learning_rate=encoder.learning_rate)
-
-
-def _stages(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> tuple[Stage, ...]:
-    """Return the stages before fine-tuning, each with a rate."""
-    stages = (stage for s in stabilizers for stage in s.phases(recipe, encoder.layout, task_facts(task)))
-    return tuple(replace(s, rate=encoder.learning_rate) if s.rate is None else s for s in stages)
-
-
-def stage_identity(
-    encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]
-) -> list[dict[str, Any]]:
-    """Return what determines the stages before fine-tuning, the content of other tasks included, as plain data.
-
-    Raises UserError where another task is the target itself.
-    """
-    stabilizers = compose(stabilizers, encoder.layout)
-    stages = _stages(encoder, task, _effective(encoder, task, recipe, stabilizers), stabilizers)
-    found = [{"stage": type(stage).__name__, **asdict(stage), **stage_facts(stage)} for stage in stages]
-    for stage in found:
-        if stage.get("content") == task.fingerprint:
-            raise UserError(f'the stage before fine-tuning trains on "{stage["task"]}", which is the target itself')
-    return found
-
-
-def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
-    """Return the recipe a run really trains with, after checking that every stabilizer can work there."""
-    recipe = _effective(encoder, task, recipe, compose(stabilizers, encoder.layout))
-    data.text_length(encoder, recipe.max_length)
-    for place in recipe.dropout_off:
-        if place not in encoder.layout.places:
-            places = ", ".join(encoder.layout.places)
-            raise UserError(f'recipe.dropout_off: "{place}" is no place of "{encoder.name}"; it has {places}')
-    return recipe

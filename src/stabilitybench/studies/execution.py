@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stabilitybench.errors import EnvironmentFailure, UserError
-from stabilitybench.finetuning import Evaluation, finetune
-from stabilitybench.finetuning.saving import save_model
 from stabilitybench.stabilizers import build, load_file, loaded_files
 from stabilitybench.studies.pool import Progress, check_jobs, cores, do_all
 from stabilitybench.studies.records import storage_failure
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
+
+if TYPE_CHECKING:
+    from stabilitybench.finetuning import Evaluation
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ class _Timeout(Exception):
 
 
 def _run(job: _Job) -> tuple[str, str]:
+    from stabilitybench.finetuning import finetune
+    from stabilitybench.finetuning.saving import save_model
+
     store, spec, options = Store(job.store), job.unpack(), job.options
     if spec.id != job.run_id:
         raise UserError("a file given with --with was changed while its study was running; start the study again")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import FINISHED
 from stabilitybench.studies.versions import code_versions, mixed_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Results:
         Scores are fractions (correlations in [-1, 1]) of the headline `metric`: `score` and `score_best` on the
         test split for the last and the best-validation checkpoint, `validation` and `validation_best` likewise.
         """
+        import pandas as pd
+
         return pd.DataFrame([self._row(run) for run in self.runs])
 
     def _row(self, run: PlannedRun) -> dict[str, Any]:
@@ -98,6 +101,8 @@ class Results:
 
     def curves(self) -> pd.DataFrame:
         """Return one row per run and evaluation: step, progress in (0, 1], training loss, validation score."""
+        import pandas as pd
+
         rows = []
         for run in self.runs:
             if not self._finished(run):

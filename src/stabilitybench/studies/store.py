@@ -11,17 +11,19 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
-from stabilitybench.finetuning import Outcome
 from stabilitybench.studies import records
 from stabilitybench.studies.records import DIGITS, Records, flush
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stabilitybench.finetuning import Outcome
 
 FINISHED = ("ok", "failed", "diverged")
 SaveModel = Callable[[Encoder, Task, dict[str, Any], Path], None]
@@ -64,6 +66,8 @@ class Store(Records):
 
     def predictions(self, run_id: str) -> pd.DataFrame:
         """Return one row per split, checkpoint and text: row id, label, and the logits ``logit_0``, ``logit_1``, ..."""
+        import pandas as pd
+
         try:
             return pd.read_parquet(self.path(run_id) / "predictions.parquet")
         except (OSError, ValueError):
@@ -128,6 +132,8 @@ def _body(outcome: Outcome) -> dict[str, Any]:
 
 
 def _predictions(spec: RunSpec, outcome: Outcome) -> pd.DataFrame:
+    import pandas as pd
+
     frames = []
     for p in outcome.predictions:
         split = getattr(spec.task, p.split)

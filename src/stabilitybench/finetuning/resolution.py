@@ -1,0 +1,79 @@
+"""What a run trains with, worked out from content and declarations alone: neither weights nor torch are needed.
+
+A plan, and whoever reads results, asks here; the training asks the same functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.errors import UserError
+from stabilitybench.recipe import Recipe
+from stabilitybench.stabilizers import Stabilizer, TaskFacts, apply_recipe, compose
+from stabilitybench.stabilizers.stages import LabelledTask, Stage
+from stabilitybench.tasks import Task, load_task
+
+#: Tokens read from a text where the recipe says nothing.
+DEFAULT_LENGTH = 128
+
+
+def text_length(encoder: Encoder, max_length: int | None) -> int:
+    """Return the number of tokens read from a text: what the recipe says, within what the encoder can."""
+    if max_length is None:
+        return min(DEFAULT_LENGTH, encoder.max_length)
+    if max_length > encoder.max_length:
+        raise UserError(
+            f'recipe.max_length = {max_length}: encoder "{encoder.name}" reads at most {encoder.max_length} tokens'
+        )
+    return max_length
+
+
+def stage_facts(stage: Stage) -> dict[str, Any]:
+    """Return the content that a stage depends on beside its description."""
+    return {"content": load_task(stage.task).fingerprint} if isinstance(stage, LabelledTask) else {}
+
+
+def task_facts(task: Task) -> TaskFacts:
+    """Return what stabilizers may know of `task`."""
+    return TaskFacts(task.name, task.kind, task.outputs, len(task.train))
+
+
+def effective(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
+    """Return the recipe as composed stabilizers change it, with a rate."""
+    recipe = apply_recipe(stabilizers, recipe, encoder.layout, task_facts(task))
+    return recipe if recipe.learning_rate is not None else recipe.but(learning_rate=encoder.learning_rate)
+
+
+def stages_of(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> tuple[Stage, ...]:
+    """Return the stages before fine-tuning, each with a rate."""
+    stages = (stage for s in stabilizers for stage in s.phases(recipe, encoder.layout, task_facts(task)))
+    return tuple(replace(s, rate=encoder.learning_rate) if s.rate is None else s for s in stages)
+
+
+def stage_identity(
+    encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]
+) -> list[dict[str, Any]]:
+    """Return what determines the stages before fine-tuning, the content of other tasks included, as plain data.
+
+    Raises UserError where another task is the target itself.
+    """
+    stabilizers = compose(stabilizers, encoder.layout)
+    stages = stages_of(encoder, task, effective(encoder, task, recipe, stabilizers), stabilizers)
+    found = [{"stage": type(stage).__name__, **asdict(stage), **stage_facts(stage)} for stage in stages]
+    for stage in found:
+        if stage.get("content") == task.fingerprint:
+            raise UserError(f'the stage before fine-tuning trains on "{stage["task"]}", which is the target itself')
+    return found
+
+
+def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
+    """Return the recipe a run really trains with, after checking that every stabilizer can work there."""
+    recipe = effective(encoder, task, recipe, compose(stabilizers, encoder.layout))
+    text_length(encoder, recipe.max_length)
+    for place in recipe.dropout_off:
+        if place not in encoder.layout.places:
+            places = ", ".join(encoder.layout.places)
+            raise UserError(f'recipe.dropout_off: "{place}" is no place of "{encoder.name}"; it has {places}')
+    return recipe
