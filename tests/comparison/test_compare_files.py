@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stabilitybench.comparison import compare, write_report
-from stabilitybench.comparison.compare_files import compare_files, read_files
+from stabilitybench.comparison.file_comparison import compare_files, read_files
 from stabilitybench.comparison.score_files import MAX_BYTES, read_scores
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import sd_ratio

@@ -198,7 +198,7 @@ def test_softmax_in_float32_keeps_small_probabilities():
 
 
 def test_the_audit_repeats_in_float64_what_float32_lost(monkeypatch):
-    engine = importlib.import_module("stabilitybench.theory.leave_one_out")
+    engine = importlib.import_module("stabilitybench.theory.leave_one_out_runs")
     x = rng(9).normal(size=(20, 4))
     y = labelled(x, "logistic")
     monkeypatch.setattr(engine, "SMALL", 0)

@@ -137,7 +137,7 @@ def compare(
 
     Columns used where present: encoder, task, arm, seed, metric, status, failed, no_skill.
     """
-    from stabilitybench.comparison.compare_files import check_out, compared, read_files, write_files
+    from stabilitybench.comparison.file_comparison import check_out, compared, read_files, write_files
 
     console = open_console()
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)

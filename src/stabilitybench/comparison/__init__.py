@@ -8,7 +8,7 @@ from stabilitybench.lazy import lazy_names
 
 if TYPE_CHECKING:
     from stabilitybench.comparison.analysis import ArmResult, BaselineContrast, Comparison, compare
-    from stabilitybench.comparison.compare_files import compare_files
+    from stabilitybench.comparison.file_comparison import compare_files
     from stabilitybench.comparison.study_facts import StudyFacts
     from stabilitybench.comparison.terminal import print_comparison
     from stabilitybench.documents.report import ReportPaths, write_report

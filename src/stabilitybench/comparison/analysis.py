@@ -26,7 +26,7 @@ from stabilitybench.statistics import (
     sd_ratio,
     wilson,
 )
-from stabilitybench.statistics.two_part import Mixture, TwoPart, mixture, two_part
+from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,13 +12,14 @@ from stabilitybench.statistics.disagreement import (
     jensen_shannon_matrix,
     pairwise_disagreement,
 )
-from stabilitybench.statistics.early_dropping import (
+from stabilitybench.statistics.dropping import (
     dropping_cost,
     dropping_plans,
     early_dropping,
     failure_auc,
     plain_best,
 )
+from stabilitybench.statistics.ensembling import SeedEnsembles, seed_ensembles
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
 from stabilitybench.statistics.level import (
     Dominance,
@@ -58,15 +59,14 @@ from stabilitybench.statistics.representation import (
 )
 from stabilitybench.statistics.results import Estimate, TestResult
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
-from stabilitybench.statistics.sd_ratios import SdRatio, sd, sd_ratio, sd_ratios
-from stabilitybench.statistics.seed_ensembles import SeedEnsembles, seed_ensembles
+from stabilitybench.statistics.sd_ratio_intervals import SdRatio, sd, sd_ratio, sd_ratios
 from stabilitybench.statistics.spread import (
     bonett,
     brown_forsythe,
     median_centred_permutation,
     median_centred_permutations,
 )
-from stabilitybench.statistics.two_part import Mixture, TwoPart, mixture, two_part
+from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
 
 __all__ = [
     "DetectableRate",

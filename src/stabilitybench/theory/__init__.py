@@ -12,7 +12,7 @@ from __future__ import annotations
 from stabilitybench.theory import bounds, constants
 from stabilitybench.theory.batched import leave_one_out_many
 from stabilitybench.theory.full_hessians import leave_one_out_quadratics
-from stabilitybench.theory.leave_one_out import LeaveOneOut, leave_one_out
+from stabilitybench.theory.leave_one_out_runs import LeaveOneOut, leave_one_out
 from stabilitybench.theory.margin import MaxMargin, NotSeparable, leave_one_out_max_margin, max_margin
 from stabilitybench.theory.minimiser import LeaveOneOutMinimisers, leave_one_out_minimisers
 from stabilitybench.theory.problem import log_spaced_steps

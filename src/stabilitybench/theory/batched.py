@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.leave_one_out import AUDIT, MAX_MEMORY, DType, LeaveOneOut, solve
+from stabilitybench.theory.leave_one_out_runs import AUDIT, MAX_MEMORY, DType, LeaveOneOut, solve
 from stabilitybench.theory.problem import ConvexProblem, Weight, checked_steps, problem
 from stabilitybench.theory.rows import Loss
 

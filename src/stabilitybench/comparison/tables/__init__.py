@@ -1,7 +1,7 @@
 """The tables of a report as data, printed alike in HTML, Markdown, LaTeX and the terminal."""
 
 from stabilitybench.comparison.tables.evidence import across_tasks, components, instability, levels
-from stabilitybench.comparison.tables.paired import paired
+from stabilitybench.comparison.tables.pairs import paired
 from stabilitybench.comparison.tables.runs import coverage, every_run, failed_runs, unfinished_runs
 from stabilitybench.comparison.tables.scores import (
     caption,

@@ -15,7 +15,7 @@ from stabilitybench.theory.bounds.full import (
     recorded_run,
 )
 from stabilitybench.theory.bounds.head import head_tuning, head_tuning_one_run
-from stabilitybench.theory.bounds.max_margin import (
+from stabilitybench.theory.bounds.max_margin_bound import (
     max_margin,
     max_margin_direction,
     max_margin_one_fit,

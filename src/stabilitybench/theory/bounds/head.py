@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.bounds.max_margin import radius_and_margin
+from stabilitybench.theory.bounds.max_margin_bound import radius_and_margin
 from stabilitybench.theory.bounds.result import (
     PROVEN,
     Assumption,

@@ -10,7 +10,7 @@ import math
 
 from stabilitybench.errors import UserError
 from stabilitybench.theory.bounds.head import head_tuning
-from stabilitybench.theory.bounds.max_margin import radius_and_margin
+from stabilitybench.theory.bounds.max_margin_bound import radius_and_margin
 from stabilitybench.theory.bounds.result import PROVEN, Assumption, Bound, Weight, one
 from stabilitybench.theory.bounds.runs import check_rate
 from stabilitybench.theory.checks import number, whole
