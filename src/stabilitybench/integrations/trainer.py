@@ -198,6 +198,9 @@ class Stabilized(Trainer):
     def _load_best_model(self) -> None:
         self._bound.leave()  # checkpoints hold plain classifiers
         super()._load_best_model()
+        # Some transformers 5 save LayerNorm.gamma, which from_pretrained knows and the Trainer passes over.
+        model: Any = self.model
+        model.load_state_dict(type(model).from_pretrained(self.state.best_model_checkpoint).state_dict())
 
     def _record(self) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be continued here."""

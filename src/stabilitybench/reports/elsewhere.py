@@ -188,7 +188,7 @@ def _baseline(wanted: str | None, paths: Sequence[Path], labels: list[str]) -> s
 def _matched(files: list[ScoreFile], base: ScoreFile) -> tuple[list[pd.DataFrame], list[str]]:
     """Return the runs of each file that stand against runs of the baseline, and what was left out."""
     columns = [c for c in KEY if _tells_apart(c, files)]
-    keys = {f.label: set(map(tuple, f.scores[columns].itertuples(index=False))) for f in files}
+    keys = {f.label: set(_keys(f, columns)) for f in files}
     others = [f for f in files if f is not base]
     shared = {key for f in others for key in keys[f.label] & keys[base.label]}
     if not shared:
@@ -203,7 +203,7 @@ def _matched(files: list[ScoreFile], base: ScoreFile) -> tuple[list[pd.DataFrame
         encoders = ", ".join(f"{f.label} is {f.scores['encoder'].iloc[0]}" for f in files)
         notes.append(f"Each file has one encoder, and encoders are compared: {encoders}.")
     for f in files:
-        mine = [tuple(row) in shared for row in f.scores[columns].itertuples(index=False)]
+        mine = [key in shared for key in _keys(f, columns)]
         alone = sorted(_told(key) for key in keys[f.label] - shared)
         if alone:
             more = f" and {len(alone) - 10} more" if len(alone) > 10 else ""
@@ -243,6 +243,12 @@ def _encoders_differ(files: list[ScoreFile]) -> bool:
 
 def _one(files: list[ScoreFile], column: str, default: str = UNNAMED_TASK) -> str:
     return next((v for f in files for v in f.scores[column] if v), default)
+
+
+def _keys(file: ScoreFile, columns: list[str]) -> list[tuple[str, ...]]:
+    """Return what each run of a file is matched by: the empty tuple where no column tells runs apart."""
+    # Not by itertuples: on a frame without columns it yields nothing before pandas 3.
+    return [tuple(row) for row in file.scores[columns].to_numpy()]
 
 
 def _told(key: tuple[str, ...]) -> str:

@@ -97,7 +97,8 @@ def svg_of(canvas: Canvas) -> str:
     buffer = io.StringIO()
     with warnings.catch_warnings():
         # text stays text in the SVG, so the reader's browser draws the letters that our font lacks
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        for lacking in ("Glyph .* missing from font", "Matplotlib currently does not support"):  # letters, scripts
+            warnings.filterwarnings("ignore", message=lacking)
         engine = canvas.get_layout_engine()
         if engine is not None:  # once: saving would lay out the figure twice, the slowest part of it
             engine.execute(canvas)
