@@ -1,4 +1,4 @@
-"""A1, A2 and the shared-minimiser bound: how far leaving one sample out moves the weights of a convex problem.
+"""A2 and the shared-minimiser bound: how far leaving one sample out moves the weights of a convex problem.
 
 R is the mean loss plus l2 ||w||^2 / 2, R^i the same without sample i (weight "1/(n-1)": the mean of the others;
 "1/n": their sum over n; the regulariser stays whole in both), mu_i and beta_i the least and largest eigenvalue of
@@ -25,7 +25,7 @@ from stabilitybench.theory.bounds.result import (
 from stabilitybench.theory.bounds.runs import check_rate, check_start, check_steps, check_trajectory
 from stabilitybench.theory.checks import number, whole
 from stabilitybench.theory.constants.numeric import leave_one_out_curvature
-from stabilitybench.theory.one_run import follow, labelled, residuals
+from stabilitybench.theory.one_run import follow, labelled
 from stabilitybench.theory.rows import Loss
 
 MOVE = "||w_t - w_t^i||"
@@ -195,57 +195,6 @@ def full_tuning(
         ),
         PROVEN,
         steps=(t,),
-    )
-
-
-def at_convergence(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    weights: npt.ArrayLike,
-    *,
-    loss: Loss,
-    l2: float = 0.0,
-    weight: Weight = "1/n",
-) -> Bound:
-    r"""A1: how far the minimiser moves when sample i is left out.
-
-    .. math:: \|w_S - w_{S^i}\| \le \frac{\|\nabla R^i(w_S)\|}{\mu_i} = \frac{\|g_i(w_S)\|}{m \mu_i}
-
-    the last form at the exact minimiser: weight "1/n", m = n and g_i the gradient of sample i's loss; weight
-    "1/(n-1)", m = n - 1 and g_i with its share of the regulariser.  The first form is computed, so that `weights`
-    near the minimiser of all samples are good enough: the bound is on the distance from these weights.
-    Arguments as in `full_tuning_one_run`.  Raises UserError where some mu_i is not positive.
-
-    >>> rows, targets = [[1.0], [2.0], [1.5]], [1.0, 2.1, 1.4]
-    >>> bound = at_convergence(rows, targets, [7.3 / 7.25], loss="squared")
-    >>> exact = abs(7.3 / 7.25 - (2.0 * 2.1 + 1.5 * 1.4) / (4 + 2.25))
-    >>> bool(abs(bound.per_sample[0, 0] - exact) < 1e-12)
-    True
-    """
-    owner = "A1"
-    rows, labels = labelled(x, y, loss)
-    check_weight(owner, weight)
-    strength = number(owner, "l2", l2, least=0)
-    w = check_start(owner, weights, (labels.shape[1], rows.shape[1]))
-    mu, _ = leave_one_out_curvature(rows, loss=loss, l2=strength, weight=weight)
-    if not np.all(mu > 0):
-        raise UserError(
-            f"A1: without sample {int(mu.argmin())} the convexity is {mu.min():g}: must be above 0; "
-            "the bound is undefined"
-        )
-    pull = residuals(rows @ w.T, labels, loss)
-    total = pull.T @ rows
-    others = (len(rows) - 1) if weight == "1/(n-1)" else len(rows)
-    each = (total - pull[:, :, None] * rows[:, None, :]) / others + strength * w
-    distance = np.linalg.norm(each.reshape(len(rows), -1), axis=1) / mu
-    return Bound(
-        "A1, at convergence",
-        "||w_S - w_(S^i)|| of the minimisers",
-        one(float(distance.mean())),
-        "every i",
-        (Assumption("every leave-one-out problem is strongly convex, mu_i > 0", True),),
-        PROVEN,
-        per_sample=distance[None, :],
     )
 
 
