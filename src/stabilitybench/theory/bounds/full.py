@@ -48,12 +48,41 @@ def full_tuning_one_run(
     .. math:: \|w_T - w_T^i\| \le \eta \sum_{t<T} q_i^{T-1-t} \|\nabla R(w_t) - \nabla R^i(w_t)\|,
               \quad q_i = \max(|1 - \eta \mu_i|, |1 - \eta \beta_i|)
 
-    x, y : rows [n, d] and labels or targets.  loss : "squared" (half the square), "logistic" or "softmax".
-    rate : eta, at most 2 / beta_i for every i.  steps : numbers of steps, at least 1.  l2 : at least 0.
-    start : w_0, zero if None.  trajectory : every iterate of a recorded run, checked step by step.
     In the unit of the weights.  mu_i and beta_i are exact for squared loss; otherwise l2 and an upper bound.
-    Raises UserError where the rate is above 2 / beta_i, or the trajectory is not that of this descent.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features, n >= 2.
+    y : array_like, shape (n,)
+        Labels or targets, as the loss reads them.
+    loss : {"squared", "logistic", "softmax"}
+        Loss of one sample; "squared" is half the square.
+    rate : float
+        Learning rate eta, at most 2 / beta_i for every i.
+    steps : int or sequence of int
+        Numbers of steps T, at least 1; the result has them in increasing order.
+    l2 : float, default 0
+        Adds l2 ||w||^2 / 2 to both problems, at least 0.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+    start : array_like, shape (d,) or (C, d), optional
+        w_0; zero unless given, or the first recorded iterate.
+    trajectory : array_like, shape (T + 1, d) or (T + 1, C, d), optional
+        Every iterate of a recorded run, checked step by step.
+
+    Returns
+    -------
+    Bound
+        For every i: `per_sample` holds them, `values` their mean over i.
+
+    Raises
+    ------
+    UserError
+        Where the rate is above 2 / beta_i, or the trajectory is not that of this descent.
+
+    Examples
+    --------
     >>> bound = full_tuning_one_run([[1.0], [2.0], [1.5]], [1.0, 2.1, 1.4], loss="squared", rate=0.3, steps=[5, 50])
     >>> bound.values.shape, bound.per_sample.shape
     ((2,), (2, 3))
@@ -101,12 +130,31 @@ def full_tuning_one_run(
 
 
 def recorded_run(pushes: npt.ArrayLike, *, rate: float, convexity: npt.ArrayLike, smoothness: npt.ArrayLike) -> Bound:
-    r"""A2 for any loss, from recorded gradient differences along one run.
+    """A2 for any loss, from recorded gradient differences along one run.
 
-    pushes : [T, n], ||grad R(w_t) - grad R^i(w_t)|| for t = 0 .. T - 1.  convexity, smoothness : mu_i and beta_i, [n]
-    or one number each, valid on the segments between the two runs; mu_i >= 0.  rate : at most 2 / beta_i.
-    Returns the bound at step T, for every i; the formula is that of `full_tuning_one_run`.
+    The formula is that of `full_tuning_one_run`.
 
+    Parameters
+    ----------
+    pushes : array_like, shape (T, n)
+        ||grad R(w_t) - grad R^i(w_t)|| for t = 0 .. T - 1.
+    rate : float
+        Learning rate eta, at most 2 / beta_i for every i.
+    convexity, smoothness : array_like, shape (n,) or float
+        mu_i and beta_i, valid on the segments between the two runs; 0 <= mu_i <= beta_i.
+
+    Returns
+    -------
+    Bound
+        At step T, for every i.
+
+    Raises
+    ------
+    UserError
+        For arguments out of their range, or of shapes that do not fit.
+
+    Examples
+    --------
     >>> round(recorded_run([[1.0, 2.0], [0.5, 1.0]], rate=0.5, convexity=1.0, smoothness=1.0).value, 3)
     0.75
     """
@@ -159,12 +207,37 @@ def full_tuning(
     .. math:: \|w_T - w_T^i\| \le \frac{2 L}{n \mu} \left(1 - (1 - \eta \mu)^T\right)
               \le \min\left(\frac{2 L \eta T}{n}, \frac{2 L}{n \mu}\right)
 
-    for weight "1/(n-1)"; half of it for weight "1/n".  n : samples, at least 2.  steps : T, at least 1.
-    lipschitz : L, largest norm of a sample's loss gradient along the run, without the regulariser, which cancels.
-    convexity : mu, at most every mu_i, at least 0 (then the first limit is the bound).  smoothness : beta, at least
-    every beta_i.
-    rate : eta <= 2 / (mu + beta).  No interpolation is needed.  Raises UserError for a larger rate or mu < 0.
+    for weight "1/(n-1)"; half of it for weight "1/n".  No interpolation is needed.
 
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    steps : int
+        T, at least 1.
+    rate : float
+        Learning rate eta, at most 2 / (mu + beta).
+    lipschitz : float
+        L, largest norm of a sample's loss gradient along the run, without the regulariser, which cancels.
+    convexity : float
+        mu, at most every mu_i, at least 0 (then the first limit is the bound).
+    smoothness : float
+        beta, at least every beta_i.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+
+    Returns
+    -------
+    Bound
+        In the unit of the weights, for every i.
+
+    Raises
+    ------
+    UserError
+        For a larger rate, or mu < 0.
+
+    Examples
+    --------
     >>> round(full_tuning(n=50, steps=10**6, rate=1.0, lipschitz=1.0, convexity=0.1, smoothness=1.0).value, 3)
     0.2
     """
@@ -216,10 +289,33 @@ def common_minimiser(
     In general, for a rate eta <= 1 / beta, (eta (beta - mu) D / n) T (1 - eta mu)^(T-1), and with weight "1/n"
     (eta beta D / n) T (1 - eta mu')^(T-1), mu' = mu (n - 1) / n.
 
-    n : samples, at least 2.  convexity, smoothness : mu and beta of every sample, 0 < mu <= beta.  distance : D =
-    ||w_0 - w_*||.  steps : T, at least 1; None for the largest value over all T.  rate : eta, 1 / beta if None.
-    Raises UserError for mu <= 0 or a rate above 1 / beta.
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    convexity, smoothness : float
+        mu and beta of every sample, 0 < mu <= beta.
+    distance : float
+        D = ||w_0 - w_*||.
+    steps : int, optional
+        T, at least 1; without it, the largest value over all T.
+    rate : float, optional
+        Learning rate eta, at most 1 / beta, which it is unless given.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
 
+    Returns
+    -------
+    Bound
+        In the unit of the weights, for every i.
+
+    Raises
+    ------
+    UserError
+        For mu <= 0 or a rate above 1 / beta.
+
+    Examples
+    --------
     >>> call = {"n": 30, "convexity": 0.1, "smoothness": 1.0, "distance": 1.0, "weight": "1/(n-1)"}
     >>> round(common_minimiser(steps=10, **call).value, 4), round(common_minimiser(**call).value, 4)
     (0.1162, 0.1162)

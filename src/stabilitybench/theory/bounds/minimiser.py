@@ -31,10 +31,36 @@ def at_convergence(
     .. math:: \|w_S - w_{S^i}\| \le \frac{\|\nabla R^i(w_S)\|}{\mu_i} = \frac{\|g_i(w_S)\|}{m \mu_i}
 
     the last form at the exact minimiser: weight "1/n", m = n and g_i the gradient of sample i's loss; weight
-    "1/(n-1)", m = n - 1 and g_i with its share of the regulariser.  The first form is computed, so that `weights`
-    near the minimiser of all samples are good enough: the bound is on the distance from these weights.
-    Arguments as in `full_tuning_one_run`.  Raises UserError where some mu_i is not positive.
+    "1/(n-1)", m = n - 1 and g_i with its share of the regulariser.  The first form is computed, so that weights near
+    the minimiser of all samples are good enough: the bound is on the distance from these weights.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features, n >= 2.
+    y : array_like, shape (n,)
+        Labels or targets, as the loss reads them.
+    weights : array_like, shape (d,) or (C, d)
+        w_S, the minimiser of all samples or near it.
+    loss : {"squared", "logistic", "softmax"}
+        Loss of one sample; "squared" is half the square.
+    l2 : float, default 0
+        Adds l2 ||w||^2 / 2 to both problems, at least 0.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+
+    Returns
+    -------
+    Bound
+        In the unit of the weights, for every i.
+
+    Raises
+    ------
+    UserError
+        Where some mu_i is not positive.
+
+    Examples
+    --------
     >>> rows, targets = [[1.0], [2.0], [1.5]], [1.0, 2.1, 1.4]
     >>> bound = at_convergence(rows, targets, [7.3 / 7.25], loss="squared")
     >>> exact = abs(7.3 / 7.25 - (2.0 * 2.1 + 1.5 * 1.4) / (4 + 2.25))
