@@ -26,7 +26,17 @@ FAR = 1e12
 
 @dataclass
 class AdamState:
-    """First and second moments of each tensor, and the number of steps taken."""
+    """Moments of Adam for a set of tensors; a tensor enters at its first step.
+
+    Attributes
+    ----------
+    first : dict of str to Tensor
+        Moving average m of the gradient, by tensor.
+    second : dict of str to Tensor
+        Moving average v of the squared gradient, by tensor.
+    step : int
+        Number t of steps taken.
+    """
 
     first: dict[str, Tensor] = field(default_factory=dict)
     second: dict[str, Tensor] = field(default_factory=dict)
@@ -34,13 +44,36 @@ class AdamState:
 
 
 def copy_moments(state: AdamState) -> AdamState:
-    """Return a state of its own with the same moments."""
+    """Return a state of its own with the same moments.
+
+    Parameters
+    ----------
+    state : AdamState
+        The moments to copy.
+
+    Returns
+    -------
+    AdamState
+        Shares no tensor with `state`.
+    """
     return average_moments([state])
 
 
 def average_moments(states: Sequence[AdamState]) -> AdamState:
-    """Return the mean of each moment over `states`, all after the same number of steps; their tensors are copied.
+    """Return the mean of each moment over several states.
 
+    Parameters
+    ----------
+    states : sequence of AdamState
+        At least one, of the same tensors, all after the same number of steps.
+
+    Returns
+    -------
+    AdamState
+        Shares no tensor with `states`.
+
+    Examples
+    --------
     >>> one, two = (AdamState({"w": torch.tensor([x])}, {"w": torch.tensor([x])}, 3) for x in (1.0, 3.0))
     >>> average_moments([one, two])
     AdamState(first={'w': tensor([2.])}, second={'w': tensor([2.])}, step=3)
@@ -53,8 +86,17 @@ def average_moments(states: Sequence[AdamState]) -> AdamState:
 
 
 def bias_ratio(step: int, betas: tuple[float, float] = (0.9, 0.999)) -> float:
-    """Return by how much the uncorrected step exceeds the corrected one at `step` >= 1, without eps.
+    """Return by how much the uncorrected step exceeds the corrected one: (1 - b1^t) / sqrt(1 - b2^t), without eps.
 
+    Parameters
+    ----------
+    step : int
+        t, at least 1.
+    betas : tuple of two float, default (0.9, 0.999)
+        Decay rates b1 and b2 of the moments.
+
+    Examples
+    --------
     >>> round(bias_ratio(12), 2)
     6.57
     """
@@ -74,11 +116,36 @@ def adam_step(
     bias_correction: bool = True,
     decay_order: str = "before",
 ) -> None:
-    """Take one step in place on `params` and `state`; `params` must be owned by the caller and detached.
+    """Take one step in place on `params` and `state`.
 
-    rates : learning rate of each tensor at this step.  decays : decoupled weight decay of each tensor.
-    decay_order : "before" shrinks the old weight, w <- (1 - lr * decay) w, as torch.optim.AdamW and the released
-    BERT do; "after" shrinks the updated one, as the AdamW of transformers 2.x did.
+    Parameters
+    ----------
+    params : mapping of str to Tensor
+        The weights, detached and owned by the caller.
+    grads : mapping of str to Tensor
+        Their gradients.
+    state : AdamState
+        Moments before the step; after it, those with these gradients.
+    rates : mapping of str to float
+        Learning rate of each tensor at this step.
+    decays : mapping of str to float
+        Decoupled weight decay of each tensor.
+    betas : tuple of two float, default (0.9, 0.999)
+        Decay rates of the first and the second moment.
+    epsilon : float, default 1e-8
+        Added to the root of the second moment.
+    bias_correction : bool, default True
+        Divide the moments by 1 - b^t; without it this is the optimizer of the released BERT.
+    decay_order : {"before", "after"}, default "before"
+        "before" shrinks the old weight, w <- (1 - lr * decay) w, as torch.optim.AdamW and the released BERT do; "after"
+        shrinks the updated one, as the AdamW of transformers 2.x did.
+
+    Examples
+    --------
+    >>> params, state = {"w": torch.tensor([1.0])}, AdamState()
+    >>> adam_step(params, {"w": torch.tensor([3.0])}, state, rates={"w": 0.25}, decays={"w": 0.0})
+    >>> params, state.step
+    ({'w': tensor([0.7500])}, 1)
     """
     state.step += 1
     groups: dict[tuple[float, float], list[str]] = {}

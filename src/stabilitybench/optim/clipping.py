@@ -10,7 +10,23 @@ from torch import Tensor
 
 @torch.no_grad()
 def norm(tensors: Mapping[str, Tensor]) -> Tensor:
-    """Return the Euclidean norm of all tensors taken as one vector (a scalar tensor; 0 for none)."""
+    """Return the Euclidean norm of all tensors taken as one vector.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Tensors of any shapes, on one device.
+
+    Returns
+    -------
+    Tensor
+        A scalar; 0 for no tensors.
+
+    Examples
+    --------
+    >>> norm({"a": torch.tensor([3.0]), "b": torch.tensor([4.0])})
+    tensor(5.)
+    """
     if not tensors:
         return torch.zeros(())
     norms: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors.values()))))
@@ -19,10 +35,27 @@ def norm(tensors: Mapping[str, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def clip(grads: Mapping[str, Tensor], limit: float, *, scope: str = "global") -> dict[str, Tensor]:
-    """Scale gradients so that their norm is at most `limit`; 0 leaves them as they are.
+    """Scale gradients so that their norm is at most `limit`.
 
-    scope : "global" measures all tensors as one vector, as torch.nn.utils.clip_grad_norm_ does; "tensor" measures
-    each alone, as the optimizer of the released BERT did.
+    Parameters
+    ----------
+    grads : mapping of str to Tensor
+        Gradients, which stay as they are.
+    limit : float
+        Largest norm; 0 turns clipping off.
+    scope : {"global", "tensor"}, default "global"
+        "global" measures all tensors as one vector, as torch.nn.utils.clip_grad_norm_ does; "tensor" measures each
+        alone, as the optimizer of the released BERT did.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The scaled gradients, in the order of `grads`.
+
+    Examples
+    --------
+    >>> clip({"a": torch.tensor([3.0]), "b": torch.tensor([4.0])}, 1.0)
+    {'a': tensor([0.6000]), 'b': tensor([0.8000])}
     """
     if not limit or not grads:
         return dict(grads)

@@ -7,13 +7,29 @@ SLANTED_RATIO = 32.0
 
 
 def multiplier(schedule: str, step: int, total: int, warmup: float) -> float:
-    """Return the multiplier of the peak rate for optimizer step `step` in [0, total).
+    """Return the multiplier of the peak rate for one optimizer step.
 
-    linear : up from 0 over ``int(warmup * total)`` steps, then down to 0 after the last; the first step of a
-    warm-up has rate 0 and counts towards the optimizer's bias correction, as in the training scripts of
-    transformers.  constant : the same warm-up, then 1.  slanted : the slanted triangle of Howard & Ruder (2018)
-    with ``warmup`` as its cut fraction.
+    Parameters
+    ----------
+    schedule : {"linear", "constant", "slanted"}
+        "linear": up from 0 over ``int(warmup * total)`` steps, then down to 0 after the last; the first step of a
+        warm-up has rate 0 and counts towards the optimizer's bias correction, as in the training scripts of
+        transformers.  "constant": the same warm-up, then 1.  "slanted": the slanted triangle of Howard & Ruder (2018)
+        with `warmup` as its cut fraction.
+    step : int
+        The step, in [0, total).
+    total : int
+        Steps of the whole run.
+    warmup : float
+        Share of the steps in which the rate rises, in [0, 1].
 
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Examples
+    --------
     >>> [round(multiplier("linear", s, 10, 0.2), 3) for s in (0, 1, 2, 6, 9)]
     [0.0, 0.5, 1.0, 0.5, 0.125]
     """

@@ -34,6 +34,22 @@ def separable_ball(
     y <u, x> follows the uniform law on the ball of radius `radius`, conditioned on being at least margin * radius,
     the part orthogonal to u is uniform given it, y is a fair coin.  The true margin exceeds the planted one and is
     measured.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n, d : int
+        Samples and features.
+    margin : float, default 0.2
+        Planted margin as a share of the radius, in (0, 1).
+    radius : float, default 1
+        Of the ball.
+
+    Returns
+    -------
+    Dataset
+        With the constant ``planted_margin``.
     """
     y = _coin(rng, n)
     x = _slab(rng, y, _unit(rng, d), margin) * radius
@@ -51,8 +67,18 @@ def gaussian_classes(
 ) -> Dataset:
     """Two Gaussian classes with unit covariance, means `separation` apart and symmetric about the origin.
 
-    Class 1 has the share `minority` of the samples, at least one of each.  Separable or not as the draw falls:
-    a margin of 0 says that it is not.
+    Separable or not as the draw falls: a margin of 0 says that it is not.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n, d : int
+        Samples and features.
+    separation : float, default 4
+        Distance of the two means, in standard deviations.
+    minority : float, default 0.5
+        Share of class 1, at most one half; at least one sample of each class.
     """
     y = _shares(rng, n, minority)
     mean = _unit(rng, d) * separation / 2
@@ -73,6 +99,27 @@ def label_noise(
     """Ball data with a planted margin, then the share `flipped` of the labels turned over.
 
     The number of flips is round(flipped n), so that a share has one meaning in every draw.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n, d : int
+        Samples and features.
+    flipped : float, default 0.1
+        Share of the labels turned over, at most one half.
+    margin, radius : float
+        As in `separable_ball`, before the flips.
+
+    Returns
+    -------
+    Dataset
+        With the constant ``flips``, their number.
+
+    Raises
+    ------
+    UserError
+        Where the flips leave one class.
     """
     y = _coin(rng, n)
     x = _slab(rng, y, _unit(rng, d), margin) * radius
@@ -94,7 +141,23 @@ def heavy_tails(
 ) -> Dataset:
     """Separable classes with Student-t features: the radius is set by a few outliers.
 
-    x = y (margin + |t|) u + t orthogonal to u, all t with `freedom` degrees of freedom (1: Cauchy).
+    x = y (margin + |t|) u + t orthogonal to u.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n, d : int
+        Samples and features.
+    freedom : float, default 2
+        Degrees of freedom of all t, at least 0.5 (1: Cauchy).
+    margin : float, default 0.2
+        Planted margin, in the unit of x.
+
+    Returns
+    -------
+    Dataset
+        With the constant ``planted_margin``.
     """
     y = _coin(rng, n)
     u = _unit(rng, d)
@@ -114,7 +177,24 @@ def imbalance(
     margin: Relative = 0.2,
     radius: Positive = 1.0,
 ) -> Dataset:
-    """Ball data with a planted margin in which class 1 has the share `minority`, at least one sample of each."""
+    """Ball data with a planted margin in which class 1 has the share `minority`, at least one sample of each.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n, d : int
+        Samples and features.
+    minority : float, default 0.1
+        Share of class 1, at most one half.
+    margin, radius : float
+        As in `separable_ball`.
+
+    Returns
+    -------
+    Dataset
+        With the constants ``planted_margin`` and ``minority_count``.
+    """
     y = _shares(rng, n, minority)
     x = _slab(rng, y, _unit(rng, d), margin) * radius
     return _classified("imbalance", x, y, 2, planted_margin=margin * radius, minority_count=float(y.sum()))
@@ -135,6 +215,31 @@ def multi_class(
     With U the (classes, d) orthonormal directions and W = U / sqrt(classes) of unit Frobenius norm, x is
     (radius - m) times a uniform point of the unit ball plus m U_y, where y is the point's highest score and
     m = margin * radius * sqrt(classes): every true class scores margin * radius above all others.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n : int
+        Samples, at least `classes`.
+    d : int
+        Features, at least `classes`.
+    classes : int, default 3
+        Number of classes, 3 to 1000.
+    margin : float, default 0.1
+        Planted margin as a share of the radius, below 1 / sqrt(classes).
+    radius : float, default 1
+        Of the ball.
+
+    Returns
+    -------
+    Dataset
+        With the constant ``planted_margin``.
+
+    Raises
+    ------
+    UserError
+        For too many classes, or too large a margin.
     """
     if classes > min(n, d):
         raise UserError(f"multi-class: classes = {classes}: must be at most n = {n} and d = {d}")
@@ -159,6 +264,22 @@ def orthonormal(rng: np.random.Generator, *, n: Samples, d: Features, radius: Po
     """Orthogonal samples of equal length, d >= n: the case in which the max-margin bound is tight to sqrt(2).
 
     Margin = radius / sqrt(n), every sample is a support vector with the same weight 1 / radius^2.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n : int
+        Samples.
+    d : int
+        Features, at least n.
+    radius : float, default 1
+        Norm of every sample.
+
+    Raises
+    ------
+    UserError
+        For d < n.
     """
     if d < n:
         raise UserError(f"orthonormal: d = {d}: must be at least n = {n}")

@@ -9,13 +9,30 @@ from stabilitybench.synthetic.dataset import Floats
 
 
 def classification_constants(x: Floats, y: npt.NDArray[np.int64], classes: int) -> dict[str, float]:
-    """Return n, d, classes, radius, beta and, where the classes are separable through the origin, the margin.
+    """Return n, d, classes, radius, margin and beta of classification data.
 
-    radius : max ||x_i||.  margin : the largest g such that a unit weight matrix scores every true class at least g
-    above every other one (two classes: y_i <u, x_i> >= g for a unit vector u); 0 when there is none, or none
-    above 1e-7 of the largest row, where rounding decides.
-    beta : largest eigenvalue of X'X / n times 1/4 (logistic, two classes) or 1/2 (softmax), an upper bound of
-    the curvature of the mean loss.
+    Parameters
+    ----------
+    x : ndarray, shape (n, d)
+        Features.
+    y : ndarray, shape (n,)
+        Classes 0 .. classes - 1.
+    classes : int
+        Their number, at least 2.
+
+    Returns
+    -------
+    dict of str to float
+        ``radius`` is max ||x_i||.  ``margin`` is the largest g such that a unit weight matrix scores every true class
+        at least g above every other one (two classes: y_i <u, x_i> >= g for a unit vector u); 0 when there is none, or
+        none above 1e-7 of the largest row, where rounding decides.  ``beta`` is the largest eigenvalue of X'X / n times
+        1/4 (logistic, two classes) or 1/2 (softmax), an upper bound of the curvature of the mean loss.
+
+    Examples
+    --------
+    >>> found = classification_constants(np.array([[2.0], [-1.0]]), np.array([1, 0]), 2)
+    >>> {name: round(value, 4) for name, value in found.items()}
+    {'n': 2, 'd': 1, 'classes': 2, 'radius': 2.0, 'margin': 1.0, 'beta': 0.625}
     """
     n, d = x.shape
     gram = np.linalg.norm(x, 2) ** 2 / n
@@ -24,12 +41,12 @@ def classification_constants(x: Floats, y: npt.NDArray[np.int64], classes: int) 
         "d": d,
         "classes": classes,
         "radius": float(np.linalg.norm(x, axis=1).max()),
-        "margin": hard_margin(pairs(x, y, classes)),
+        "margin": _hard_margin(_pairs(x, y, classes)),
         "beta": float(gram) * (0.25 if classes == 2 else 0.5),
     }
 
 
-def pairs(x: Floats, y: npt.NDArray[np.int64], classes: int) -> Floats:
+def _pairs(x: Floats, y: npt.NDArray[np.int64], classes: int) -> Floats:
     """Return the vectors z with <w, z> > 0 where a sample beats another class: y_i x_i, or (e_y - e_c) (x) x_i."""
     if classes == 2:
         return x * np.where(y == 1, 1.0, -1.0)[:, None]
@@ -43,7 +60,7 @@ def pairs(x: Floats, y: npt.NDArray[np.int64], classes: int) -> Floats:
     return np.concatenate(rows)
 
 
-def hard_margin(z: Floats) -> float:
+def _hard_margin(z: Floats) -> float:
     """Return max over unit w of min_i <w, z_i>, or 0 when no w makes all of them positive.
 
     Least-distance problem by non-negative least squares (Lawson & Hanson 1974, chapter 23): with u >= 0 minimising

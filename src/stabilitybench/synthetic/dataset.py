@@ -17,15 +17,29 @@ ProblemKind = Literal["classification", "regression", "quadratics"]
 class Dataset:
     """One synthetic dataset with its constants.
 
-    name, parameters, seed : what `generate` was called with, defaults filled in.
-    problem : "classification", "regression" (squared loss of one row) or "quadratics".
-    x : (n, d) features, float64; for "quadratics" row j is the minimiser of sample j's own loss.
-    y : (n,) class indices 0..classes-1 (int64) or regression targets (float64); zeros for "quadratics".
-    constants : numbers exactly known by construction or measured on this very data after it was drawn, never
-        planted values that the draw may have missed; a planted value has the prefix ``planted_``.
-    start : (d,) initial weights where the generator fixes the distance to the minimiser, else None (start at zero).
-    minimiser : (d,) minimiser of the regularised mean loss where it is known in closed form, else None.
-    hessians : (n, d, d) for "quadratics": sample j's loss is (w - x_j)' A_j (w - x_j) / 2; else None.
+    Attributes
+    ----------
+    name : str
+        Generator that `generate` was called with.
+    problem : {"classification", "regression", "quadratics"}
+        What a sample's loss is: of a class, squared loss of one row, or a quadratic of its own.
+    x : ndarray, shape (n, d)
+        Features, float64; for "quadratics" row j is the minimiser of sample j's own loss.
+    y : ndarray, shape (n,)
+        Classes 0 .. classes - 1 (int64) or regression targets (float64); zeros for "quadratics".
+    constants : mapping of str to float
+        Numbers exactly known by construction or measured on this very data after it was drawn, never planted values
+        that the draw may have missed; a planted value has the prefix ``planted_``.
+    parameters : mapping of str to number
+        What `generate` was called with, defaults filled in.
+    seed : int
+        Seed that `generate` was called with.
+    start : ndarray, shape (d,), or None
+        Initial weights where the generator fixes the distance to the minimiser; None: start at zero.
+    minimiser : ndarray, shape (d,), or None
+        Minimiser of the regularised mean loss where it is known in closed form.
+    hessians : ndarray, shape (n, d, d), or None
+        For "quadratics": sample j's loss is (w - x_j)' A_j (w - x_j) / 2.
     """
 
     name: str

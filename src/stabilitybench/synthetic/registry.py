@@ -21,7 +21,20 @@ LARGEST = 200_000_000
 
 @dataclass(frozen=True)
 class Range:
-    """Values a parameter may take: low <= value <= high, the ends left out where `open` says so."""
+    """Values a parameter may take: low <= value <= high, the ends left out where `open` says so.
+
+    Attributes
+    ----------
+    low, high : float
+        The ends; no upper one by default.
+    open : bool
+        Whether the ends themselves are left out.
+
+    Examples
+    --------
+    >>> 0.0 in Range(0, 1), 0.0 in Range(0, 1, open=True), str(Range(0, open=True))
+    (True, False, 'must be above 0')
+    """
 
     low: float
     high: float = math.inf
@@ -39,7 +52,19 @@ class Range:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One declared parameter: `default` is None where a value must be given."""
+    """One declared parameter of a generator.
+
+    Attributes
+    ----------
+    name : str
+        As it stands in the generator's signature.
+    kind : type
+        int or float.
+    allowed : Range
+        Its values.
+    default : int, float or None
+        None where a value must be given.
+    """
 
     name: str
     kind: type
@@ -47,7 +72,25 @@ class Parameter:
     default: int | float | None
 
     def read(self, owner: str, value: object) -> int | float:
-        """Return `value` as this parameter's kind or raise UserError."""
+        """Return a value as this parameter's kind.
+
+        Parameters
+        ----------
+        owner : str
+            Generator that an error names.
+        value : object
+            What was handed in: a number of Python or numpy.
+
+        Returns
+        -------
+        int or float
+            The number, which `allowed` holds.
+
+        Raises
+        ------
+        UserError
+            For what is no finite number, no whole one where `kind` is int, or not allowed.
+        """
         where = f"{owner}: {self.name} = {shown(value)}"
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise UserError(f"{where}: must be a {'whole number' if self.kind is int else 'number'}")
@@ -63,7 +106,19 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Generator:
-    """A registered generator: `about` is the first sentence of its docstring."""
+    """A registered generator.
+
+    Attributes
+    ----------
+    name : str
+        By which `generate` finds it.
+    about : str
+        The first sentence of its docstring.
+    parameters : tuple of Parameter
+        In the order of its signature.
+    draw : callable
+        ``draw(rng, **parameters)``, which returns a `Dataset`.
+    """
 
     name: str
     about: str
@@ -76,7 +131,28 @@ GENERATORS: dict[str, Generator] = {}
 
 
 def generator(name: str) -> Callable[[Callable[..., Dataset]], Callable[..., Dataset]]:
-    """Register a function ``(rng, *, parameters...) -> Dataset`` whose annotations carry each parameter's `Range`."""
+    """Register a function ``(rng, *, parameters...) -> Dataset`` whose annotations carry each parameter's `Range`.
+
+    Parameters
+    ----------
+    name : str
+        Under which `generate` finds it.
+
+    Returns
+    -------
+    callable
+        The decorator; it leaves the function as it is.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> @generator("zeros")
+    ... def zeros(rng, *, n: Annotated[int, Range(2)], d: Annotated[int, Range(1)]):
+    ...     'All samples are zero.'
+    ...     return Dataset("zeros", "regression", np.zeros((n, d)), np.zeros(n), {}, {}, 0)
+    >>> generate("zeros", n=2, d=3).x.shape, GENERATORS.pop("zeros").about
+    ((2, 3), 'All samples are zero.')
+    """
 
     def register(draw: Callable[..., Dataset]) -> Callable[..., Dataset]:
         hints = get_type_hints(draw, include_extras=True)
@@ -101,9 +177,30 @@ def generate(name: str, *, seed: int = 0, **parameters: Any) -> Dataset:
     """Draw the dataset that `name`, `seed` and the parameters determine, float64.
 
     The same arguments give the same numbers; two settings of one generator with equal seeds share their random
-    stream, so that a sweep over one parameter compares like with like.  Raises UserError for an unknown name, an
-    unknown, missing or forbidden parameter, or a seed that is not a whole number >= 0.
+    stream, so that a sweep over one parameter compares like with like.
 
+    Parameters
+    ----------
+    name : str
+        One of `GENERATORS`.
+    seed : int, default 0
+        A whole number, at least 0.
+    **parameters : int or float
+        Those of the generator: n and d always, the others have defaults.
+
+    Returns
+    -------
+    Dataset
+        The data and its constants.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, an unknown, missing or forbidden parameter, a seed that is not a whole number >= 0, or more
+        than 2e8 entries of x.
+
+    Examples
+    --------
     >>> data = generate("separable-ball", n=20, d=3, margin=0.2, seed=1)
     >>> data.x.shape, bool(data.constants["margin"] >= 0.2), bool(data.constants["radius"] <= 1)
     ((20, 3), True, True)

@@ -28,8 +28,30 @@ def quadratic(
 ) -> Dataset:
     """Least squares whose mean Hessian X'X / n has eigenvalues from mu to beta, log-spaced, n >= d.
 
-    The start lies at `distance` from the minimiser in a random direction.  `noise` is the standard deviation of the
-    residuals at the minimiser (0: every sample is fitted exactly).
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n : int
+        Samples, at least d.
+    d : int
+        Features.
+    mu, beta : float, default 0.1 and 1
+        Least and largest eigenvalue, 0 < mu <= beta.
+    distance : float, default 1
+        From the start to the minimiser, in a random direction.
+    noise : float, default 0.1
+        Standard deviation of the residuals at the minimiser (0: every sample is fitted exactly).
+
+    Returns
+    -------
+    Dataset
+        With start and minimiser.
+
+    Raises
+    ------
+    UserError
+        For n < d or mu > beta.
     """
     if n < d:
         raise UserError(f"quadratic: n = {n}: must be at least d = {d}, or the smallest eigenvalue is 0, not mu")
@@ -61,8 +83,27 @@ def ridge(
 ) -> Dataset:
     """Ridge regression on Gaussian features: mean of (<w, x> - y)^2 / 2 plus l2 ||w||^2 / 2.
 
-    x ~ N(0, size^2 I / d), so that `size` is the root mean square norm of a row whatever d; y = <w_true, x> +
-    noise * N(0, 1) with ||w_true|| = signal; the minimiser is the closed form.
+    x ~ N(0, size^2 I / d) and y = <w_true, x> + noise * N(0, 1).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n, d : int
+        Samples and features.
+    l2 : float, default 0.1
+        Regularisation, above 0.
+    noise : float, default 0.5
+        Standard deviation of the targets about their line.
+    size : float, default 1
+        Root mean square norm of a row, whatever d.
+    signal : float, default 1
+        ||w_true||.
+
+    Returns
+    -------
+    Dataset
+        With the minimiser in closed form.
     """
     x = rng.standard_normal((n, d)) * (size / np.sqrt(d))
     y = x @ (signal * _direction(rng, d)) + noise * rng.standard_normal(n)
@@ -83,8 +124,25 @@ def l2_logistic(
 ) -> Dataset:
     """Two Gaussian classes for logistic loss plus l2 ||w||^2 / 2: strongly convex with mu >= l2.
 
-    The rows of "gaussian-classes" times size / sqrt(d).  mu is l2, a lower bound for every w; beta is the largest
-    eigenvalue of X'X / (4 n) plus l2, an upper bound.
+    The rows of "gaussian-classes" times size / sqrt(d).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n, d : int
+        Samples and features.
+    l2 : float, default 0.1
+        Regularisation, above 0.
+    separation : float, default 2
+        Distance of the two means before scaling.
+    size : float, default 1
+        Scale of the rows, whatever d.
+
+    Returns
+    -------
+    Dataset
+        mu is l2, a lower bound for every w; beta is the largest eigenvalue of X'X / (4 n) plus l2, an upper bound.
     """
     data = gaussian_classes(rng, n=n, d=d, separation=separation)
     x = data.x * (size / np.sqrt(d))
@@ -104,8 +162,30 @@ def overparameterised(
 ) -> Dataset:
     """Least squares with fewer samples than weights (n < d): mu = 0, and gradient descent finds the nearest fit.
 
-    Gaussian features of unit variance; the start lies at `distance` from the true weights in a random direction;
-    `noise` is the standard deviation of the targets about them.
+    Gaussian features of unit variance.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n : int
+        Samples, below d.
+    d : int
+        Features.
+    noise : float, default 0
+        Standard deviation of the targets about those of the true weights.
+    distance : float, default 1
+        From the start to the true weights, in a random direction.
+
+    Returns
+    -------
+    Dataset
+        With the start, and the nearest fit as minimiser; the constant ``distance`` is the one between these two.
+
+    Raises
+    ------
+    UserError
+        For n >= d.
     """
     if n >= d:
         raise UserError(f"overparameterised: n = {n}: must be below d = {d}")
@@ -132,6 +212,29 @@ def common_minimiser(
 
     Sample j's Hessian has the log-spaced spectrum from mu to beta in its own random basis: the setting in which
     interpolation, smoothness and strong convexity hold for every sample at once.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What everything is drawn from.
+    n : int
+        Samples.
+    d : int
+        Weights, at most 1000, with n d^2 at most 5e7.
+    mu, beta : float, default 0.1 and 1
+        Least and largest eigenvalue of every Hessian, 0 < mu <= beta.
+    distance : float, default 1
+        From the start to the minimiser, in a random direction.
+
+    Returns
+    -------
+    Dataset
+        With start, minimiser and Hessians.
+
+    Raises
+    ------
+    UserError
+        For mu > beta, or Hessians too large to hold.
     """
     _ordered("common-minimiser", mu, beta)
     if n * d * d > 50_000_000:

@@ -36,9 +36,33 @@ def leave_one_out_many(
 ) -> list[LeaveOneOut]:
     """Return `leave_one_out` of every data set; those of one shape are run together.
 
-    xs, ys : data sets, of any shapes; the result keeps their order.  The other arguments are shared by all of them;
-    without a `rate` each takes its own 1/beta.  Raises UserError as `leave_one_out` does.
+    Parameters
+    ----------
+    xs, ys : sequence of array_like
+        Rows and labels of each data set, of any shapes; the result keeps their order.
+    loss : {"logistic", "softmax", "squared"}, default "logistic"
+        Of one row, in every data set.
+    steps : int or sequence of int, default 1000
+        Numbers of gradient steps.
+    rate : float, optional
+        Learning rate of all; unless given, each data set takes its own 1/beta.
+    weight, start, l2, dtype, audit
+        As in `leave_one_out`, the same for all.
+    max_memory : int, default 2**30
+        Bytes for the runs of one stack of data sets.
 
+    Returns
+    -------
+    list of LeaveOneOut
+        One for each data set.
+
+    Raises
+    ------
+    UserError
+        Where `xs` and `ys` are not as many, and as `leave_one_out` does.
+
+    Examples
+    --------
     >>> x = [[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0], [1.0, 2.0]]
     >>> found = leave_one_out_many([x, x], [[1, 1, 0, 1], [1, 0, 0, 1]], steps=100)
     >>> [one.mean_direction.round(3).item() for one in found]

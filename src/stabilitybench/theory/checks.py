@@ -10,7 +10,36 @@ from stabilitybench.errors import UserError, shown
 
 
 def number(owner: str, name: str, value: object, *, above: float | None = None, least: float | None = None) -> float:
-    """Return `value` as a finite float within its limits, or raise UserError naming it."""
+    """Return a value as a finite float within its limits.
+
+    Parameters
+    ----------
+    owner : str
+        Function or bound that an error names.
+    name : str
+        Argument that an error names.
+    value : object
+        What was handed in.
+    above : float, optional
+        Limit that the number must exceed.
+    least : float, optional
+        Limit that the number may reach.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    UserError
+        For what is no number, not finite, or beyond a limit.
+
+    Examples
+    --------
+    >>> number("B3", "rate", 1, above=0)
+    1.0
+    """
     if value is None:
         raise UserError(f"{owner}: {name} = None: must be a number; where there is none the bound is undefined")
     try:
@@ -29,13 +58,52 @@ def number(owner: str, name: str, value: object, *, above: float | None = None, 
 
 
 def whole(owner: str, name: str, value: object, *, least: int) -> int:
-    """Return `value` as a whole number of at least `least`, or raise UserError naming it."""
+    """Return a value as a whole number.
+
+    Parameters
+    ----------
+    owner : str
+        Function or bound that an error names.
+    name : str
+        Argument that an error names.
+    value : object
+        What was handed in.
+    least : int
+        Smallest number allowed.
+
+    Returns
+    -------
+    int
+        The number.
+
+    Raises
+    ------
+    UserError
+        For anything but an integer of at least `least`; 2.0 and True are none.
+
+    Examples
+    --------
+    >>> whole("B3", "n", 5, least=2)
+    5
+    """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise UserError(f"{owner}: {name} = {shown(value)}: must be a whole number of at least {least}")
     return int(value)
 
 
 def choice(owner: str, name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Raise UserError unless `value` is one of `allowed`."""
+    """Raise UserError unless a value is one of those allowed.
+
+    Parameters
+    ----------
+    owner : str
+        Function or bound that the error names.
+    name : str
+        Argument that the error names.
+    value : object
+        What was handed in.
+    allowed : tuple of str
+        The values allowed.
+    """
     if value not in allowed:
         raise UserError(f"{owner}: {name} = {shown(value)}: must be one of {', '.join(allowed)}")

@@ -21,9 +21,16 @@ TIE = {"float32": 1e-5, "float64": 1e-11}
 class Measured:
     """What a path returns for K data sets: steps T, starts S, rows n, classes C, features d.
 
-    weights : [T, K, C, S, d] of the runs on all rows.  distance, direction : [T, K, S, n].
-    flips : [T, K, S, n] shares of the rows whose predicted class changed, or None (squared loss).
-    audit_error : [K], see `audit_error`; None where nothing was audited.
+    Attributes
+    ----------
+    weights : ndarray, shape (T, K, C, S, d)
+        Of the runs on all rows.
+    distance, direction : ndarray, shape (T, K, S, n)
+        Of the weights, and of their directions.
+    flips : ndarray, shape (T, K, S, n), or None
+        Shares of the rows whose predicted class changed; None for the squared loss.
+    audit_error : ndarray, shape (K,), or None
+        See `audit_error`; None where nothing was audited.
     """
 
     weights: Floats
@@ -34,10 +41,22 @@ class Measured:
 
 
 def distances(weights: Floats, moves: Floats) -> tuple[Floats, Floats]:
-    """Return |v| and |u(w + v) - u(w)| for weights w [..., C, S, 1, d] and moves v [..., C, S, R, d], as [..., S, R].
+    """Return |v| and |u(w + v) - u(w)| for weights w and moves v, u(w) being the direction of w.
 
     The direction of zero weights is the zero vector, so that it lies at distance 1 from every other direction.  Weights
     are zero that are rounding error beside the other weights of their pair: gradients that cancel leave such.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (..., C, S, 1, d)
+        w, for C classes and S starts.
+    moves : ndarray, shape (..., C, S, R, d)
+        v, R of them.
+
+    Returns
+    -------
+    distance, direction : ndarray, shape (..., S, R)
+        Over all classes together; direction at most 2.
     """
     distance = np.sqrt(_square(moves))
     other = weights + moves
@@ -49,10 +68,21 @@ def distances(weights: Floats, moves: Floats) -> tuple[Floats, Floats]:
 
 
 def audit_error(error: Floats, gap: Floats, norm: Floats) -> Floats:
-    """Return the largest error [K] of audited runs, as a share of their average distance.
+    """Return the largest error of audited runs, as a share of their average distance.
 
-    error, gap : [T, K, S, k] distances of k runs to their doubles, and of the doubles to the run on all rows.
-    norm : [T, K, S] of the weights; a millionth of it stands in for an average distance below that.
+    Parameters
+    ----------
+    error : ndarray, shape (T, K, S, k)
+        Distances of k runs to their doubles.
+    gap : ndarray, shape (T, K, S, k)
+        Distances of the doubles to the run on all rows.
+    norm : ndarray, shape (T, K, S)
+        Of the weights; a millionth of it stands in for an average distance below that.
+
+    Returns
+    -------
+    ndarray, shape (K,)
+        At least 0.
     """
     typical = np.maximum(gap.mean(axis=-1), SMALLEST_GAP * norm)[..., None]
     shares = np.divide(error, typical, out=np.zeros_like(error), where=typical > 0)
@@ -60,11 +90,24 @@ def audit_error(error: Floats, gap: Floats, norm: Floats) -> Floats:
 
 
 def changed(scores: npt.NDArray[np.floating], base: npt.NDArray[np.floating], tie: npt.NDArray[np.floating]) -> Floats:
-    """Return the share of rows whose predicted class differs between scores [K, C, S, R, n] and base [K, C, S, 1, n].
+    """Return the share of rows whose predicted class differs between two heads.
 
-    Classes within `tie` [K, n] of the best score count as predicted together, so that a score of exactly zero,
-    which rounding would push to either side, is its own prediction.  With C = 1 the classes are scores above and
-    below zero.  Returns [K, S, R].
+    Classes within `tie` of the best score count as predicted together, so that a score of exactly zero, which rounding
+    would push to either side, is its own prediction.  With C = 1 the classes are scores above and below zero.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (K, C, S, R, n)
+        Of R heads.
+    base : ndarray, shape (K, C, S, 1, n)
+        Of the head that they are compared with.
+    tie : ndarray, shape (K, n)
+        Differences of scores that count as none.
+
+    Returns
+    -------
+    ndarray, shape (K, S, R)
+        Between 0 and 1.
     """
     near = tie[:, None, None, None, :]
     if scores.shape[1] == 1:

@@ -19,13 +19,40 @@ from stabilitybench.theory.rows import Floats
 def leave_one_out_quadratics(
     hessians: Floats, minimisers: Floats, start: Floats, *, rate: float, steps: Sequence[int], weight: str = "1/n"
 ) -> tuple[Floats, Floats]:
-    """Return the iterates of gradient descent on all samples [k, d] and without each one [k, n, d].
+    """Return the iterates of gradient descent on all samples and without each one.
 
-    hessians : [n, d, d], symmetric, positive semi-definite.  minimisers : [n, d], c_j.  start : [d].  rate : above 0.
-    steps : k numbers of steps, at least 0.  weight : "1/(n-1)" or "1/n" of the samples that stay.  One
-    eigendecomposition per sample, whatever the steps: w_t = m + (I - rate H)^t (w_0 - m), m the minimiser of the
-    problem.  Raises UserError for shapes that do not fit and for a problem without a unique minimiser.
+    One eigendecomposition per sample, whatever the steps: w_t = m + (I - rate H)^t (w_0 - m), m the minimiser of the
+    problem.
 
+    Parameters
+    ----------
+    hessians : ndarray, shape (n, d, d)
+        A_j, symmetric and positive semi-definite.
+    minimisers : ndarray, shape (n, d)
+        c_j.
+    start : ndarray, shape (d,)
+        w_0.
+    rate : float
+        Learning rate, above 0.
+    steps : sequence of int
+        k numbers of steps, at least 0.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+
+    Returns
+    -------
+    full : ndarray, shape (k, d)
+        Iterates on all samples.
+    without : ndarray, shape (k, n, d)
+        Iterates without each sample.
+
+    Raises
+    ------
+    UserError
+        For shapes that do not fit, and for a problem without a unique minimiser.
+
+    Examples
+    --------
     >>> full, without = leave_one_out_quadratics(
     ...     np.array([[[1.0]], [[3.0]]]), np.array([[0.0], [2.0]]), np.array([0.0]), rate=0.5, steps=[1, 50])
     >>> full.ravel().round(4).tolist(), without[1].ravel().round(4).tolist()

@@ -13,6 +13,17 @@ from stabilitybench.theory.problem import ConvexProblem
 
 
 def row_space(problem: ConvexProblem) -> Space:
-    """Return the space in which a move is a vector of n multiples of the rows."""
+    """Return the space in which a move is a vector of n multiples of the rows.
+
+    Parameters
+    ----------
+    problem : ConvexProblem
+        K data sets of n rows.
+
+    Returns
+    -------
+    Space
+        With e = n.
+    """
     back = (problem.rate * problem.kept)[:, None, None] * problem.out
     return Space(into=back @ np.swapaxes(problem.into, 1, 2), out=None, back=back)

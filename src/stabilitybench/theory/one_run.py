@@ -30,8 +30,18 @@ CURVATURE: dict[Loss, float] = {"logistic": 0.25, "softmax": 0.5, "squared": 1.0
 class OneRun:
     """What one run says about all n leave-one-out runs.
 
-    steps : (k,) numbers of steps.  weights : (k, K, d) iterates (K = 1 but for softmax).  norms : (k,) their norms.
-    distances : (k, n) bounds of ||w_t - w_t^i||.  lipschitz : the largest norm of a sample's loss gradient met.
+    Attributes
+    ----------
+    steps : ndarray of int, shape (k,)
+        Numbers of steps.
+    weights : ndarray, shape (k, K, d)
+        Iterates; K = 1 but for softmax.
+    norms : ndarray, shape (k,)
+        Norms of the iterates.
+    distances : ndarray, shape (k, n)
+        Bounds of ||w_t - w_t^i||.
+    lipschitz : float
+        The largest norm of a sample's loss gradient met.
     """
 
     steps: Ints
@@ -42,7 +52,29 @@ class OneRun:
 
 
 def labelled(x: npt.ArrayLike, y: npt.ArrayLike, loss: Loss) -> tuple[Floats, Floats]:
-    """Return rows [n, d] and labels [n, K] as the loss reads them: signs, one-hot classes, or targets."""
+    """Return rows and labels as the loss reads them.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    y : array_like, shape (n,)
+        Labels or targets.
+    loss : {"logistic", "softmax", "squared"}
+        Loss of one sample.
+
+    Returns
+    -------
+    rows : ndarray, shape (n, d)
+        Finite float64.
+    labels : ndarray, shape (n, K)
+        Signs (K = 1), one-hot classes (K = C), or targets (K = 1).
+
+    Raises
+    ------
+    UserError
+        For bad rows or labels, and an unknown loss.
+    """
     rows = features(x)
     if loss == "softmax":
         places = classes(y, len(rows))
@@ -55,14 +87,49 @@ def labelled(x: npt.ArrayLike, y: npt.ArrayLike, loss: Loss) -> tuple[Floats, Fl
 
 
 def head_rows(x: npt.ArrayLike, y: npt.ArrayLike, loss: HeadLoss) -> tuple[Floats, Floats]:
-    """Return `labelled` rows of a classification loss; raises UserError for the squared loss."""
+    """Return `labelled` rows of a classification loss.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    y : array_like, shape (n,)
+        Labels.
+    loss : {"logistic", "softmax"}
+        Loss of one sample.
+
+    Returns
+    -------
+    rows, labels : ndarray, shape (n, d) and (n, K)
+        As from `labelled`.
+
+    Raises
+    ------
+    UserError
+        For the squared loss, and as `labelled`.
+    """
     if loss not in ("logistic", "softmax"):
         raise UserError(f"loss = {loss!r}: must be logistic or softmax")
     return labelled(x, y, loss)
 
 
 def residuals(scores: Floats, labels: Floats, loss: Loss) -> Floats:
-    """Return the derivative of each sample's loss in its scores, [n, K]; the weight gradient is residual (x) row."""
+    """Return the derivative of each sample's loss in its scores; the weight gradient is residual (x) row.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, K)
+        Scores <w_k, x_i>.
+    labels : ndarray, shape (n, K)
+        From `labelled`.
+    loss : {"logistic", "softmax", "squared"}
+        Loss of one sample.
+
+    Returns
+    -------
+    ndarray, shape (n, K)
+        Residuals.
+    """
     from scipy import special
 
     if loss == "logistic":
@@ -88,10 +155,38 @@ def follow(
 ) -> OneRun:
     """Run gradient descent (or read the recorded `trajectory` of it) and bound every leave-one-out distance.
 
-    x, labels : from `labelled`.  checkpoints : increasing numbers of steps.  weight : "1/n" leaves the other samples'
-    weights alone, "1/(n-1)" shares them out anew.  factors : q_i, [n] or one number.  start : [K, d].  batches : row
-    numbers of each step's mini-batch (weight "1/n": the left-out sample is skipped and the divisor kept).
-    trajectory : [steps + 1, K, d], every iterate; each step of it is checked to be the step of this descent.
+    Parameters
+    ----------
+    x, labels : ndarray, shape (n, d) and (n, K)
+        From `labelled`.
+    loss : {"logistic", "softmax", "squared"}
+        Loss of one sample.
+    rate : float
+        Learning rate, above 0.
+    checkpoints : sequence of int
+        Increasing numbers of steps.
+    weight : {"1/n", "1/(n-1)"}
+        "1/n" leaves the other samples' weights alone, "1/(n-1)" shares them out anew.
+    factors : ndarray, shape (n,), or float
+        q_i.
+    start : ndarray, shape (K, d)
+        w_0.
+    l2 : float, default 0
+        Regularisation.
+    batches : sequence of array_like of int, optional
+        Row numbers of each step's mini-batch (weight "1/n": the left-out sample is skipped and the divisor kept).
+    trajectory : ndarray, shape (steps + 1, K, d), optional
+        Every iterate; each step of it is checked to be the step of this descent.
+
+    Returns
+    -------
+    OneRun
+        The iterates and the bounds at `checkpoints`.
+
+    Raises
+    ------
+    UserError
+        Where the trajectory is not that of this descent.
     """
     n = len(x)
     length = np.linalg.norm(x, axis=1)

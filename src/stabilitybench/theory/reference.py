@@ -11,7 +11,20 @@ from stabilitybench.theory.rows import Floats
 
 
 def run(problem: ConvexProblem, steps: tuple[int, ...]) -> Measured:
-    """Run gradient descent on all rows and then without each row, in float64."""
+    """Run gradient descent on all rows and then without each row, in float64.
+
+    Parameters
+    ----------
+    problem : ConvexProblem
+        K data sets.
+    steps : tuple of int
+        Increasing numbers of steps at which the runs are measured.
+
+    Returns
+    -------
+    Measured
+        At `steps`, for every data set, start and row; nothing is audited.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         return _run(problem, steps)
 
@@ -23,9 +36,9 @@ def _run(problem: ConvexProblem, steps: tuple[int, ...]) -> Measured:
     moves = np.empty((len(steps), sets, outputs, starts, count, width))
     for k in range(sets):
         for s in range(starts):
-            full[:, k, :, s, 0] = descent(problem, k, problem.start[:, s], steps, None)
+            full[:, k, :, s, 0] = _descent(problem, k, problem.start[:, s], steps, None)
             for i in range(count):
-                moves[:, k, :, s, i] = descent(problem, k, problem.start[:, s], steps, i) - full[:, k, :, s, 0]
+                moves[:, k, :, s, i] = _descent(problem, k, problem.start[:, s], steps, i) - full[:, k, :, s, 0]
     distance, direction = distances(full, moves)
     flips = None
     if problem.loss != "squared":
@@ -33,7 +46,7 @@ def _run(problem: ConvexProblem, steps: tuple[int, ...]) -> Measured:
     return Measured(full[:, :, :, :, 0], distance, direction, flips)
 
 
-def descent(problem: ConvexProblem, k: int, start: Floats, steps: tuple[int, ...], left_out: int | None) -> Floats:
+def _descent(problem: ConvexProblem, k: int, start: Floats, steps: tuple[int, ...], left_out: int | None) -> Floats:
     """Return the weights [T, C, d] at `steps` of the run on data set k without row `left_out` (None: on all rows)."""
     rows = np.arange(problem.count) != left_out
     into, out, offset = problem.into[k, rows], problem.out[k, rows], problem.offset[k, rows]

@@ -16,10 +16,25 @@ LOSSES: tuple[Loss, ...] = get_args(Loss)
 
 
 def features(x: npt.ArrayLike) -> Floats:
-    """Return `x` as finite float64 rows [n, d] with n >= 2 and d >= 1.
+    """Return feature rows as finite float64.
 
-    Raises UserError for another shape, a single row, or a value that is not a finite number.
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Numbers, n >= 2 and d >= 1.
 
+    Returns
+    -------
+    ndarray, shape (n, d)
+        A copy.
+
+    Raises
+    ------
+    UserError
+        For another shape, a single row, or a value that is not a finite number.
+
+    Examples
+    --------
     >>> features([[1, 2], [3, 4]]).dtype
     dtype('float64')
     """
@@ -32,10 +47,27 @@ def features(x: npt.ArrayLike) -> Floats:
 
 
 def signs(y: npt.ArrayLike, count: int) -> Floats:
-    """Return binary labels, given as {0, 1} or {-1, 1}, as `count` signs of -1.0 and 1.0.
+    """Return binary labels as signs of -1.0 and 1.0.
 
-    Raises UserError for other labels, another length, or a single class.
+    Parameters
+    ----------
+    y : array_like, shape (count,)
+        Labels {0, 1} or {-1, 1}, both of them met.
+    count : int
+        Rows that the labels belong to.
 
+    Returns
+    -------
+    ndarray, shape (count,)
+        1.0 for the label 1.
+
+    Raises
+    ------
+    UserError
+        For other labels, another length, or a single class.
+
+    Examples
+    --------
     >>> signs([0, 1, 1], 3).tolist()
     [-1.0, 1.0, 1.0]
     """
@@ -49,10 +81,27 @@ def signs(y: npt.ArrayLike, count: int) -> Floats:
 
 
 def classes(y: npt.ArrayLike, count: int) -> Ints:
-    """Return `count` integer labels as classes 0 .. C - 1, in increasing order of the labels, C >= 2.
+    """Return whole-number labels as classes 0 .. C - 1, in increasing order of the labels.
 
-    Raises UserError for labels that are not whole numbers, another length, or a single class.
+    Parameters
+    ----------
+    y : array_like, shape (count,)
+        Whole numbers, at least two different ones.
+    count : int
+        Rows that the labels belong to.
 
+    Returns
+    -------
+    ndarray of int, shape (count,)
+        Classes.
+
+    Raises
+    ------
+    UserError
+        For labels that are not whole numbers, another length, or a single class.
+
+    Examples
+    --------
     >>> classes([7, 3, 7], 3).tolist()
     [1, 0, 1]
     """
@@ -66,8 +115,27 @@ def classes(y: npt.ArrayLike, count: int) -> Ints:
 
 
 def targets(y: npt.ArrayLike, count: int) -> Floats:
-    """Return `count` finite real targets; raises UserError for another length or values that are not finite.
+    """Return finite real targets.
 
+    Parameters
+    ----------
+    y : array_like, shape (count,)
+        Numbers.
+    count : int
+        Rows that the targets belong to.
+
+    Returns
+    -------
+    ndarray, shape (count,)
+        float64.
+
+    Raises
+    ------
+    UserError
+        For another length, or values that are not finite.
+
+    Examples
+    --------
     >>> targets([0.5, 2], 2).tolist()
     [0.5, 2.0]
     """

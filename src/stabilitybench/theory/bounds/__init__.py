@@ -8,7 +8,6 @@ Linear heads:  `max_margin_direction` (B1); `max_margin_refit`, `max_margin_one_
 """
 
 from stabilitybench.theory.bounds.full import (
-    at_convergence,
     common_minimiser,
     full_tuning,
     full_tuning_one_run,
@@ -21,6 +20,7 @@ from stabilitybench.theory.bounds.max_margin_bound import (
     max_margin_one_fit,
     max_margin_refit,
 )
+from stabilitybench.theory.bounds.minimiser import at_convergence
 from stabilitybench.theory.bounds.published import (
     published_full_tuning,
     published_head_tuning,

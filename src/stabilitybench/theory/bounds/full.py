@@ -1,4 +1,4 @@
-"""A1, A2 and the shared-minimiser bound: how far leaving one sample out moves the weights of a convex problem.
+"""A2 and the shared-minimiser bound: how far leaving one sample out moves the weights of a convex problem.
 
 R is the mean loss plus l2 ||w||^2 / 2, R^i the same without sample i (weight "1/(n-1)": the mean of the others;
 "1/n": their sum over n; the regulariser stays whole in both), mu_i and beta_i the least and largest eigenvalue of
@@ -25,7 +25,7 @@ from stabilitybench.theory.bounds.result import (
 from stabilitybench.theory.bounds.runs import check_rate, check_start, check_steps, check_trajectory
 from stabilitybench.theory.checks import number, whole
 from stabilitybench.theory.constants.numeric import leave_one_out_curvature
-from stabilitybench.theory.one_run import follow, labelled, residuals
+from stabilitybench.theory.one_run import follow, labelled
 from stabilitybench.theory.rows import Loss
 
 MOVE = "||w_t - w_t^i||"
@@ -48,12 +48,41 @@ def full_tuning_one_run(
     .. math:: \|w_T - w_T^i\| \le \eta \sum_{t<T} q_i^{T-1-t} \|\nabla R(w_t) - \nabla R^i(w_t)\|,
               \quad q_i = \max(|1 - \eta \mu_i|, |1 - \eta \beta_i|)
 
-    x, y : rows [n, d] and labels or targets.  loss : "squared" (half the square), "logistic" or "softmax".
-    rate : eta, at most 2 / beta_i for every i.  steps : numbers of steps, at least 1.  l2 : at least 0.
-    start : w_0, zero if None.  trajectory : every iterate of a recorded run, checked step by step.
     In the unit of the weights.  mu_i and beta_i are exact for squared loss; otherwise l2 and an upper bound.
-    Raises UserError where the rate is above 2 / beta_i, or the trajectory is not that of this descent.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features, n >= 2.
+    y : array_like, shape (n,)
+        Labels or targets, as the loss reads them.
+    loss : {"squared", "logistic", "softmax"}
+        Loss of one sample; "squared" is half the square.
+    rate : float
+        Learning rate eta, at most 2 / beta_i for every i.
+    steps : int or sequence of int
+        Numbers of steps T, at least 1; the result has them in increasing order.
+    l2 : float, default 0
+        Adds l2 ||w||^2 / 2 to both problems, at least 0.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+    start : array_like, shape (d,) or (C, d), optional
+        w_0; zero unless given, or the first recorded iterate.
+    trajectory : array_like, shape (T + 1, d) or (T + 1, C, d), optional
+        Every iterate of a recorded run, checked step by step.
+
+    Returns
+    -------
+    Bound
+        For every i: `per_sample` holds them, `values` their mean over i.
+
+    Raises
+    ------
+    UserError
+        Where the rate is above 2 / beta_i, or the trajectory is not that of this descent.
+
+    Examples
+    --------
     >>> bound = full_tuning_one_run([[1.0], [2.0], [1.5]], [1.0, 2.1, 1.4], loss="squared", rate=0.3, steps=[5, 50])
     >>> bound.values.shape, bound.per_sample.shape
     ((2,), (2, 3))
@@ -101,12 +130,31 @@ def full_tuning_one_run(
 
 
 def recorded_run(pushes: npt.ArrayLike, *, rate: float, convexity: npt.ArrayLike, smoothness: npt.ArrayLike) -> Bound:
-    r"""A2 for any loss, from recorded gradient differences along one run.
+    """A2 for any loss, from recorded gradient differences along one run.
 
-    pushes : [T, n], ||grad R(w_t) - grad R^i(w_t)|| for t = 0 .. T - 1.  convexity, smoothness : mu_i and beta_i, [n]
-    or one number each, valid on the segments between the two runs; mu_i >= 0.  rate : at most 2 / beta_i.
-    Returns the bound at step T, for every i; the formula is that of `full_tuning_one_run`.
+    The formula is that of `full_tuning_one_run`.
 
+    Parameters
+    ----------
+    pushes : array_like, shape (T, n)
+        ||grad R(w_t) - grad R^i(w_t)|| for t = 0 .. T - 1.
+    rate : float
+        Learning rate eta, at most 2 / beta_i for every i.
+    convexity, smoothness : array_like, shape (n,) or float
+        mu_i and beta_i, valid on the segments between the two runs; 0 <= mu_i <= beta_i.
+
+    Returns
+    -------
+    Bound
+        At step T, for every i.
+
+    Raises
+    ------
+    UserError
+        For arguments out of their range, or of shapes that do not fit.
+
+    Examples
+    --------
     >>> round(recorded_run([[1.0, 2.0], [0.5, 1.0]], rate=0.5, convexity=1.0, smoothness=1.0).value, 3)
     0.75
     """
@@ -159,12 +207,37 @@ def full_tuning(
     .. math:: \|w_T - w_T^i\| \le \frac{2 L}{n \mu} \left(1 - (1 - \eta \mu)^T\right)
               \le \min\left(\frac{2 L \eta T}{n}, \frac{2 L}{n \mu}\right)
 
-    for weight "1/(n-1)"; half of it for weight "1/n".  n : samples, at least 2.  steps : T, at least 1.
-    lipschitz : L, largest norm of a sample's loss gradient along the run, without the regulariser, which cancels.
-    convexity : mu, at most every mu_i, at least 0 (then the first limit is the bound).  smoothness : beta, at least
-    every beta_i.
-    rate : eta <= 2 / (mu + beta).  No interpolation is needed.  Raises UserError for a larger rate or mu < 0.
+    for weight "1/(n-1)"; half of it for weight "1/n".  No interpolation is needed.
 
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    steps : int
+        T, at least 1.
+    rate : float
+        Learning rate eta, at most 2 / (mu + beta).
+    lipschitz : float
+        L, largest norm of a sample's loss gradient along the run, without the regulariser, which cancels.
+    convexity : float
+        mu, at most every mu_i, at least 0 (then the first limit is the bound).
+    smoothness : float
+        beta, at least every beta_i.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+
+    Returns
+    -------
+    Bound
+        In the unit of the weights, for every i.
+
+    Raises
+    ------
+    UserError
+        For a larger rate, or mu < 0.
+
+    Examples
+    --------
     >>> round(full_tuning(n=50, steps=10**6, rate=1.0, lipschitz=1.0, convexity=0.1, smoothness=1.0).value, 3)
     0.2
     """
@@ -198,57 +271,6 @@ def full_tuning(
     )
 
 
-def at_convergence(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike,
-    weights: npt.ArrayLike,
-    *,
-    loss: Loss,
-    l2: float = 0.0,
-    weight: Weight = "1/n",
-) -> Bound:
-    r"""A1: how far the minimiser moves when sample i is left out.
-
-    .. math:: \|w_S - w_{S^i}\| \le \frac{\|\nabla R^i(w_S)\|}{\mu_i} = \frac{\|g_i(w_S)\|}{m \mu_i}
-
-    the last form at the exact minimiser: weight "1/n", m = n and g_i the gradient of sample i's loss; weight
-    "1/(n-1)", m = n - 1 and g_i with its share of the regulariser.  The first form is computed, so that `weights`
-    near the minimiser of all samples are good enough: the bound is on the distance from these weights.
-    Arguments as in `full_tuning_one_run`.  Raises UserError where some mu_i is not positive.
-
-    >>> rows, targets = [[1.0], [2.0], [1.5]], [1.0, 2.1, 1.4]
-    >>> bound = at_convergence(rows, targets, [7.3 / 7.25], loss="squared")
-    >>> exact = abs(7.3 / 7.25 - (2.0 * 2.1 + 1.5 * 1.4) / (4 + 2.25))
-    >>> bool(abs(bound.per_sample[0, 0] - exact) < 1e-12)
-    True
-    """
-    owner = "A1"
-    rows, labels = labelled(x, y, loss)
-    check_weight(owner, weight)
-    strength = number(owner, "l2", l2, least=0)
-    w = check_start(owner, weights, (labels.shape[1], rows.shape[1]))
-    mu, _ = leave_one_out_curvature(rows, loss=loss, l2=strength, weight=weight)
-    if not np.all(mu > 0):
-        raise UserError(
-            f"A1: without sample {int(mu.argmin())} the convexity is {mu.min():g}: must be above 0; "
-            "the bound is undefined"
-        )
-    pull = residuals(rows @ w.T, labels, loss)
-    total = pull.T @ rows
-    others = (len(rows) - 1) if weight == "1/(n-1)" else len(rows)
-    each = (total - pull[:, :, None] * rows[:, None, :]) / others + strength * w
-    distance = np.linalg.norm(each.reshape(len(rows), -1), axis=1) / mu
-    return Bound(
-        "A1, at convergence",
-        "||w_S - w_(S^i)|| of the minimisers",
-        one(float(distance.mean())),
-        "every i",
-        (Assumption("every leave-one-out problem is strongly convex, mu_i > 0", True),),
-        PROVEN,
-        per_sample=distance[None, :],
-    )
-
-
 def common_minimiser(
     *,
     n: int,
@@ -267,10 +289,33 @@ def common_minimiser(
     In general, for a rate eta <= 1 / beta, (eta (beta - mu) D / n) T (1 - eta mu)^(T-1), and with weight "1/n"
     (eta beta D / n) T (1 - eta mu')^(T-1), mu' = mu (n - 1) / n.
 
-    n : samples, at least 2.  convexity, smoothness : mu and beta of every sample, 0 < mu <= beta.  distance : D =
-    ||w_0 - w_*||.  steps : T, at least 1; None for the largest value over all T.  rate : eta, 1 / beta if None.
-    Raises UserError for mu <= 0 or a rate above 1 / beta.
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    convexity, smoothness : float
+        mu and beta of every sample, 0 < mu <= beta.
+    distance : float
+        D = ||w_0 - w_*||.
+    steps : int, optional
+        T, at least 1; without it, the largest value over all T.
+    rate : float, optional
+        Learning rate eta, at most 1 / beta, which it is unless given.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
 
+    Returns
+    -------
+    Bound
+        In the unit of the weights, for every i.
+
+    Raises
+    ------
+    UserError
+        For mu <= 0 or a rate above 1 / beta.
+
+    Examples
+    --------
     >>> call = {"n": 30, "convexity": 0.1, "smoothness": 1.0, "distance": 1.0, "weight": "1/(n-1)"}
     >>> round(common_minimiser(steps=10, **call).value, 4), round(common_minimiser(**call).value, 4)
     (0.1162, 0.1162)

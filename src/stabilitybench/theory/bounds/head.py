@@ -52,17 +52,42 @@ def head_tuning_one_run(
     .. math:: \|w_t - w_t^i\| \le d_i = \eta \sum_{s<t} \|\nabla R(w_s) - \nabla R^i(w_s)\|
 
     and the angle of the two has a sine of at most d_i / ||w_t|| where that is below 1 (else the bound is 2).
+    Cost: that of the one run.
 
-    x, y : rows [n, d] and labels; separable or not.  rate : eta, at most 2 / beta of every leave-one-out problem.
-    steps : numbers of steps, at least 1; the result has them in increasing order.
-    weight : of the samples that stay, "1/n" or "1/(n-1)".
-    start : w_0, [d] or [C, d]; zero if None.  batches : one list of row numbers per step for mini-batch descent (same
-    order in both runs, sample i skipped, divisor kept; weight "1/n" and rate <= 8 / B^2, softmax 4 / B^2).
-    trajectory : every iterate w_0 .. w_T of a full-batch run that was recorded, [T + 1, d] or [T + 1, C, d]; it is
-    checked step by step.  Cost: that of the one run.
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features, separable or not.
+    y : array_like, shape (n,)
+        Labels.
+    rate : float
+        Learning rate eta, at most 2 / beta of every leave-one-out problem.
+    steps : int or sequence of int
+        Numbers of steps t, at least 1; the result has them in increasing order.
+    loss : {"logistic", "softmax"}, default "logistic"
+        Loss of one sample.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+    start : array_like, shape (d,) or (C, d), optional
+        w_0; zero unless given, or the first recorded iterate.
+    batches : sequence of array_like of int, optional
+        Row numbers of each step, for mini-batch descent: same order in both runs, sample i skipped, divisor kept.
+        Needs weight "1/n" and a rate of at most 8 / B^2 (softmax 4 / B^2).
+    trajectory : array_like, shape (T + 1, d) or (T + 1, C, d), optional
+        Every iterate w_0 .. w_T of a full-batch run that was recorded; it is checked step by step.
 
-    Raises UserError where the rate is too large for the proof, or the trajectory is not that of this descent.
+    Returns
+    -------
+    Bound
+        Direction distances for every i, 2 at most.
 
+    Raises
+    ------
+    UserError
+        Where the rate is too large for the proof, or the trajectory is not that of this descent.
+
+    Examples
+    --------
     >>> bound = head_tuning_one_run([[1.0, 0.2], [0.8, -0.3], [-1.0, 0.1]], [1, 1, 0], rate=4.0, steps=[10, 100])
     >>> bound.values.shape, bound.per_sample.shape, bool((bound.values < 1).all())
     ((2,), (2, 3), True)
@@ -78,7 +103,7 @@ def head_tuning_one_run(
     if recorded is not None and start is None:
         first = recorded[0]
     if batches is None:
-        limit = full_batch_limit(rows, loss, weight, eta)
+        limit = _full_batch_limit(rows, loss, weight, eta)
         how = "rate at most 2 / beta of every leave-one-out problem"
     else:
         if weight != "1/n" or trajectory is not None:
@@ -120,15 +145,43 @@ def head_tuning(
               \le \frac{2 B}{n \gamma} \Big(1 + \frac{\|w_0\|}{\|w_t\|}\Big)
 
     The constant 2 is for logistic loss and weight "1/n"; weight "1/(n-1)" doubles it, softmax multiplies it by
-    sqrt(2) (gamma is then the margin of the class pairs).  Dimensionless; 2 at most says something.
+    sqrt(2) (gamma is then the margin of the class pairs).
 
-    n : samples, at least 2.  radius : B, largest feature norm.  margin : gamma, largest margin of a head without
-    free bias.  rate : eta, at most 2 / beta.  smoothness : beta of the mean loss on all samples, against which the
-    rate is checked; without it a rate up to 8 / B^2 (softmax 4 / B^2) is known to be small enough, for mini-batches
-    too, one above 8 / gamma^2 too large, and between the two the result says that it was not checked.
-    start_norm : ||w_0||; where it is not 0, norm = ||w_t|| is needed.
-    Raises UserError for a rate that is too large and for a margin that the radius does not allow.
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    radius : float
+        B, largest feature norm.
+    margin : float
+        gamma, largest margin of a head without free bias.
+    rate : float
+        Learning rate eta, at most 2 / beta.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+    loss : {"logistic", "softmax"}, default "logistic"
+        Loss of one sample.
+    smoothness : float, optional
+        beta of the mean loss on all samples, against which the rate is checked.  Without it a rate up to 8 / B^2
+        (softmax 4 / B^2) is known to be small enough, for mini-batches too, one above 8 / gamma^2 too large, and
+        between the two the result says that it was not checked.
+    start_norm : float, default 0
+        ||w_0||.
+    norm : float, optional
+        ||w_t||, needed where `start_norm` is not 0.
 
+    Returns
+    -------
+    Bound
+        On average over i; dimensionless, and it says something below 2.
+
+    Raises
+    ------
+    UserError
+        For a rate that is too large, and for a margin that the radius does not allow.
+
+    Examples
+    --------
     >>> bound = head_tuning(n=60, radius=1.0, margin=0.2, rate=4.0)
     >>> round(bound.value, 4), bound.scope
     (0.1667, 'average over i')
@@ -174,7 +227,7 @@ def head_tuning(
     )
 
 
-def full_batch_limit(rows: Floats, loss: HeadLoss, weight: Weight, rate: float) -> float:
+def _full_batch_limit(rows: Floats, loss: HeadLoss, weight: Weight, rate: float) -> float:
     """Return 2 / max_i beta_i, or a smaller number that is cheaper to find and still at least `rate`."""
     # removing a row shrinks X'X, so that the full matrix bounds them all
     top = float(np.linalg.norm(rows, 2)) ** 2 * CURVATURE[loss]

@@ -43,12 +43,34 @@ def max_margin_direction(
 
     .. math:: \|v - u\| \le \sqrt{2 (1 - \gamma_v / \gamma)}
 
-    because <u, v> >= gamma_v / gamma, gamma_v being the least margin of the unit vector v.  x, y : rows [n, d] and
-    labels.  weights : the head, [d] for "logistic" and [C, d] for "softmax", of any norm.  margin : gamma if it is
-    known (for "softmax" that of the class pairs); otherwise it is replaced by the upper bound
-    ||sum_j q_j z_j||, q the loss derivatives at `weights` divided by their sum (duality gap).
-    Raises UserError where the head does not separate the rows: v has then no positive margin to certify.
+    because <u, v> >= gamma_v / gamma, gamma_v being the least margin of the unit vector v.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    y : array_like, shape (n,)
+        Labels.
+    weights : array_like, shape (d,) or (C, d)
+        The head, (C, d) for "softmax"; of any norm.
+    loss : {"logistic", "softmax"}, default "logistic"
+        "logistic" for two classes, "softmax" for C; any head is certified, however it was trained.
+    margin : float, optional
+        gamma if it is known (for "softmax" that of the class pairs); otherwise it is replaced by the upper bound
+        ||sum_j q_j z_j||, q the loss derivatives at `weights` divided by their sum (duality gap).
+
+    Returns
+    -------
+    Bound
+        Dimensionless, below sqrt(2) where it says something.
+
+    Raises
+    ------
+    UserError
+        Where the head does not separate the rows: v has then no positive margin to certify.
+
+    Examples
+    --------
     >>> bound = max_margin_direction([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0], [1.0, 0.8])
     >>> bool(np.linalg.norm(np.array([1.0, 0.8]) / 1.64**0.5 - 0.5**0.5) <= bound.value <= 1.5)
     True
@@ -104,9 +126,27 @@ def max_margin_refit(*, margin: float, margins: npt.ArrayLike) -> Bound:
 
     .. math:: \|u - u^i\| \le \sqrt{2 (1 - \gamma / \gamma_i)}
 
-    since w is feasible without i and w^i is the projection of 0 there.  margin : gamma of all samples.  margins :
-    [n], gamma_i without sample i, each at least gamma.  Raises UserError for a gamma_i below gamma.
+    since w is feasible without i and w^i is the projection of 0 there.
 
+    Parameters
+    ----------
+    margin : float
+        gamma of all samples.
+    margins : array_like, shape (n,)
+        gamma_i without sample i, each at least gamma.
+
+    Returns
+    -------
+    Bound
+        Dimensionless, for every i.
+
+    Raises
+    ------
+    UserError
+        For a gamma_i below gamma.
+
+    Examples
+    --------
     >>> max_margin_refit(margin=1.0, margins=[1.0, 2.0]).per_sample.round(4).tolist()
     [[0.0, 1.0]]
     """
@@ -135,9 +175,27 @@ def max_margin_one_fit(x: npt.ArrayLike, solution: MaxMargin) -> Bound:
     .. math:: \|w - w^i\| \le \alpha_i \|x_i\|, \quad \|u - u^i\| \le \sqrt{2 (1 - \sqrt{1 - a_i^2})},
               \quad a_i = \min(1, \gamma \alpha_i \|x_i\|)
 
-    With C classes alpha_i ||x_i|| becomes ||sum_c alpha_ic z_ic||.  It is 0 where the sample is no support vector.
-    x : rows [n, d].  solution : `max_margin(x, y)`.  Raises UserError where x does not belong to the solution.
+    With C classes alpha_i ||x_i|| becomes ||sum_c alpha_ic z_ic||.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    solution : MaxMargin
+        ``max_margin(x, y)`` of the same rows.
+
+    Returns
+    -------
+    Bound
+        Dimensionless, for every i; 0 where the sample is no support vector.
+
+    Raises
+    ------
+    UserError
+        Where x does not belong to the solution.
+
+    Examples
+    --------
     >>> from stabilitybench.theory.margin import max_margin
     >>> rows = [[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]]
     >>> max_margin_one_fit(rows, max_margin(rows, [1, 1, 0])).per_sample.round(4).tolist()
@@ -159,10 +217,32 @@ def max_margin(*, n: int, radius: float, margin: float, loss: HeadLoss = "logist
 
     .. math:: \frac{1}{n} \sum_i \|u - u^i\| \le \sqrt{2} \frac{B}{n \gamma}
 
-    (2 B / (n gamma) for C classes, "softmax", with gamma the margin of the class pairs).  n : samples, at least 2.
-    radius : B, largest feature norm.  margin : gamma, at most radius (class pairs: sqrt(2) radius).  On orthonormal
-    rows the bound is within sqrt(2) of the truth.
+    (2 B / (n gamma) for C classes, "softmax", with gamma the margin of the class pairs).  On orthonormal rows the bound
+    is within sqrt(2) of the truth.
 
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    radius : float
+        B, largest feature norm.
+    margin : float
+        gamma, at most radius (class pairs: sqrt(2) radius).
+    loss : {"logistic", "softmax"}, default "logistic"
+        "softmax" for C classes.
+
+    Returns
+    -------
+    Bound
+        Dimensionless, on average over i.
+
+    Raises
+    ------
+    UserError
+        For a margin that the radius does not allow.
+
+    Examples
+    --------
     >>> round(max_margin(n=60, radius=1.0, margin=0.2).value, 4)
     0.1179
     """
@@ -183,7 +263,29 @@ def max_margin(*, n: int, radius: float, margin: float, loss: HeadLoss = "logist
 
 
 def radius_and_margin(owner: str, radius: float, margin: float, loss: HeadLoss) -> tuple[float, float]:
-    """Return both as floats; raises UserError for a margin that no data of this radius can have."""
+    """Return radius and margin as floats, if some data can have both.
+
+    Parameters
+    ----------
+    owner : str
+        Bound that an error names.
+    radius : float
+        B, above 0.
+    margin : float
+        gamma, above 0; at most B, and sqrt(2) B for class pairs.
+    loss : {"logistic", "softmax"}
+        "softmax" for the margin of class pairs.
+
+    Returns
+    -------
+    radius, margin : float
+        The two numbers.
+
+    Raises
+    ------
+    UserError
+        For a margin that no data of this radius can have.
+    """
     b = number(owner, "radius", radius, above=0)
     gamma = number(owner, "margin", margin, above=0)
     limit = b if loss == "logistic" else RIGHT_ANGLE * b

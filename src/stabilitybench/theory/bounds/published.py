@@ -32,12 +32,32 @@ def published_full_tuning(
 
     .. math:: \frac{\sqrt{2 L \|w_0 - w_*\| / \beta}}{n\,((1 - \mu/\beta)^{-1/4} - 1)}
 
-    n : samples, at least 2.  lipschitz : L, largest gradient norm of a sample's loss on the region visited.
-    smoothness, convexity : beta and mu, largest and smallest eigenvalue of every sample's Hessian, 0 < mu < beta.
-    distance : ||w_0 - w_*||.  loss_at_minimiser : mean loss at w_*, if known; the proof needs it to be 0.
-    The unit is that of the weights.  Raises UserError where mu <= 0, as it is for every neural network (the formula
-    then has no value), where mu >= beta, and where the loss at the minimiser is known not to be 0.
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    lipschitz : float
+        L, largest gradient norm of a sample's loss on the region visited.
+    smoothness, convexity : float
+        beta and mu, largest and smallest eigenvalue of every sample's Hessian, 0 < mu < beta.
+    distance : float
+        ||w_0 - w_*||.
+    loss_at_minimiser : float, optional
+        Mean loss at w_*, if known; the proof needs it to be 0.
 
+    Returns
+    -------
+    Bound
+        In the unit of the weights, in expectation.
+
+    Raises
+    ------
+    UserError
+        Where mu <= 0, as it is for every neural network (the formula then has no value), where mu >= beta, and where
+        the loss at the minimiser is known not to be 0.
+
+    Examples
+    --------
     >>> bound = published_full_tuning(n=100, lipschitz=1, smoothness=1, convexity=0.1, distance=1)
     >>> round(bound.value, 2)
     0.53
@@ -89,11 +109,34 @@ def published_head_tuning(
     .. math:: C \frac{\log\log t}{\log t} + \nu \max\left\{\sqrt{\tfrac{2}{\lambda n}(1 + B/\gamma)},\;
               \frac{B + \sqrt{B^2 + 8 n \lambda (1 + B/\gamma)}}{2 n \lambda}\right\}
 
-    n : samples, at least 2.  steps : t, at least 3 (log log t must be positive).  radius : B, largest feature norm.
-    margin : gamma.  c, lam, nu : the statement's constants, which depend on the data in a way that it leaves open.
-    Direction distance, dimensionless; two max-margin directions of one dataset and its leave-one-out set are never
-    more than sqrt(2) apart, any two directions never more than 2.  `parts` holds the two terms.
+    Two max-margin directions of one dataset and its leave-one-out set are never more than sqrt(2) apart, any two
+    directions never more than 2.
 
+    Parameters
+    ----------
+    n : int
+        Samples, at least 2.
+    steps : int
+        t, at least 3 (log log t must be positive).
+    radius : float
+        B, largest feature norm.
+    margin : float
+        gamma, above 0.
+    c, lam, nu : float
+        The statement's constants, which depend on the data in a way that it leaves open.
+
+    Returns
+    -------
+    Bound
+        Direction distance, dimensionless, in expectation; `parts` holds the two terms.
+
+    Raises
+    ------
+    UserError
+        For arguments out of their range.
+
+    Examples
+    --------
     >>> bound = published_head_tuning(n=100, steps=1000, radius=1, margin=0.2, c=0.0, lam=0.04, nu=0.2)
     >>> round(bound.value, 3)
     0.372
@@ -137,11 +180,34 @@ def published_multi_head(
 
     .. math:: \sqrt{\frac{2 + 8 \ln(1/\delta)}{H}}\; C \xi \frac{\log\log t}{\log t} + (\text{second term of P2})
 
-    heads : H, above 2 + 8 ln(1/delta); delta : in (0, 1).  The factor comes from a vector Bernstein inequality and
-    takes the heads' direction errors for independent vectors of mean zero, which they are not: all heads share the
-    distance of gradient descent from the max-margin direction.  Other arguments as in P2; xi is one more constant.
-    Raises UserError where H is too small for the inequality.
+    The factor comes from a vector Bernstein inequality and takes the heads' direction errors for independent vectors of
+    mean zero, which they are not: all heads share the distance of gradient descent from the max-margin direction.
 
+    Parameters
+    ----------
+    n, steps
+        As in `published_head_tuning`.
+    heads : int
+        H, above 2 + 8 ln(1/delta).
+    delta : float
+        Probability that the bound fails, in (0, 1).
+    radius, margin : float
+        As in `published_head_tuning`.
+    c, xi, lam, nu : float
+        The statement's constants; xi is one more than in `published_head_tuning`.
+
+    Returns
+    -------
+    Bound
+        Direction distance, dimensionless, in expectation; `parts` holds the two terms.
+
+    Raises
+    ------
+    UserError
+        Where H is too small for the inequality, and for arguments out of their range.
+
+    Examples
+    --------
     >>> bound = published_multi_head(
     ...     n=100, steps=1000, heads=104, delta=0.05, radius=1, margin=0.2, c=1.0, xi=1.0, lam=0.04, nu=0.2)
     >>> round(bound.parts["direction"], 3)

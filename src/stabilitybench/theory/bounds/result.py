@@ -28,9 +28,16 @@ ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
 class Assumption(NamedTuple):
-    """What must hold for the bound; `checked` is True where it was checked on the data, None where it is trusted.
+    """What must hold for the bound.
 
     An assumption that was checked and fails gives no bound at all: the function raises UserError.
+
+    Attributes
+    ----------
+    text : str
+        The condition.
+    checked : bool or None
+        True where it was checked on the data, None where it is trusted.
     """
 
     text: str
@@ -41,18 +48,32 @@ class Assumption(NamedTuple):
 class Bound:
     """A bound with its assumptions.
 
-    name : short name, such as "B3, closed form".
-    quantity : the measured quantity that it limits, in words.
-    values : (k,) the bound at each of `steps`; one number where it does not depend on the step.  Where there are
-        bounds for every sample, `values` is their average over i.
-    scope : for which i the values hold.
-    assumptions : each with how it was checked.
-    source : whose statement this is.
-    steps : (k,) numbers of gradient steps, empty where the bound holds for every step or for the limit.
-    per_sample : (k, n) bounds for each left-out sample, or None.
-    trivial : the largest value that the quantity can have at all (2 for directions), or infinity.
-    parts : named terms of the sum, where the bound is one.
+    Attributes
+    ----------
+    name : str
+        Short name, such as "B3, closed form".
+    quantity : str
+        The measured quantity that it limits, in words.
+    values : ndarray, shape (k,)
+        The bound at each of `steps`; one number where it does not depend on the step.  Where there are bounds for every
+        sample, their average over i.
+    scope : {"every i", "average over i", "expectation"}
+        For which i the values hold.
+    assumptions : tuple of Assumption
+        Each with how it was checked.
+    source : str
+        Whose statement this is.
+    steps : tuple of int
+        The k numbers of gradient steps, empty where the bound holds for every step or for the limit.
+    per_sample : ndarray, shape (k, n), or None
+        Bounds for each left-out sample.
+    trivial : float
+        The largest value that the quantity can have at all (2 for directions), or infinity.
+    parts : mapping of str to float
+        Named terms of the sum, where the bound is one.
 
+    Examples
+    --------
     >>> bound = Bound("example", "a distance", np.array([0.5]), "every i", (Assumption("n >= 2", True),), PROVEN)
     >>> float(bound), bound.vacuous
     (0.5, False)
@@ -91,8 +112,22 @@ class Bound:
 
 
 def violated(measured: npt.ArrayLike, bound: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return where `measured` exceeds `bound` by more than rounding in float64, or either is no number.
+    """Return where a measured value exceeds its bound by more than rounding in float64, or either is no number.
 
+    Parameters
+    ----------
+    measured : array_like
+        Measured values.
+    bound : array_like
+        Their bounds, of a shape that broadcasts with `measured`.
+
+    Returns
+    -------
+    ndarray of bool
+        True where measured > bound (1 + 1e-9) + 1e-12.
+
+    Examples
+    --------
     >>> violated([1.0, 1.1], 1.0).tolist()
     [False, True]
     """
@@ -103,8 +138,20 @@ def violated(measured: npt.ArrayLike, bound: npt.ArrayLike) -> npt.NDArray[np.bo
 def chord(sine: npt.ArrayLike) -> Floats:
     """Return the largest distance of two unit vectors whose angle has at most this sine and is at most 90 degrees.
 
-    sqrt(2 (1 - sqrt(1 - a^2))), written so that small a keep their digits; a above 1 counts as 1.
+    sqrt(2 (1 - sqrt(1 - a^2))), written so that small a keep their digits.
 
+    Parameters
+    ----------
+    sine : array_like
+        a, at least 0; above 1 counts as 1.
+
+    Returns
+    -------
+    ndarray
+        Between 0 and sqrt(2), of the shape of `sine`.
+
+    Examples
+    --------
     >>> chord([0.0, 1.0]).round(4).tolist()
     [0.0, 1.4142]
     """
@@ -119,6 +166,20 @@ def direction(distance: npt.ArrayLike, norm: npt.ArrayLike) -> Floats:
     w' lies in a ball around w; where the ball leaves out the origin the angle has sine distance / norm, otherwise
     nothing is known and the result is 2.  At most 2 distance / (2 norm - distance) (Dunkl & Williams 1964).
 
+    Parameters
+    ----------
+    distance : array_like
+        Bounds of ||w - w'||.
+    norm : array_like
+        Norms of w, of a shape that broadcasts with `distance`.
+
+    Returns
+    -------
+    ndarray
+        Between 0 and 2.
+
+    Examples
+    --------
     >>> direction([0.1, 1.0], [1.0, 1.0]).round(4).tolist()
     [0.1001, 2.0]
     """
@@ -128,10 +189,29 @@ def direction(distance: npt.ArrayLike, norm: npt.ArrayLike) -> Floats:
 
 
 def check_weight(owner: str, weight: object) -> None:
-    """Raise UserError unless `weight` names one of the two weightings."""
+    """Raise UserError unless `weight` names one of the two weightings.
+
+    Parameters
+    ----------
+    owner : str
+        Bound that the error names.
+    weight : object
+        "1/n" or "1/(n-1)".
+    """
     choice(owner, "weight", weight, get_args(Weight))
 
 
 def one(value: float) -> Floats:
-    """Return a bound that is one number as the (1,) array `Bound` holds."""
+    """Return a bound that is one number as the array that `Bound` holds.
+
+    Parameters
+    ----------
+    value : float
+        The bound.
+
+    Returns
+    -------
+    ndarray, shape (1,)
+        float64.
+    """
     return np.array([value], dtype=np.float64)

@@ -13,13 +13,33 @@ from stabilitybench.theory.rows import Floats
 
 
 def check_rate(owner: str, rate: float, limit: float, name: str = "2 / beta") -> None:
-    """Raise UserError where the rate is beyond what the proof allows (but for rounding)."""
+    """Raise UserError where the rate is beyond what the proof allows (but for rounding).
+
+    Parameters
+    ----------
+    owner : str
+        Bound that the error names.
+    rate : float
+        Learning rate eta.
+    limit : float
+        The largest one allowed.
+    name : str, default "2 / beta"
+        What the limit is, in the error.
+    """
     if rate > limit * (1 + 1e-12):
         raise UserError(f"{owner}: rate = {rate:g}: above {name} = {limit:.6g}: the bound does not hold there")
 
 
 def check_steps(owner: str, steps: int | Sequence[int]) -> tuple[int, ...]:
-    """Return increasing numbers of steps of at least 1, or raise UserError."""
+    """Return increasing numbers of steps of at least 1, or raise UserError.
+
+    Parameters
+    ----------
+    owner : str
+        Bound that the error names.
+    steps : int or sequence of int
+        What was handed in.
+    """
     found = checked_steps(steps)
     if found[0] < 1:
         raise UserError(f"{owner}: steps holds {found[0]}: must be at least 1, the runs start at the same weights")
@@ -27,7 +47,17 @@ def check_steps(owner: str, steps: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def check_start(owner: str, start: npt.ArrayLike | None, shape: tuple[int, int]) -> Floats:
-    """Return the start as [K, d], zero if None."""
+    """Return the start as (K, d), or raise UserError where it does not fit.
+
+    Parameters
+    ----------
+    owner : str
+        Bound that the error names.
+    start : array_like or None
+        Finite weights of shape (K, d), or (d,) for K = 1; None is zero.
+    shape : tuple of int
+        (K, d), K = 1 but for softmax.
+    """
     if start is None:
         return np.zeros(shape)
     first = np.atleast_2d(np.asarray(start, dtype=np.float64))
@@ -37,7 +67,29 @@ def check_start(owner: str, start: npt.ArrayLike | None, shape: tuple[int, int])
 
 
 def check_trajectory(owner: str, trajectory: npt.ArrayLike | None, shape: tuple[int, int], last: int) -> Floats | None:
-    """Return the recorded iterates as [T + 1, K, d], or None where there are none."""
+    """Return the recorded iterates as (T + 1, K, d), or None where there are none.
+
+    Parameters
+    ----------
+    owner : str
+        Bound that the error names.
+    trajectory : array_like or None
+        Finite iterates of shape (T + 1, K, d), or (T + 1, d) for K = 1.
+    shape : tuple of int
+        (K, d), K = 1 but for softmax.
+    last : int
+        The last step asked for, at most T.
+
+    Returns
+    -------
+    ndarray, shape (T + 1, K, d), or None
+        The iterates.
+
+    Raises
+    ------
+    UserError
+        For another shape, values that are not finite, or too few iterates.
+    """
     if trajectory is None:
         return None
     found = np.asarray(trajectory, dtype=np.float64)
@@ -53,7 +105,19 @@ def check_trajectory(owner: str, trajectory: npt.ArrayLike | None, shape: tuple[
 
 
 def check_batches(owner: str, batches: Sequence[npt.ArrayLike], n: int, steps: int) -> None:
-    """Raise UserError unless there is one batch of distinct row numbers for each step."""
+    """Raise UserError unless there is one batch of distinct row numbers for each step.
+
+    Parameters
+    ----------
+    owner : str
+        Bound that the error names.
+    batches : sequence of array_like of int
+        Row numbers of each step.
+    n : int
+        Rows; their numbers are 0 .. n - 1.
+    steps : int
+        Steps that need a batch.
+    """
     if len(batches) < steps:
         raise UserError(f"{owner}: batches: {len(batches)} of them: {steps} steps need as many")
     for t, batch in enumerate(batches[:steps]):

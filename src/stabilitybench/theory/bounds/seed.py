@@ -21,9 +21,29 @@ def initialisation(*, gap: float, norm_a: float, norm_b: float, rate: float, smo
 
     .. math:: \|u_t(a) - u_t(b)\| \le \frac{2 \|a - b\|}{\|w_t(a)\| + \|w_t(b)\|}
 
-    gap : ||a - b|| of the two starts.  norm_a, norm_b : norms of the weights after t steps, or lower bounds of them.
-    rate : at most 2 / smoothness (beta of the mean loss), so that a step never moves the runs apart.
+    Parameters
+    ----------
+    gap : float
+        ||a - b|| of the two starts.
+    norm_a, norm_b : float
+        Norms of the weights after t steps, or lower bounds of them.
+    rate : float
+        Learning rate, at most 2 / smoothness, so that a step never moves the runs apart.
+    smoothness : float
+        beta of the mean loss.
 
+    Returns
+    -------
+    Bound
+        Direction distance, dimensionless; it says something below 2.
+
+    Raises
+    ------
+    UserError
+        For a rate that is too large.
+
+    Examples
+    --------
     >>> initialisation(gap=1.0, norm_a=10.0, norm_b=10.0, rate=1.0, smoothness=0.25).value
     0.1
     """
@@ -49,10 +69,32 @@ def averaged_heads(*, scale: float, d: int, heads: int, norm: float) -> Bound:
 
     .. math:: E \|u_t(a) - u_t(b)\| \le s \sqrt{2 d / H} \,/\, N_t
 
-    scale : s.  d : number of weights of one head.  heads : H.  norm : N_t, a lower bound of both mean heads' norms
-    (such as `norm_growth`).  The heads' final weights are independent and a step never moves two runs apart, hence
-    the variance of their mean is at most that of the starts' mean.  A zero start has s = 0: the bound is 0.
+    The heads' final weights are independent and a step never moves two runs apart, hence the variance of their mean is
+    at most that of the starts' mean.
 
+    Parameters
+    ----------
+    scale : float
+        s, at least 0.  A zero start has s = 0: the bound is 0.
+    d : int
+        Number of weights of one head.
+    heads : int
+        H, at least 1.
+    norm : float
+        N_t, a lower bound of both mean heads' norms (such as `norm_growth`).
+
+    Returns
+    -------
+    Bound
+        Direction distance, dimensionless, in expectation.
+
+    Raises
+    ------
+    UserError
+        For arguments out of their range.
+
+    Examples
+    --------
     >>> round(averaged_heads(scale=1.0, d=8, heads=4, norm=10.0).value, 3)
     0.2
     """
@@ -88,11 +130,36 @@ def norm_growth(
               \epsilon_t = \frac{1}{\tau} + \frac{(\ln \tau / \gamma + \|w_0\|)^2}{2 \eta t}
 
     The mean loss is at most epsilon_t, by comparison with (ln tau / gamma) u, and a small loss needs a large norm.
-    radius : B.  margin : gamma.  rate : eta, at most 1 / beta.  steps : t, at least 1.  start_norm : ||w_0|| (of one
-    head, where several are averaged).  smoothness : beta of the mean loss, its upper bound B^2 / 4 if None.
-    tau : any number above 1, gamma^2 eta t if None.
-    Raises UserError where so few steps give nothing (epsilon_t >= ln 2).
 
+    Parameters
+    ----------
+    radius : float
+        B, largest feature norm.
+    margin : float
+        gamma, largest margin of a head without free bias.
+    rate : float
+        Learning rate eta, at most 1 / beta.
+    steps : int
+        t, at least 1.
+    start_norm : float, default 0
+        ||w_0|| (of one head, where several are averaged).
+    smoothness : float, optional
+        beta of the mean loss; its upper bound B^2 / 4 unless given.
+    tau : float, optional
+        Any number above 1; gamma^2 eta t unless given.
+
+    Returns
+    -------
+    float
+        In the unit of the weights, above 0.
+
+    Raises
+    ------
+    UserError
+        Where so few steps give nothing (epsilon_t >= ln 2), and for a rate that is too large.
+
+    Examples
+    --------
     >>> round(norm_growth(radius=1.0, margin=0.3, rate=4.0, steps=10_000), 2)
     4.64
     """
@@ -131,11 +198,36 @@ def data_and_seed(
 
     .. math:: \frac{2 B}{n \gamma} \Big(1 + \frac{\|w_0\|}{N_t}\Big) + \frac{s \sqrt{2 d / H}}{N_t}
 
-    Arguments as in `head_tuning` (logistic loss) and `averaged_heads`; start_norm : ||w_0|| of the averaged start,
-    s sqrt(d / H), a bound of its expectation, if None.  `parts` holds the data and the seed term: a larger rate * t
-    helps the seed part, a larger margin helps the data part and slows the growth of the norm, H acts on the seed
-    part alone.
+    A larger rate * t helps the seed part, a larger margin helps the data part and slows the growth of the norm, H acts
+    on the seed part alone.
 
+    Parameters
+    ----------
+    n, radius, margin, rate
+        As in `head_tuning`, for logistic loss.
+    norm, scale, d
+        As in `averaged_heads`.
+    heads : int, default 1
+        H, at least 1.
+    start_norm : float, optional
+        ||w_0|| of the averaged start; s sqrt(d / H), a bound of its expectation, unless given.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+    smoothness : float, optional
+        beta of the mean loss, as in `head_tuning`.
+
+    Returns
+    -------
+    Bound
+        Direction distance, dimensionless, in expectation; `parts` holds the data and the seed term.
+
+    Raises
+    ------
+    UserError
+        As `head_tuning` and `averaged_heads`.
+
+    Examples
+    --------
     >>> bound = data_and_seed(n=100, radius=1.0, margin=0.25, rate=4.0, norm=10.0, scale=0.1, d=50)
     >>> {name: round(part, 4) for name, part in bound.parts.items()}
     {'data': 0.0857, 'seed': 0.1}

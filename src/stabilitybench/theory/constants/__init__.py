@@ -1,14 +1,12 @@
 """Constants in the bounds: of numeric data, and of a real encoder with a head through its loss."""
 
+from stabilitybench.theory.constants.hessian import Curvature, curvature
 from stabilitybench.theory.constants.network import (
-    Curvature,
     Distance,
     NetworkConstants,
-    curvature,
     distance,
     gradient_norms,
     mean_loss,
-    model_loss,
     network_constants,
 )
 from stabilitybench.theory.constants.numeric import (
@@ -19,6 +17,7 @@ from stabilitybench.theory.constants.numeric import (
     radius,
     smoothness,
 )
+from stabilitybench.theory.constants.sample_loss import model_loss
 from stabilitybench.theory.margin import MaxMargin, NotSeparable, max_margin
 
 __all__ = [

@@ -13,11 +13,28 @@ from stabilitybench.theory.rows import Floats, Loss, features
 
 
 def radius(x: npt.ArrayLike, quantile: float = 1.0) -> float:
-    """Return B, the largest Euclidean norm of a row of x, in the unit of x.
+    """Return B, the largest Euclidean norm of a row of x.
 
-    One far row sets it: `quantile` below 1 gives that quantile of the norms instead, to see how far it is from the
-    rest (a bound needs the largest).
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    quantile : float, default 1
+        In (0, 1]; below 1, that quantile of the norms in place of the largest, to see how far one far row is from the
+        rest (a bound needs the largest).
 
+    Returns
+    -------
+    float
+        In the unit of x.
+
+    Raises
+    ------
+    UserError
+        For rows that are not finite numbers, and a quantile out of its range.
+
+    Examples
+    --------
     >>> radius([[3.0, 4.0], [1.0, 0.0]])
     5.0
     """
@@ -28,12 +45,30 @@ def radius(x: npt.ArrayLike, quantile: float = 1.0) -> float:
 
 
 def margin(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
-    """Return gamma, the largest margin of a linear head without a free bias, in the unit of x.
+    """Return gamma, the largest margin of a linear head without a free bias.
 
     Two classes: max over unit u of min_i y_i <u, x_i>.  More: over weights of unit Frobenius norm, the least lead of
-    the true class.  Raises NotSeparable (a UserError) where there is none; `max_margin` also gives the direction and
-    the multipliers alpha.
+    the true class.  `max_margin` also gives the direction and the multipliers alpha.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    y : array_like, shape (n,)
+        Labels; {0, 1} or {-1, 1}, or more than two whole numbers.
+
+    Returns
+    -------
+    float
+        In the unit of x, above 0.
+
+    Raises
+    ------
+    NotSeparable
+        A UserError, where there is none.
+
+    Examples
+    --------
     >>> round(margin([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0]), 4)
     1.4142
     """
@@ -44,8 +79,29 @@ def smoothness(x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0) -> float:
     """Return beta, the largest curvature of the mean loss plus l2 ||w||^2 / 2 over all weights.
 
     The largest eigenvalue of X'X / n times the largest second derivative of the loss (1 squared, 1/4 logistic, 1/2
-    softmax) plus l2: exact for squared loss, else an upper bound.  In squared units of x.
+    softmax) plus l2: exact for squared loss, else an upper bound.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    loss : {"squared", "logistic", "softmax"}
+        Loss of one sample; "squared" is half the square.
+    l2 : float, default 0
+        Regularisation, at least 0.
+
+    Returns
+    -------
+    float
+        In squared units of x.
+
+    Raises
+    ------
+    UserError
+        For bad rows, an unknown loss, or l2 < 0.
+
+    Examples
+    --------
     >>> smoothness([[2.0, 0.0], [0.0, 1.0]], loss="logistic")
     0.5
     """
@@ -57,8 +113,29 @@ def convexity(x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0) -> float:
     """Return mu, the least curvature of the mean loss plus l2 ||w||^2 / 2 over all weights.
 
     The least eigenvalue of X'X / n plus l2 for squared loss (exactly l2 where n < d); l2 for the others, whose
-    curvature vanishes far out.  0 means: not strongly convex, and a bound that divides by mu is undefined.
+    curvature vanishes far out.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    loss : {"squared", "logistic", "softmax"}
+        Loss of one sample; "squared" is half the square.
+    l2 : float, default 0
+        Regularisation, at least 0.
+
+    Returns
+    -------
+    float
+        In squared units of x.  0 means: not strongly convex, and a bound that divides by mu is undefined.
+
+    Raises
+    ------
+    UserError
+        For bad rows, an unknown loss, or l2 < 0.
+
+    Examples
+    --------
     >>> convexity([[2.0, 0.0], [0.0, 1.0]], loss="squared"), convexity([[2.0, 1.0], [0.0, 1.0]], loss="logistic")
     (0.5, 0.0)
     """
@@ -71,11 +148,33 @@ def convexity(x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0) -> float:
 def leave_one_out_curvature(
     x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0, weight: str = "1/n"
 ) -> tuple[Floats, Floats]:
-    """Return mu_i and beta_i, [n] each: least and largest curvature of the problem without sample i.
+    """Return mu_i and beta_i, least and largest curvature of the problem without sample i.
 
-    As `convexity` and `smoothness`; the samples that stay weigh 1/(n-1) or 1/n, the regulariser stays whole.  Exact
-    for squared loss; for the others mu_i = l2 and beta_i is an upper bound.
+    As `convexity` and `smoothness`; the regulariser stays whole.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    loss : {"squared", "logistic", "softmax"}
+        Loss of one sample; "squared" is half the square.
+    l2 : float, default 0
+        Regularisation, at least 0.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        Of each sample that stays.
+
+    Returns
+    -------
+    mu, beta : ndarray, shape (n,)
+        Exact for squared loss; for the others mu_i = l2, and beta_i is an upper bound.
+
+    Raises
+    ------
+    UserError
+        For bad rows, an unknown loss, or l2 < 0.
+
+    Examples
+    --------
     >>> rows = [[2.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     >>> mu, beta = leave_one_out_curvature(rows, loss="squared", weight="1/(n-1)")
     >>> mu.tolist(), beta.tolist()
@@ -105,10 +204,33 @@ def leave_one_out_curvature(
 
 
 def lipschitz(x: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike, *, loss: Loss) -> float:
-    """Return the largest norm of one sample's loss gradient at `weights` ([d] or [C, d]), without any regulariser.
+    """Return the largest norm of one sample's loss gradient at given weights, without any regulariser.
 
     A maximum over the points visited is a lower bound of L on the region: `OneRun.lipschitz` has it for a whole run.
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows of features.
+    y : array_like, shape (n,)
+        Labels or targets, as the loss reads them.
+    weights : array_like, shape (d,) or (C, d)
+        Where the gradients are taken; (C, d) for softmax.
+    loss : {"squared", "logistic", "softmax"}
+        Loss of one sample; "squared" is half the square.
+
+    Returns
+    -------
+    float
+        At least 0.
+
+    Raises
+    ------
+    UserError
+        For bad rows or labels, an unknown loss, or weights of another shape.
+
+    Examples
+    --------
     >>> lipschitz([[1.0, 0.0], [0.0, 2.0]], [1.0, 1.0], [0.0, 0.0], loss="squared")
     2.0
     """
