@@ -47,11 +47,39 @@ _HELD_OUT = 2000
 class PretrainingSpec:
     """Everything that decides the bytes of a pretrained pocket encoder.
 
-    architecture : "bert" or "roberta".  layers, width, heads : shape; the feed-forward width is 4 x `width`.
-    steps, batch : updates, passages per update.  learning_rate : peak, reached after the fraction `warmup` of the
-    steps, then falling linearly to 0.  mask : fraction of words to be predicted.  finetuning_rate : peak rate for
-    fine-tuning this encoder, written into its card.
+    Attributes
+    ----------
+    name : str
+        Name after ``pocket/``.
+    architecture : {"bert", "roberta"}
+        Family, and with it the losses.
+    layers : int
+        Number of layers.
+    width : int
+        Hidden size; the feed-forward width is 4 times it.
+    heads : int
+        Attention heads per layer.
+    steps : int
+        Updates.
+    learning_rate : float
+        Peak rate, reached after the fraction `warmup` of the steps, then falling linearly to 0.
+    finetuning_rate : float
+        Peak rate for fine-tuning this encoder, written into its card.
+    batch : int, default 64
+        Passages per update.
+    warmup : float, default 0.06
+        Fraction of the steps.
+    weight_decay : float, default 0.01
+        AdamW's, on matrices alone.
+    clip : float, default 1.0
+        Largest gradient norm.
+    mask : float, default 0.2
+        Fraction of words to be predicted.
+    seed : int, default 0
+        Of weights, data and masks.
 
+    Examples
+    --------
     >>> SPECS["bert-small"].layers, SPECS["bert-small"].width
     (4, 128)
     """
@@ -74,9 +102,22 @@ class PretrainingSpec:
 
 @dataclass(frozen=True)
 class PretrainingReport:
-    """What came out: `curve` holds (step, mean loss since the entry before); losses in nats per masked word.
+    """What came out of a pretraining.
 
-    next_sentence_accuracy is None for RoBERTa shapes, which are not trained on it.
+    Attributes
+    ----------
+    folder : Path
+        Where the encoder was written.
+    curve : tuple of (int, float)
+        Steps, each with the mean loss since the entry before.
+    held_out_loss : float
+        Masked-word loss on passages not trained on, in nats per masked word.
+    next_sentence_accuracy : float or None
+        Fraction right, on the same passages; None for RoBERTa shapes, which are not trained on it.
+    parameters : int
+        Number of weights.
+    seconds : float
+        Wall-clock time.
     """
 
     folder: Path
@@ -116,13 +157,32 @@ def pretrain(
     progress: Callable[[int, float], None] | None = None,
     steps: int | None = None,
 ) -> PretrainingReport:
-    """Pretrain the encoder of `spec` and write it to `folder`, which appears only when it is complete.
+    """Pretrain an encoder and write it to a folder, which appears only when it is complete.
 
-    The folder holds ``config.json``, ``model.safetensors``, the tokenizer and ``card.json`` (specification, loss
-    curve, held-out scores, versions) and is read by ``AutoModel.from_pretrained`` and
-    ``AutoTokenizer.from_pretrained``; an older folder of this name is replaced.  `steps` stops early on the same
-    schedule, which replays the beginning of a longer training.  `progress(step, loss)` is called at every entry of
-    the curve.  No global random state is used.  Raises EnvironmentFailure if the folder cannot be written.
+    The folder holds ``config.json``, ``model.safetensors``, the tokenizer and ``card.json`` (specification, loss curve,
+    held-out scores, versions) and is read by ``AutoModel.from_pretrained`` and ``AutoTokenizer.from_pretrained``. No
+    global random state is used.
+
+    Parameters
+    ----------
+    spec : PretrainingSpec
+        What is trained, and how.
+    folder : Path
+        Where to; an older folder of this name is replaced.
+    progress : callable, optional
+        Called as ``progress(step, loss)`` at every entry of the curve.
+    steps : int, optional
+        Stop early on the same schedule, which replays the beginning of a longer training.
+
+    Returns
+    -------
+    PretrainingReport
+        Loss curve and held-out scores.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If the folder cannot be written.
     """
     with _one_thread():
         start = time.perf_counter()
@@ -142,7 +202,18 @@ def pretrain(
 
 
 def build_model(spec: PretrainingSpec) -> PreTrainedModel:
-    """Return the untrained model of `spec`: weights N(0, 0.02²) from its seed, biases 0, LayerNorm 1 and 0."""
+    """Return an untrained model: weights N(0, 0.02²), biases 0, LayerNorm 1 and 0.
+
+    Parameters
+    ----------
+    spec : PretrainingSpec
+        Its shape, and the seed of its weights.
+
+    Returns
+    -------
+    transformers.PreTrainedModel
+        Ready for masked words, under BERT for next sentence too.
+    """
     import torch
     from transformers import BertConfig, BertForPreTraining, RobertaConfig, RobertaForMaskedLM
 

@@ -20,9 +20,6 @@ Kind = Literal["classification", "regression"]
 class Split:
     """Rows of text with labels.
 
-    ids : (n,) row names, unique within the task.  first, second : n texts each; `second` is None for single
-    sentences.  labels : (n,) int64 class indices, or float64 scores under regression.
-
     Attributes
     ----------
     ids : tuple of str, length n

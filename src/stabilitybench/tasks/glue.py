@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 class HubTask:
     """Where a task lies in a hub dataset.
 
-    texts : one or two text columns.  metrics : the headline first.  classes : used where the dataset does not
-    name its own; empty under regression.  dev : the labelled split that is halved.  prefix : column put
-    before the first text ("word: sentence").
-
     Attributes
     ----------
     repository : str

@@ -21,11 +21,6 @@ Array = npt.NDArray[Any]
 class Metric:
     """A score of predictions, higher is better.
 
-    score(labels, predictions) : a fraction, or a correlation in [-1, 1]; NaN where it is undefined.  Both
-    have shape (n,), n >= 1: class indices under classification, real numbers under regression.
-    no_skill(labels) : the best score of any constant prediction on these labels (0 for correlations).
-    range : lowest and highest possible score.
-
     Attributes
     ----------
     name : str
