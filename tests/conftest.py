@@ -63,7 +63,7 @@ def study_file(tmp_path: Path, tiny_bert: Path, tiny_task: Path) -> Path:
 
 def save_tiny_encoder(folder: Path, style: str) -> Path:
     """Write a random encoder of two layers, 16 wide, that knows the words of the pocket language."""
-    from stabilitybench.encoders.pretraining import PretrainingSpec, build_model
+    from stabilitybench.encoders.specification import PretrainingSpec, build_model
     from stabilitybench.language.tokenizer import build_tokenizer
 
     spec = PretrainingSpec("tiny", style, LAYERS, WIDTH, heads=2, steps=1, learning_rate=1e-3, finetuning_rate=1e-3)

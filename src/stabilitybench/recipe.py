@@ -56,12 +56,40 @@ class Recipe(BaseModel):
         return self
 
     def replace(self, **changes: Any) -> Recipe:
-        """Return a copy with `changes`, checked like a new recipe."""
+        """Return a copy with other values, checked like a new recipe.
+
+        Parameters
+        ----------
+        **changes : object
+            Fields to change, by name.
+
+        Returns
+        -------
+        Recipe
+            The copy; `self` stays as it is.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            For an unknown field or a value that is not allowed.
+        """
         return Recipe(**{**self.model_dump(), **changes})
 
     def total_steps(self, n_train: int) -> int:
-        """Return the number of optimizer steps on `n_train` rows; a last, smaller batch counts as a step.
+        """Return the number of optimizer steps; a last, smaller batch of an epoch counts as a step.
 
+        Parameters
+        ----------
+        n_train : int
+            Number of training rows.
+
+        Returns
+        -------
+        int
+            `steps` where it is set; else `epochs` times ceil(`n_train` / `batch_size`), rounded, at least 1.
+
+        Examples
+        --------
         >>> Recipe(batch_size=16, epochs=3).total_steps(500)
         96
         """
@@ -73,6 +101,18 @@ class Recipe(BaseModel):
     def evaluation_steps(self, total: int) -> tuple[int, ...]:
         """Return the steps after which the model is evaluated, the last step always among them.
 
+        Parameters
+        ----------
+        total : int
+            Number of optimizer steps, as `total_steps` gives it.
+
+        Returns
+        -------
+        tuple of int
+            At most `evaluations` steps, from 1, ascending.
+
+        Examples
+        --------
         >>> Recipe(evaluations=3).evaluation_steps(10)
         (3, 7, 10)
         """

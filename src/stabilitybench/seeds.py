@@ -29,9 +29,26 @@ TUNING_OFFSET = 10_000
 class Seeds:
     """The seed of each stream of one run.
 
-    init : new weights (head, re-initialised layers).  order : batches.  dropout : all training noise.
-    subset : which examples are kept.  prepare : stages before fine-tuning.
+    Attributes
+    ----------
+    init : int, default 0
+        Seed of new weights: the head, re-initialised layers.
+    order : int, default 0
+        Seed of the order of the batches.
+    dropout : int, default 0
+        Seed of all training noise.
+    subset : int, default 0
+        Seed that chooses which examples are kept.
+    prepare : int, default 0
+        Seed of the stages before fine-tuning.
 
+    Raises
+    ------
+    UserError
+        For a seed that is no integer from 0.
+
+    Examples
+    --------
     >>> a, b = Seeds(init=1), Seeds(init=1, order=5)
     >>> bool((a.generator("init").random(3) == b.generator("init").random(3)).all())
     True
@@ -49,26 +66,76 @@ class Seeds:
                 raise UserError(f"seeds.{stream} = {seed!r}: must be an integer >= 0")
 
     def sequence(self, stream: Stream, *names: str) -> np.random.SeedSequence:
-        """Return the seed sequence of `stream`, branched once per name."""
+        """Return the seed sequence of a stream, branched once per name.
+
+        Parameters
+        ----------
+        stream : {"init", "order", "dropout", "subset", "prepare"}
+            The stream.
+        *names : str
+            Purposes inside the stream, outermost first; the draws of different ones are independent.
+
+        Returns
+        -------
+        numpy.random.SeedSequence
+            The same for the same seed, stream and names, always.
+        """
         branch = (zlib.crc32(name.encode()) for name in names)
         return np.random.SeedSequence(ROOT, spawn_key=(STREAMS.index(stream), getattr(self, stream), *branch))
 
     def generator(self, stream: Stream, *names: str) -> np.random.Generator:
-        """Return a fresh generator of `stream`, branched once per name."""
+        """Return a fresh generator of a stream, branched once per name.
+
+        Parameters
+        ----------
+        stream : {"init", "order", "dropout", "subset", "prepare"}
+            The stream.
+        *names : str
+            Purposes inside the stream, as in `sequence`.
+
+        Returns
+        -------
+        numpy.random.Generator
+            A PCG64 generator at its start.
+        """
         return np.random.Generator(np.random.PCG64(self.sequence(stream, *names)))
 
     def key(self, stream: Stream, *names: str) -> int:
-        """Return a 31-bit integer key of `stream`, for counter-based noise."""
+        """Return an integer key of a stream, for counter-based noise.
+
+        Parameters
+        ----------
+        stream : {"init", "order", "dropout", "subset", "prepare"}
+            The stream.
+        *names : str
+            Purposes inside the stream, as in `sequence`.
+
+        Returns
+        -------
+        int
+            A key in [0, 2^31).
+        """
         return int(self.sequence(stream, *names).generate_state(1)[0] >> 1)
 
 
 def grid(design: int | dict[str, int], *, first: int = 0) -> tuple[Seeds, ...]:
     """Turn the ``seeds`` entry of a study file into seeds.
 
-    A number n gives n runs in which init, order, dropout and prepare vary together and subset stays fixed, as the
-    literature does.  A table such as ``{"init": 5, "order": 5}`` crosses its streams; the streams it leaves out
-    stay at `first` (subset: 0 unless it is crossed).
+    Parameters
+    ----------
+    design : int or dict of str to int
+        A number n gives n runs in which init, order, dropout and prepare vary together and subset stays fixed, as the
+        literature does. A table such as ``{"init": 5, "order": 5}`` crosses its streams.
+    first : int, default 0
+        The first seed; the streams that a table leaves out stay at it (subset: at 0).
 
+    Returns
+    -------
+    tuple of Seeds
+        One entry per run, the last stream of a table varying fastest.
+
+    Examples
+    --------
     >>> grid(2)
     (Seeds(init=0, order=0, dropout=0, subset=0, prepare=0), Seeds(init=1, order=1, dropout=1, subset=0, prepare=1))
     >>> len(grid({"init": 5, "order": 5, "dropout": 2}))

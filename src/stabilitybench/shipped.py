@@ -8,10 +8,27 @@ from stabilitybench.errors import EnvironmentFailure
 
 
 def shipped(name: str) -> Path:
-    """Return the folder or file `name` that ships with the package, such as ``synthetic``.
+    """Return the place of data that ships with the package.
 
     In a wheel it lies inside the package; in a checkout (an editable installation) at the top of the repository.
 
+    Parameters
+    ----------
+    name : str
+        Folder or file, such as ``synthetic``.
+
+    Returns
+    -------
+    Path
+        Where it is; it exists.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where the installation lacks it.
+
+    Examples
+    --------
     >>> (shipped("synthetic") / "README.md").is_file()
     True
     """

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from stabilitybench.cli.views import pretrain
-from stabilitybench.encoders.pretraining import PretrainingSpec
+from stabilitybench.encoders.specification import PretrainingSpec
 from stabilitybench.errors import UserError
 
 TINY = PretrainingSpec("tiny", "bert", 1, 16, 2, 20, learning_rate=1e-3, finetuning_rate=1e-3, batch=4)

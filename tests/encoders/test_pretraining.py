@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 import stabilitybench.encoders
 from stabilitybench.encoders.masking import hide_words
-from stabilitybench.encoders.pretraining import SPECS, PretrainingSpec, build_model, pretrain
+from stabilitybench.encoders.pretraining import pretrain
+from stabilitybench.encoders.specification import SPECS, PretrainingSpec, build_model
 from stabilitybench.errors import EnvironmentFailure
 
 SHIPPED = Path(stabilitybench.encoders.__file__).parent / "pocket"

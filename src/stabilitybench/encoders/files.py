@@ -47,10 +47,12 @@ ADAPTER = "adapter_config.json"
 class EncoderFiles:
     """The files of one encoder.
 
-    Parameters
+    Attributes
     ----------
-    encoder : its name, for messages.
-    folder : where the files lie; links are followed, as a hub cache consists of them.
+    encoder : str
+        Name of the encoder, for messages.
+    folder : Path
+        Where the files lie; links are followed, as a hub cache consists of them.
     """
 
     encoder: str
@@ -58,6 +60,11 @@ class EncoderFiles:
 
     def weights(self) -> tuple[str, ...]:
         """Return the names of the files that hold the weights: one, or those that the index names.
+
+        Returns
+        -------
+        tuple of str
+            File names, sorted.
 
         Raises
         ------
@@ -84,13 +91,30 @@ class EncoderFiles:
         return tuple(sorted(shards))
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all files that are loaded, and so hashed, sorted."""
+        """Return the names of all files that are loaded, and so hashed, sorted.
+
+        Raises
+        ------
+        UserError
+            As `weights` raises it.
+        """
         weights = self.weights()
         index = () if weights == (WEIGHTS,) else (INDEX,)
         return tuple(sorted([*weights, *index, *(name for name in TEXTS if (self.folder / name).is_file())]))
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of configuration, tokenizer and weights."""
+        """Return the SHA-256 of configuration, tokenizer and weights.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits, over the names and contents of `names`.
+
+        Raises
+        ------
+        UserError
+            As `weights` raises it.
+        """
         digest = hashlib.sha256()
         for name in self.names():
             path = self.folder / name
@@ -99,11 +123,18 @@ class EncoderFiles:
         return digest.hexdigest()
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """Raise UserError where the folder asks for files that are not hashed.
+        """Refuse a folder that asks for files that are not hashed.
 
         Parameters
         ----------
-        config : the content of config.json.
+        config : mapping of str to object
+            The content of config.json.
+
+        Raises
+        ------
+        UserError
+            Where an entry of the configuration, an adapter or a versioned tokenizer file leads elsewhere; and as
+            `weights` raises it.
         """
         self.weights()
         for key, remedy in REFUSED.items():
@@ -130,6 +161,11 @@ class EncoderFiles:
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors of the checkpoint by name, as they are stored.
 
+        Returns
+        -------
+        dict of str to torch.Tensor
+            On the CPU, each of the number type it was saved in.
+
         Raises
         ------
         UserError
@@ -149,7 +185,13 @@ class EncoderFiles:
 
     @contextmanager
     def tokenizer_folder(self) -> Iterator[Path]:
-        """Lend a folder with copies of configuration and tokenizer files, in which no entry leads to another file."""
+        """Lend a folder with copies of configuration and tokenizer files, in which no entry leads to another file.
+
+        Yields
+        ------
+        Path
+            A temporary folder, gone afterwards.
+        """
         with TemporaryDirectory() as place:
             for name in TEXTS:
                 if (self.folder / name).is_file():

@@ -15,7 +15,31 @@ from stabilitybench.errors import UserError
 
 @dataclass(frozen=True)
 class Architecture:
-    """Names of the parts of one family, as its `transformers` classifier spells them (tensors and dropouts)."""
+    """Names of the parts of one family, as its `transformers` classifier spells them (tensors and dropouts).
+
+    Attributes
+    ----------
+    embeddings : tuple of str
+        Prefixes of what belongs to the embeddings.
+    layers : str
+        Prefix that the number of a layer follows.
+    pooler : str or None
+        Prefix of the pooler; None where the family has none.
+    head : tuple of str
+        Prefixes of what belongs to the head.
+    words : str
+        What reads the states first in the model that fills in hidden words.
+    output : str, default "classifier"
+        The last linear layer.
+    depth_key : str, default "num_hidden_layers"
+        Entry of config.json with the number of layers.
+    shared_layers : bool, default False
+        Whether one set of tensors serves as every layer.
+    segments : bool, default False
+        Whether the family reads ``token_type_ids``.
+    positions_after_padding : bool, default False
+        Whether the first token has position ``pad_token_id + 1`` instead of 0.
+    """
 
     embeddings: tuple[str, ...]
     layers: str
@@ -57,6 +81,19 @@ ARCHITECTURES: dict[str, Architecture] = {
 class Layout:
     """The architecture map of one encoder.
 
+    Attributes
+    ----------
+    architecture : str
+        The family, a key of `ARCHITECTURES`.
+    depth : int
+        Number of layers.
+    initializer_range : float, default 0.02
+        SD of the normal draw of new weights.
+    first_position : int, default 0
+        What the position table calls the first token.
+
+    Examples
+    --------
     >>> layout = Layout("bert", depth=4)
     >>> layout.place("bert.encoder.layer.3.output.dense.weight"), layout.place("classifier.bias")
     ('layer.3', 'head')
@@ -81,7 +118,18 @@ class Layout:
         return ARCHITECTURES[self.architecture]
 
     def output(self, names: Iterable[str]) -> str:
-        """Return the last linear layer among tensor names: the whole head under head tuning has a name of its own."""
+        """Return the last linear layer among tensor names: the whole head under head tuning has a name of its own.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Tensor names of a classifier.
+
+        Returns
+        -------
+        str
+            The name of the module that gives the logits.
+        """
         return self.parts.output if f"{self.parts.output}.weight" in names else "classifier"
 
     @property
@@ -98,15 +146,43 @@ class Layout:
         return ("embeddings", *self.layers, *pooler, "head")
 
     def top(self, count: int) -> tuple[str, ...]:
-        """Places of the `count` layers nearest to the head."""
+        """Return the places of the layers nearest to the head.
+
+        Parameters
+        ----------
+        count : int
+            How many, in [0, `depth`].
+        """
         return self.layers[len(self.layers) - count :] if count else ()
 
     def bottom(self, count: int) -> tuple[str, ...]:
-        """Places of the `count` layers nearest to the embeddings."""
+        """Return the places of the layers nearest to the embeddings.
+
+        Parameters
+        ----------
+        count : int
+            How many, in [0, `depth`].
+        """
         return self.layers[:count]
 
     def place(self, name: str) -> str:
-        """Return the place of the tensor or module called `name`."""
+        """Return the place of a tensor or module.
+
+        Parameters
+        ----------
+        name : str
+            Its dotted name in the `transformers` classifier.
+
+        Returns
+        -------
+        str
+            One of `places`.
+
+        Raises
+        ------
+        UserError
+            Where no part of the architecture has this name.
+        """
         parts, dotted = self.parts, name + "."
         if dotted.startswith(parts.layers):
             return "layer.shared" if parts.shared_layers else f"layer.{dotted[len(parts.layers) :].split('.')[0]}"
@@ -119,16 +195,41 @@ class Layout:
         raise UserError(f'tensor "{name}" has no place in the architecture map of "{self.architecture}"')
 
     def names_in(self, names: Iterable[str], places: Iterable[str]) -> tuple[str, ...]:
-        """Return those of `names` that lie in one of `places`."""
+        """Return the names that lie in given places.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Tensor or module names, as for `place`.
+        places : iterable of str
+            Some of `places`.
+
+        Returns
+        -------
+        tuple of str
+            Some of `names`, in their order.
+        """
         wanted = set(places)
         return tuple(name for name in names if self.place(name) in wanted)
 
 
 def is_bias(name: str) -> bool:
-    """Tell whether a tensor is a bias."""
+    """Tell whether a tensor is a bias.
+
+    Parameters
+    ----------
+    name : str
+        Its dotted name.
+    """
     return name.endswith("bias")
 
 
 def is_norm(name: str) -> bool:
-    """Tell whether a tensor belongs to a layer norm (``LayerNorm``, ``sa_layer_norm``, ...)."""
+    """Tell whether a tensor belongs to a layer norm (``LayerNorm``, ``sa_layer_norm``, ...).
+
+    Parameters
+    ----------
+    name : str
+        Its dotted name.
+    """
     return "norm" in name.rsplit(".", 2)[-2].lower() if "." in name else False

@@ -31,9 +31,16 @@ POCKET = Path(__file__).parent / "pocket"
 class Skeleton:
     """A classifier as a pure function: its modules without weights, and its pretrained tensors beside them.
 
-    module : lives on the "meta" device.  pretrained : tensors of the checkpoint, float32, by Hugging Face name.
-    fresh : shapes of the tensors that the checkpoint lacks (head, sometimes the pooler) and every run must draw.
-    buffers : constants such as position ids.
+    Attributes
+    ----------
+    module : torch.nn.Module
+        The modules, on the "meta" device.
+    pretrained : dict of str to torch.Tensor
+        Tensors of the checkpoint, float32, by Hugging Face name.
+    fresh : dict of str to tuple of int
+        Shapes of the tensors that the checkpoint lacks (head, sometimes the pooler) and every run must draw.
+    buffers : dict of str to torch.Tensor
+        Constants such as position ids.
     """
 
     module: nn.Module
@@ -46,8 +53,22 @@ class Skeleton:
 class Encoder:
     """A pretrained encoder on disk.
 
-    folder : holds config, tokenizer and safetensors.  revision : resolved commit, for hub encoders.
-    max_length : tokens it can read.  learning_rate : peak rate taken when a recipe names none.
+    Attributes
+    ----------
+    name : str
+        The name it is loaded by.
+    folder : Path
+        Holds config, tokenizer and safetensors.
+    layout : Layout
+        Which tensor is embedding, layer k, pooler or head.
+    max_length : int
+        Tokens it can read.
+    learning_rate : float
+        Peak rate taken when a recipe names none.
+    revision : str or None, default None
+        Resolved commit, for hub encoders.
+    config : dict of str to object
+        The content of config.json.
     """
 
     name: str
@@ -69,7 +90,18 @@ class Encoder:
         return EncoderFiles(self.name, self.folder)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Load the tokenizer (never from remote code)."""
+        """Load the tokenizer (never from remote code).
+
+        Returns
+        -------
+        transformers.PreTrainedTokenizerBase
+            A fast tokenizer.
+
+        Raises
+        ------
+        UserError
+            Where the folder has none, or one that cannot be read without code of its own.
+        """
         from transformers import AutoTokenizer
 
         if not any((self.folder / name).is_file() for name in VOCABULARIES):
@@ -87,15 +119,48 @@ class Encoder:
         return found
 
     def skeleton(self, outputs: int) -> Skeleton:
-        """Return the classifier with `outputs` outputs; loaded once per process and content."""
+        """Return the classifier; it is loaded once per process and content.
+
+        Parameters
+        ----------
+        outputs : int
+            Width of the head.
+
+        Returns
+        -------
+        Skeleton
+            Shared by all callers: its tensors must not be changed in place.
+
+        Raises
+        ------
+        UserError
+            Where the weights cannot be read, lack tensors of the encoder or are not finite.
+        """
         return _skeleton(self, self.fingerprint, outputs)
 
 
 def load_encoder(name: str, revision: str | None = None) -> Encoder:
-    """Find the encoder called `name`: ``pocket/...``, an existing directory, or a hub id.
+    """Find an encoder.
 
-    Raises UserError when it is unknown, unreachable, has no safetensors, or an unsupported architecture.
+    Parameters
+    ----------
+    name : str
+        ``pocket/...``, an existing directory, or a hub id.
+    revision : str, optional
+        Branch, tag or commit of a hub id; the main branch where it is left out.
 
+    Returns
+    -------
+    Encoder
+        Its weights are read when they are asked for.
+
+    Raises
+    ------
+    UserError
+        When it is unknown, unreachable, has no safetensors, or an unsupported architecture.
+
+    Examples
+    --------
     >>> load_encoder("pocket/bert-small").layout.depth
     4
     """
@@ -122,7 +187,18 @@ def _local_folder(name: str) -> Path | None:
 
 
 def pocket_encoders() -> dict[str, dict[str, Any]]:
-    """Return the card of every embedded encoder, by name."""
+    """Return the card of every embedded encoder, by name.
+
+    Returns
+    -------
+    dict of str to dict
+        Name to card: specification, learning rate, loss curve, held-out scores, versions.
+
+    Examples
+    --------
+    >>> sorted(pocket_encoders())
+    ['pocket/bert-deep', 'pocket/bert-small', 'pocket/bert-wide', 'pocket/roberta-small']
+    """
     return {f"pocket/{p.parent.name}": json.loads(p.read_text("utf-8")) for p in sorted(POCKET.glob("*/card.json"))}
 
 
@@ -205,15 +281,30 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
 
 
 def load_model(encoder: Encoder, classes: Mapping[type, Any], **changes: Any) -> tuple[nn.Module, set[str]]:
-    """Return a model with the weights of an encoder, in float32, and the names of tensors that the checkpoint lacks.
+    """Return a model with the weights of an encoder, and the names of tensors that the checkpoint lacks.
 
     transformers is handed configuration and tensors, never a folder in which it could find others.
 
     Parameters
     ----------
-    encoder : where the weights come from.
-    classes : the model of each configuration class, which decides on the head.
-    **changes : entries of the configuration to set.
+    encoder : Encoder
+        Where the weights come from.
+    classes : mapping of type to type
+        The model of each configuration class, which decides on the head.
+    **changes : object
+        Entries of the configuration to set.
+
+    Returns
+    -------
+    module : torch.nn.Module
+        The model, in float32; what the checkpoint lacks is drawn at random.
+    absent : set of str
+        Names of those tensors, missing or of another shape.
+
+    Raises
+    ------
+    UserError
+        Where the weights cannot be read.
     """
     import torch
     from transformers import AutoConfig

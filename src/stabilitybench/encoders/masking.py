@@ -15,10 +15,30 @@ def hide_words(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:  # fmt: skip
     """Choose a share of the words: 80 % hidden by the mask token, 10 % replaced by a random one, 10 % left as they are.
 
-    tokens : (rows, length) ids.  words : (rows, length), what may be chosen.  vocabulary : random words are drawn from
-    the first of the two ids up to below the second.  Returns what the model sees, and the targets (`IGNORED` where
-    nothing is to be predicted), both (rows, length).
+    Parameters
+    ----------
+    tokens : numpy.ndarray, shape (rows, length)
+        Token ids.
+    words : numpy.ndarray of bool, shape (rows, length)
+        What may be chosen.
+    mask_token : int
+        Id of the mask token.
+    vocabulary : tuple of (int, int)
+        Random words are drawn from the first id up to below the second.
+    share : float
+        Chance of each word to be chosen, in (0, 1].
+    rng : numpy.random.Generator
+        Source of the choices.
 
+    Returns
+    -------
+    seen : numpy.ndarray, shape (rows, length)
+        What the model reads.
+    targets : numpy.ndarray, shape (rows, length)
+        The ids to be predicted, `IGNORED` where nothing is.
+
+    Examples
+    --------
     >>> ids = np.full((1, 6), 9)
     >>> seen, targets = hide_words(ids, ids > 5, 4, (5, 20), 1.0, np.random.default_rng(0))
     >>> targets.tolist(), bool((seen == 4).any())

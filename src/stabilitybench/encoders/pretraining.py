@@ -22,17 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stabilitybench.encoders.masking import IGNORED, hide_words
+from stabilitybench.encoders.specification import PretrainingSpec, build_model
 from stabilitybench.errors import EnvironmentFailure
 from stabilitybench.language.corpus import Passage, passage
 from stabilitybench.language.sampler import Dice
-from stabilitybench.language.tokenizer import (
-    MAX_LENGTH,
-    SPECIAL,
-    Style,
-    build_tokenizer,
-    special_id,
-    vocabulary,
-)
+from stabilitybench.language.tokenizer import SPECIAL, Style, build_tokenizer, special_id, vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -44,39 +38,23 @@ _HELD_OUT = 2000
 
 
 @dataclass(frozen=True)
-class PretrainingSpec:
-    """Everything that decides the bytes of a pretrained pocket encoder.
-
-    architecture : "bert" or "roberta".  layers, width, heads : shape; the feed-forward width is 4 x `width`.
-    steps, batch : updates, passages per update.  learning_rate : peak, reached after the fraction `warmup` of the
-    steps, then falling linearly to 0.  mask : fraction of words to be predicted.  finetuning_rate : peak rate for
-    fine-tuning this encoder, written into its card.
-
-    >>> SPECS["bert-small"].layers, SPECS["bert-small"].width
-    (4, 128)
-    """
-
-    name: str
-    architecture: Style
-    layers: int
-    width: int
-    heads: int
-    steps: int
-    learning_rate: float
-    finetuning_rate: float
-    batch: int = 64
-    warmup: float = 0.06
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    mask: float = 0.2
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class PretrainingReport:
-    """What came out: `curve` holds (step, mean loss since the entry before); losses in nats per masked word.
+    """What came out of a pretraining.
 
-    next_sentence_accuracy is None for RoBERTa shapes, which are not trained on it.
+    Attributes
+    ----------
+    folder : Path
+        Where the encoder was written.
+    curve : tuple of (int, float)
+        Steps, each with the mean loss since the entry before.
+    held_out_loss : float
+        Masked-word loss on passages not trained on, in nats per masked word.
+    next_sentence_accuracy : float or None
+        Fraction right, on the same passages; None for RoBERTa shapes, which are not trained on it.
+    parameters : int
+        Number of weights.
+    seconds : float
+        Wall-clock time.
     """
 
     folder: Path
@@ -85,17 +63,6 @@ class PretrainingReport:
     next_sentence_accuracy: float | None
     parameters: int
     seconds: float
-
-
-SPECS: dict[str, PretrainingSpec] = {
-    spec.name: spec
-    for spec in (
-        PretrainingSpec("bert-small", "bert", 4, 128, 4, 8000, learning_rate=1e-3, finetuning_rate=1e-3),
-        PretrainingSpec("roberta-small", "roberta", 4, 128, 4, 6000, learning_rate=1e-3, finetuning_rate=8e-4),
-        PretrainingSpec("bert-deep", "bert", 12, 64, 4, 5000, learning_rate=8e-4, finetuning_rate=6e-4, warmup=0.1),
-        PretrainingSpec("bert-wide", "bert", 3, 256, 4, 1600, learning_rate=7e-4, finetuning_rate=4e-4, batch=48),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -116,13 +83,32 @@ def pretrain(
     progress: Callable[[int, float], None] | None = None,
     steps: int | None = None,
 ) -> PretrainingReport:
-    """Pretrain the encoder of `spec` and write it to `folder`, which appears only when it is complete.
+    """Pretrain an encoder and write it to a folder, which appears only when it is complete.
 
-    The folder holds ``config.json``, ``model.safetensors``, the tokenizer and ``card.json`` (specification, loss
-    curve, held-out scores, versions) and is read by ``AutoModel.from_pretrained`` and
-    ``AutoTokenizer.from_pretrained``; an older folder of this name is replaced.  `steps` stops early on the same
-    schedule, which replays the beginning of a longer training.  `progress(step, loss)` is called at every entry of
-    the curve.  No global random state is used.  Raises EnvironmentFailure if the folder cannot be written.
+    The folder holds ``config.json``, ``model.safetensors``, the tokenizer and ``card.json`` (specification, loss curve,
+    held-out scores, versions) and is read by ``AutoModel.from_pretrained`` and ``AutoTokenizer.from_pretrained``. No
+    global random state is used.
+
+    Parameters
+    ----------
+    spec : PretrainingSpec
+        What is trained, and how.
+    folder : Path
+        Where to; an older folder of this name is replaced.
+    progress : callable, optional
+        Called as ``progress(step, loss)`` at every entry of the curve.
+    steps : int, optional
+        Stop early on the same schedule, which replays the beginning of a longer training.
+
+    Returns
+    -------
+    PretrainingReport
+        Loss curve and held-out scores.
+
+    Raises
+    ------
+    EnvironmentFailure
+        If the folder cannot be written.
     """
     with _one_thread():
         start = time.perf_counter()
@@ -139,42 +125,6 @@ def pretrain(
     )
     _write(model, spec, report)
     return report
-
-
-def build_model(spec: PretrainingSpec) -> PreTrainedModel:
-    """Return the untrained model of `spec`: weights N(0, 0.02²) from its seed, biases 0, LayerNorm 1 and 0."""
-    import torch
-    from transformers import BertConfig, BertForPreTraining, RobertaConfig, RobertaForMaskedLM
-
-    common: dict[str, Any] = {
-        "vocab_size": len(vocabulary(spec.architecture)),
-        "hidden_size": spec.width,
-        "num_hidden_layers": spec.layers,
-        "num_attention_heads": spec.heads,
-        "intermediate_size": 4 * spec.width,
-        "pad_token_id": special_id(spec.architecture, "pad"),
-    }
-    with torch.random.fork_rng(devices=[]):  # construction draws weights that are overwritten below
-        model: PreTrainedModel
-        if spec.architecture == "bert":
-            model = BertForPreTraining(BertConfig(max_position_embeddings=MAX_LENGTH, **common))
-        else:
-            ends: dict[str, Any] = {
-                "bos_token_id": special_id("roberta", "cls"),
-                "eos_token_id": special_id("roberta", "sep"),
-            }
-            config = RobertaConfig(max_position_embeddings=MAX_LENGTH + 2, type_vocab_size=1, **ends, **common)
-            model = RobertaForMaskedLM(config)
-    generator = torch.Generator().manual_seed(spec.seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "LayerNorm" in name or "layer_norm" in name:
-                parameter.fill_(1.0 if name.endswith("weight") else 0.0)
-            elif name.endswith("bias"):
-                parameter.zero_()
-            else:
-                parameter.normal_(0.0, model.config.initializer_range, generator=generator)
-    return model
 
 
 def _train(

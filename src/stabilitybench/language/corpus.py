@@ -14,7 +14,17 @@ PAIRED, FOLLOWS = 0.65, 0.5
 
 
 class Passage(NamedTuple):
-    """One or two sentences; `follows` says whether the second comes next (None for a single sentence)."""
+    """One or two sentences.
+
+    Attributes
+    ----------
+    first : str
+        The first sentence, or the only one.
+    second : str or None, default None
+        What stands after it; None for a single sentence.
+    follows : bool or None, default None
+        Whether the second sentence comes next; None for a single sentence.
+    """
 
     first: str
     second: str | None = None
@@ -27,6 +37,22 @@ def passage(dice: Dice) -> Passage:
     A second sentence that follows is a paraphrase, something weaker, or a statement in the same tone about someone
     in the first.  One that does not is half the time about the same things: the first with two words changed,
     or a statement in the opposite tone; else it has nothing to do with it.
+
+    Parameters
+    ----------
+    dice : Dice
+        Source of the random choices.
+
+    Returns
+    -------
+    Passage
+        A single sentence with chance 1 - `PAIRED`, else a pair, which follows with chance `FOLLOWS`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> passage(Dice(np.random.default_rng(1)))
+    Passage(first='this picture is not big', second='the image is not big', follows=True)
     """
     meaning = sample_meaning(dice)
     said = realise(meaning, dice)

@@ -39,7 +39,19 @@ Voice = Literal["active", "passive"]
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A noun phrase: a noun concept, its number, whether it is known, and perhaps a quality concept."""
+    """A noun phrase.
+
+    Attributes
+    ----------
+    noun : str
+        Noun concept, a key of `lexicon.NOUNS`.
+    plural : bool, default False
+        Whether its noun is in the plural.
+    definite : bool, default True
+        Whether it is known ("the", "this") or not ("a", "some").
+    quality : str or None, default None
+        Quality concept, a key of `lexicon.QUALITIES`.
+    """
 
     noun: str
     plural: bool = False
@@ -51,7 +63,22 @@ class Phrase:
 class Clause:
     """One statement: an event (`verb` and `patient`) or a state (`quality`), about `agent`.
 
-    place : (relation, place) concepts.  adverb : an adverb concept.
+    Attributes
+    ----------
+    agent : Phrase
+        Who acts, or is described.
+    verb : str or None, default None
+        Verb concept of an event; None in a state.
+    patient : Phrase or None, default None
+        To whom an event is done; None in a state.
+    quality : str or None, default None
+        Quality concept that a state says of the agent; None in an event.
+    negated : bool, default False
+        Whether the statement is denied.
+    place : tuple of (str, str) or None, default None
+        The concepts of a relation and a place, such as ("near", "river").
+    adverb : str or None, default None
+        Adverb concept.
     """
 
     agent: Phrase
@@ -65,14 +92,32 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One clause, or two that are joined: by "but" if `contrast`, else by "and"."""
+    """One clause, or two that are joined.
+
+    Attributes
+    ----------
+    clauses : tuple of Clause, length 1 or 2
+        What is said, in order.
+    contrast : bool, default False
+        Whether two clauses are joined by "but" instead of "and".
+    """
 
     clauses: tuple[Clause, ...]
     contrast: bool = False
 
 
 class Token(NamedTuple):
-    """A word in its sentence: its role and the number it shows (None where it shows none)."""
+    """A word in its sentence.
+
+    Attributes
+    ----------
+    word : str
+        The word as it is written.
+    role : Role
+        What it does in the sentence.
+    plural : bool or None, default None
+        The number it shows; None where it shows none.
+    """
 
     word: str
     role: Role
@@ -80,8 +125,20 @@ class Token(NamedTuple):
 
 
 def sentiment(clause: Clause) -> int:
-    """Return +1, -1 or 0: the polarity of the verb or stated quality, turned by "not".
+    """Return the polarity of the verb or stated quality, turned by "not".
 
+    Parameters
+    ----------
+    clause : Clause
+        An event or a state.
+
+    Returns
+    -------
+    int
+        +1 (good), -1 (bad) or 0 (neither).
+
+    Examples
+    --------
     >>> sentiment(Clause(Phrase("dog"), quality="cruel", negated=True))
     1
     """
@@ -94,8 +151,24 @@ def sentiment(clause: Clause) -> int:
 
 
 def realise(meaning: Meaning, dice: Dice, voice: Voice | None = None) -> list[Token]:
-    """Say `meaning`: surface choices come from `dice`, the voice of events from `voice` if given.
+    """Say a meaning in words.
 
+    Parameters
+    ----------
+    meaning : Meaning
+        What is to be said.
+    dice : Dice
+        Source of the surface choices: synonyms, order, and the voice where it is open.
+    voice : {"active", "passive"}, optional
+        Voice of events; drawn for each where it is left out.
+
+    Returns
+    -------
+    list of Token
+        The sentence, a word each.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> meaning = Meaning((Clause(Phrase("dog", plural=True), "see", Phrase("cat", definite=False)),))
     >>> text(realise(meaning, Dice(np.random.default_rng(2)), voice="passive"))
@@ -113,7 +186,13 @@ def realise(meaning: Meaning, dice: Dice, voice: Voice | None = None) -> list[To
 
 
 def text(tokens: list[Token]) -> str:
-    """Return the words of `tokens`, separated by spaces."""
+    """Return the words of a sentence, separated by spaces.
+
+    Parameters
+    ----------
+    tokens : list of Token
+        A sentence, as `realise` gives it.
+    """
     return " ".join([token.word for token in tokens])
 
 

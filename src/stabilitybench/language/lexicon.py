@@ -17,7 +17,19 @@ _THINGS = ("vehicle", "food", "object")
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun concept: `singular[i]` and `plural[i]` are the forms of its i-th synonym."""
+    """A noun concept with its synonyms.
+
+    Attributes
+    ----------
+    name : str
+        The concept, named by its first synonym.
+    kind : str
+        The kind it belongs to, one of `KINDS`.
+    singular : tuple of str
+        Singular form of each synonym.
+    plural : tuple of str
+        Plural form of each synonym, in the same order.
+    """
 
     name: str
     kind: str
@@ -32,9 +44,24 @@ class Noun:
 
 @dataclass(frozen=True)
 class Verb:
-    """A transitive verb concept: forms of each synonym, who does it to whom, and its polarity.
+    """A transitive verb concept with its synonyms.
 
-    third : with a singular agent.  base : with a plural agent and after "do not".  participle : in the passive.
+    Attributes
+    ----------
+    name : str
+        The concept.
+    third : tuple of str
+        Form of each synonym with a singular agent.
+    base : tuple of str
+        Form of each with a plural agent and after "do not".
+    participle : tuple of str
+        Form of each in the passive.
+    agents : tuple of str
+        The kinds that can do it.
+    patients : tuple of str
+        The kinds it can be done to.
+    polarity : int
+        +1 good, -1 bad, 0 neither.
     """
 
     name: str
@@ -48,7 +75,21 @@ class Verb:
 
 @dataclass(frozen=True)
 class Quality:
-    """An adjective concept: synonyms, the kinds it is said of, its polarity and its opposite concept."""
+    """An adjective concept with its synonyms.
+
+    Attributes
+    ----------
+    name : str
+        The concept.
+    words : tuple of str
+        Its synonyms.
+    kinds : tuple of str
+        The kinds it is said of.
+    polarity : int
+        +1 good, -1 bad, 0 neither.
+    opposite : str
+        The concept that says the contrary.
+    """
 
     name: str
     words: tuple[str, ...]

@@ -17,9 +17,25 @@ from stabilitybench.language.sampling import (
 
 
 def paraphrase(meaning: Meaning, said: list[Token], dice: Dice, voice: Voice | None = None) -> list[Token]:
-    """Say `meaning` again in other words than `said`.
+    """Say a meaning again in other words.
 
     Every sentence of the language has a synonym to exchange, so that another surface always exists.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        What was said.
+    said : list of Token
+        The words it was said in.
+    dice : Dice
+        Source of the surface choices.
+    voice : {"active", "passive"}, optional
+        Voice of events; drawn for each where it is left out.
+
+    Returns
+    -------
+    list of Token
+        Another sentence of the same meaning.
     """
     while True:
         again = realise(meaning, dice, voice)
@@ -32,6 +48,18 @@ def weaken(meaning: Meaning, dice: Dice) -> Meaning | None:
 
     Of two clauses one may be dropped.  In a clause that is not denied, a quality, the place or the adverb may be
     dropped and a noun replaced by the name of its kind; under "not" none of this would follow.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        What is known.
+    dice : Dice
+        Source of the random choices.
+
+    Returns
+    -------
+    Meaning or None
+        What follows from it (see `entails`).
     """
     steps = [
         (i, weaker) for i, clause in enumerate(meaning.clauses) if not clause.negated for weaker in _weaker(clause)
@@ -47,7 +75,20 @@ def weaken(meaning: Meaning, dice: Dice) -> Meaning | None:
 
 
 def contradict(meaning: Meaning, dice: Dice) -> Meaning:
-    """Return something that cannot be true beside `meaning`: a clause denied, or its quality turned round."""
+    """Return something that cannot be true beside `meaning`: a clause denied, or its quality turned round.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        What is known.
+    dice : Dice
+        Picks the clause, and the way where a quality can be turned round.
+
+    Returns
+    -------
+    Meaning
+        The same but for one clause.
+    """
     i = dice.below(len(meaning.clauses))
     clause = meaning.clauses[i]
     if clause.quality is not None and not clause.negated and dice.chance(0.5):
@@ -56,7 +97,18 @@ def contradict(meaning: Meaning, dice: Dice) -> Meaning:
 
 
 def swap_roles(meaning: Meaning) -> Meaning | None:
-    """Let patient and agent of the first event change places, or return None where the verb does not allow it."""
+    """Let patient and agent of the first event change places, or return None where the verb does not allow it.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        One or two clauses; states are left as they are.
+
+    Returns
+    -------
+    Meaning or None
+        The same with one event turned round.
+    """
     for i, clause in enumerate(meaning.clauses):
         if clause.verb is None or clause.patient is None:
             continue
@@ -70,6 +122,18 @@ def change(meaning: Meaning, dice: Dice) -> Meaning:
     """Exchange one content word (agent, verb, patient, stated quality) for one of another meaning.
 
     The polarity of the clause is kept, so that its words still fit together.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        What is changed.
+    dice : Dice
+        Picks the clause, the place in it and the new word.
+
+    Returns
+    -------
+    Meaning
+        The same but for one word; never `meaning` itself.
     """
     i = dice.below(len(meaning.clauses))
     clause = meaning.clauses[i]
@@ -83,6 +147,18 @@ def strengthen(meaning: Meaning, dice: Dice) -> Meaning:
     """Add something that `meaning` leaves open: a quality, a place or an adverb.
 
     Where nothing is left open, `meaning` itself is returned.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        What is known.
+    dice : Dice
+        Picks the clause and what is added to it.
+
+    Returns
+    -------
+    Meaning
+        Something from which `meaning` follows, unless a clause is denied.
     """
     i = dice.below(len(meaning.clauses))
     clause = meaning.clauses[i]
@@ -102,12 +178,38 @@ def strengthen(meaning: Meaning, dice: Dice) -> Meaning:
 
 
 def follow_up(meaning: Meaning, dice: Dice) -> Meaning:
-    """Return a next sentence: a state of someone in the last clause of `meaning`, in the tone of that clause."""
+    """Return a next sentence: a state of someone in the last clause of a meaning, in the tone of that clause.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        The sentence before.
+    dice : Dice
+        Picks of whom it speaks, and what it says.
+
+    Returns
+    -------
+    Meaning
+        One clause.
+    """
     return _follow_up(meaning.clauses[-1], sentiment(meaning.clauses[-1]), dice)
 
 
 def contrary_follow_up(meaning: Meaning, dice: Dice) -> Meaning | None:
-    """Return a follow-up in the opposite tone, or None after a neutral clause, which has no opposite."""
+    """Return a follow-up in the opposite tone, or None after a neutral clause, which has no opposite.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        The sentence before.
+    dice : Dice
+        Picks of whom it speaks, and what it says.
+
+    Returns
+    -------
+    Meaning or None
+        One clause.
+    """
     tone = sentiment(meaning.clauses[-1])
     return _follow_up(meaning.clauses[-1], -tone, dice) if tone else None
 
@@ -125,6 +227,20 @@ def similarity(a: Meaning, b: Meaning) -> float:
     denied clause against an affirmed one loses 2 points.  Two clauses are compared in order and averaged; a clause
     without a counterpart scores 0.
 
+    Parameters
+    ----------
+    a : Meaning
+        One meaning.
+    b : Meaning
+        The other.
+
+    Returns
+    -------
+    float
+        Points in [0, 5].
+
+    Examples
+    --------
     >>> dog = Meaning((Clause(Phrase("dog"), quality="kind"),))
     >>> cat = Meaning((Clause(Phrase("cat"), quality="kind"),))
     >>> similarity(dog, dog), round(similarity(dog, cat), 2)
@@ -141,6 +257,20 @@ def entails(premise: Meaning, claim: Meaning) -> bool:
     A denied clause entails only itself.  An affirmed one entails what is said with more general nouns and with fewer
     qualities, places and adverbs.
 
+    Parameters
+    ----------
+    premise : Meaning
+        What is known.
+    claim : Meaning
+        What may follow from it.
+
+    Returns
+    -------
+    bool
+        Whether it follows.
+
+    Examples
+    --------
     >>> big = Meaning((Clause(Phrase("dog", quality="big"), quality="kind"),))
     >>> any_ = Meaning((Clause(Phrase("animal"), quality="kind"),))
     >>> entails(big, any_), entails(any_, big)

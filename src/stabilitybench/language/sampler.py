@@ -13,11 +13,18 @@ _BLOCK = 4096
 
 
 class Dice:
-    """Draw many small choices from `rng`.
+    """Draw many small choices from one random generator.
 
-    One call of a numpy generator costs more than a sentence has time for, so uniform numbers are fetched in blocks
-    of 4096 and used one by one.  Two dice on generators of the same seed give the same choices.
+    One call of a numpy generator costs more than a sentence has time for, so uniform numbers are fetched in blocks of
+    4096 and used one by one. Two dice on generators of the same seed give the same choices.
 
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Where the numbers come from; it runs up to a block ahead of the choices.
+
+    Examples
+    --------
     >>> dice = Dice(np.random.default_rng(0))
     >>> [dice.below(6) for _ in range(5)]
     [3, 1, 0, 0, 4]
@@ -36,13 +43,31 @@ class Dice:
         return self._numbers.pop()
 
     def below(self, n: int) -> int:
-        """Return an integer uniform in [0, n)."""
+        """Return an integer uniform in [0, n).
+
+        Parameters
+        ----------
+        n : int
+            Upper limit, excluded; at least 1.
+        """
         return int(self.unit() * n)
 
     def chance(self, p: float) -> bool:
-        """Return True with probability `p`."""
+        """Return True with a given probability.
+
+        Parameters
+        ----------
+        p : float
+            The probability, in [0, 1].
+        """
         return self.unit() < p
 
     def pick(self, items: Sequence[T]) -> T:
-        """Return one item, each equally likely."""
+        """Return one item, each equally likely.
+
+        Parameters
+        ----------
+        items : sequence
+            What to choose from; not empty.
+        """
         return items[int(self.unit() * len(items))]

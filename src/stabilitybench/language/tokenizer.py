@@ -24,6 +24,18 @@ SPECIAL: dict[Style, dict[str, str]] = {
 def vocabulary(style: Style) -> dict[str, int]:
     """Return the id of every token: the special ones first, then the words of the language.
 
+    Parameters
+    ----------
+    style : {"bert", "roberta"}
+        Whose special tokens are taken.
+
+    Returns
+    -------
+    dict of str to int
+        Ids from 0 without gaps, in the order of the entries.
+
+    Examples
+    --------
     >>> vocabulary("roberta")["<pad>"], vocabulary("bert")["the"]
     (1, 5)
     """
@@ -31,8 +43,22 @@ def vocabulary(style: Style) -> dict[str, int]:
 
 
 def special_id(style: Style, role: str) -> int:
-    """Return the id of the special token of `role`: "pad", "unk", "cls", "sep" or "mask".
+    """Return the id of a special token.
 
+    Parameters
+    ----------
+    style : {"bert", "roberta"}
+        Whose special tokens are meant.
+    role : {"pad", "unk", "cls", "sep", "mask"}
+        What the token does.
+
+    Returns
+    -------
+    int
+        Its id in `vocabulary`.
+
+    Examples
+    --------
     >>> special_id("bert", "pad"), special_id("roberta", "pad")
     (0, 1)
     """
@@ -45,6 +71,18 @@ def build_tokenizer(style: Style) -> PreTrainedTokenizerFast:
     "bert" writes ``[CLS] A [SEP] B [SEP]`` with token types 0 and 1, "roberta" ``<s> A </s></s> B </s>``.  The folder
     that ``save_pretrained`` writes is read back by ``AutoTokenizer.from_pretrained`` without a network.
 
+    Parameters
+    ----------
+    style : {"bert", "roberta"}
+        Whose special tokens and layout of pairs are taken.
+
+    Returns
+    -------
+    transformers.PreTrainedTokenizerFast
+        A tokenizer for inputs of up to `MAX_LENGTH` tokens.
+
+    Examples
+    --------
     >>> tokenizer = build_tokenizer("bert")
     >>> tokenizer.decode(tokenizer("the dog is kind", "a cat")["input_ids"])
     '[CLS] the dog is kind [SEP] a cat [SEP]'

@@ -41,14 +41,14 @@ _NEEDED = {"verb", "by", "preposition"}
 Violation = Callable[[list[Token], Dice], list[Token] | None]
 
 
-def agreement(tokens: list[Token], dice: Dice) -> list[Token] | None:
+def _agreement(tokens: list[Token], dice: Dice) -> list[Token] | None:
     """Give a finite verb the number that its subject does not have: "the dogs sees a cat"."""
     places = [i for i, t in enumerate(tokens) if t.role in ("verb", "auxiliary") and t.plural is not None]
     i = dice.pick(places)
     return _replace(tokens, i, _OTHER_NUMBER[tokens[i].word])
 
 
-def determiner(tokens: list[Token], dice: Dice) -> list[Token] | None:
+def _determiner(tokens: list[Token], dice: Dice) -> list[Token] | None:
     """Give a noun a determiner of the other number: "these dog"; None where every determiner is "the"."""
     places = [i for i, t in enumerate(tokens) if t.role == "determiner" and t.plural is not None]
     if not places:
@@ -60,7 +60,7 @@ def determiner(tokens: list[Token], dice: Dice) -> list[Token] | None:
     return _replace(tokens, i, word)
 
 
-def form(tokens: list[Token], dice: Dice) -> list[Token] | None:
+def _form(tokens: list[Token], dice: Dice) -> list[Token] | None:
     """Use a verb form that cannot stand there: "does not sees", "is sees by", "the dog is see the cat"."""
     places = [i for i, t in enumerate(tokens) if t.role == "verb"]
     if not places:
@@ -72,14 +72,14 @@ def form(tokens: list[Token], dice: Dice) -> list[Token] | None:
     return [*tokens[:i], Token("are" if token.plural else "is", "auxiliary"), *tokens[i:]]
 
 
-def order(tokens: list[Token], dice: Dice) -> list[Token] | None:
+def _order(tokens: list[Token], dice: Dice) -> list[Token] | None:
     """Exchange two neighbours: "dog the sees a cat", "the dog small sees a cat"."""
     places = [i for i in range(len(tokens) - 1) if (tokens[i].role, tokens[i + 1].role) in _FIXED_ORDER]
     i = dice.pick(places)
     return [*tokens[:i], tokens[i + 1], tokens[i], *tokens[i + 2 :]]
 
 
-def omission(tokens: list[Token], dice: Dice) -> list[Token] | None:
+def _omission(tokens: list[Token], dice: Dice) -> list[Token] | None:
     """Leave out a word that is needed: a verb, the copula, "by", a preposition, a singular determiner."""
     places = [
         i
@@ -93,18 +93,34 @@ def omission(tokens: list[Token], dice: Dice) -> list[Token] | None:
 #: Every way to break a sentence, by name.
 VIOLATIONS: MappingProxyType[str, Violation] = MappingProxyType(
     {
-        "agreement": agreement,
-        "determiner": determiner,
-        "form": form,
-        "order": order,
-        "omission": omission,
+        "agreement": _agreement,
+        "determiner": _determiner,
+        "form": _form,
+        "order": _order,
+        "omission": _omission,
     }
 )
 
 
 def violate(tokens: list[Token], dice: Dice, kinds: tuple[str, ...] = tuple(VIOLATIONS)) -> list[Token]:
-    """Break `tokens` in one way drawn from `kinds` (names may repeat, to weigh them) that applies to them.
+    """Break a sentence in one way that applies to it.
 
+    Parameters
+    ----------
+    tokens : list of Token
+        A sentence that the grammar allows.
+    dice : Dice
+        Picks the way and the place.
+    kinds : tuple of str, optional
+        Names of `VIOLATIONS` to draw from, all by default; a name may be repeated to weigh it.
+
+    Returns
+    -------
+    list of Token
+        A sentence that the grammar cannot produce.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from stabilitybench.language.grammar import Clause, Meaning, Phrase, realise, text
     >>> dice = Dice(np.random.default_rng(0))

@@ -11,10 +11,32 @@ __all__ = ["Kind", "Split", "Task", "load_task", "task_catalogue"]
 def load_task(name: str, *, metric: str | None = None, revision: str | None = None) -> Task:
     """Load a task by name.
 
-    name : ``pocket/...`` (embedded), ``glue/...`` or ``superglue/...`` (from the hub or its cache), or
-    ``file:DIR``.
-    metric : the headline metric, instead of the task's own.  revision : branch, tag or commit of the hub's
-    dataset.  Raises UserError for unknown names, unusable data, and a hub that cannot be reached.
+    Parameters
+    ----------
+    name : str
+        ``pocket/...`` (embedded), ``glue/...`` or ``superglue/...`` (from the hub or its cache), or ``file:DIR``.
+    metric : str, optional
+        The headline metric, instead of the task's own.
+    revision : str, optional
+        Branch, tag or commit of the hub's dataset; the main branch where it is left out.
+
+    Returns
+    -------
+    Task
+        The data with its three splits.
+
+    Raises
+    ------
+    UserError
+        For unknown names, unusable data, and a hub that cannot be reached.
+    EnvironmentFailure
+        Where the cache of the hub cannot be written.
+
+    Examples
+    --------
+    >>> task = load_task("pocket/acceptability", metric="accuracy")
+    >>> task.metrics, len(task.train)
+    (('accuracy', 'mcc'), 320)
     """
     from stabilitybench.tasks.metrics import with_headline
 
@@ -42,6 +64,13 @@ def load_task(name: str, *, metric: str | None = None, revision: str | None = No
 def task_catalogue() -> list[tuple[str, str]]:
     """Return the name of every task with one line on it.
 
+    Returns
+    -------
+    list of (str, str)
+        Name and description; the last entry stands for folders of one's own.
+
+    Examples
+    --------
     >>> dict(task_catalogue())["glue/rte"]
     'does the first text entail the second? 2.5k pairs, accuracy'
     """

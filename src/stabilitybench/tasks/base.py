@@ -20,8 +20,16 @@ Kind = Literal["classification", "regression"]
 class Split:
     """Rows of text with labels.
 
-    ids : (n,) row names, unique within the task.  first, second : n texts each; `second` is None for single
-    sentences.  labels : (n,) int64 class indices, or float64 scores under regression.
+    Attributes
+    ----------
+    ids : tuple of str, length n
+        Names of the rows, unique within the task.
+    first : tuple of str, length n
+        The text of each row, or the first one of a pair.
+    second : tuple of str, length n, or None
+        The second texts; None for single sentences.
+    labels : numpy.ndarray, shape (n,)
+        int64 class indices, or float64 scores under regression.
     """
 
     ids: tuple[str, ...]
@@ -33,7 +41,18 @@ class Split:
         return len(self.ids)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> Split:
-        """Return the given rows, in the given order."""
+        """Return some of the rows, in the order given.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Row numbers from 0; repetitions are allowed.
+
+        Returns
+        -------
+        Split
+            A row for each number.
+        """
         index = [int(r) for r in rows]
         return Split(
             ids=tuple(self.ids[i] for i in index),
@@ -43,7 +62,13 @@ class Split:
         )
 
     def update(self, digest: hashlib._Hash) -> None:
-        """Feed every row to `digest`; lengths are fed too, so that no two contents collide by joining."""
+        """Feed every row to a digest; lengths are fed too, so that no two contents collide by joining.
+
+        Parameters
+        ----------
+        digest : hashlib object
+            The running hash, changed in place.
+        """
         second = self.second if self.second is not None else ("",) * len(self)
         for row, a, b, label in zip(self.ids, self.first, second, self.labels.tolist(), strict=True):
             for part in (row, a, b, repr(label)):
@@ -54,10 +79,26 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """A task: `metrics[0]` is its headline metric (see `stabilitybench.tasks.metrics`).
+    """Labelled text with splits and metrics.
 
-    classes : class names, in the order of the label indices; empty under regression.
-    notes : what a reader should know of this data (source, repairs, truncations), one sentence each.
+    Attributes
+    ----------
+    name : str
+        The name it is loaded by.
+    kind : {"classification", "regression"}
+        What its labels are.
+    classes : tuple of str
+        Class names, in the order of the label indices; empty under regression.
+    metrics : tuple of str
+        Names of its metrics (see `stabilitybench.tasks.metrics`), the headline first.
+    train : Split
+        What runs are trained on.
+    validation : Split
+        What chooses.
+    test : Split
+        What reports.
+    notes : tuple of str
+        What a reader should know of this data (source, repairs, truncations), one sentence each.
     """
 
     name: str
@@ -85,10 +126,26 @@ class Task:
         return digest.hexdigest()
 
     def subsample(self, n: int, rng: np.random.Generator) -> Task:
-        """Keep `n` training rows drawn by `rng`; the splits stay whole.
+        """Draw a smaller training set; the other splits stay whole.
 
-        The class ratio is kept (largest remainder), and at least one row of every class.  Raises UserError when n
-        exceeds the training rows or is smaller than the number of classes.
+        The class ratio is kept (largest remainder), and at least one row of every class.
+
+        Parameters
+        ----------
+        n : int
+            Training rows to keep, in [1, all of them] and at least one per class.
+        rng : numpy.random.Generator
+            Draws the rows.
+
+        Returns
+        -------
+        Task
+            The same task with `n` training rows, in their old order.
+
+        Raises
+        ------
+        UserError
+            When `n` exceeds the training rows or is smaller than the number of classes.
         """
         total = len(self.train)
         if not 1 <= n <= total:

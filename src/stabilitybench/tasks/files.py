@@ -45,15 +45,27 @@ NATURAL_ORDER = ("entailment", "neutral", "contradiction")
 def load_folder(path: str | Path, *, metric: str | None = None) -> Task:
     """Load the task in a folder.
 
-    path : holds train, dev (or validation, valid, val, dev_matched) and optionally test, each as .tsv, .csv,
-    .jsonl or .parquet.  TSV is read with quoting off.  Text stands in ``sentence`` or ``text``, pairs in
-    ``sentence1``/``sentence2``, ``premise``/``hypothesis`` and so on; the label in ``label``, ``gold_label``,
-    ``is_duplicate`` or ``class``.  A column ``score`` of numbers makes a regression task.
-    metric : the headline, instead of the layout's own (CoLA mcc, MRPC f1, other classes accuracy, scores
-    spearman).
-
     Without a labelled test file the dev set is split in halves (`stabilitybench.tasks.splits`).
-    Raises UserError, one sentence with file and line, for anything that is not such a task.
+
+    Parameters
+    ----------
+    path : str or Path
+        Holds train, dev (or validation, valid, val, dev_matched) and optionally test, each as .tsv, .csv, .jsonl or
+        .parquet. TSV is read with quoting off. Text stands in ``sentence`` or ``text``, pairs in
+        ``sentence1``/``sentence2``, ``premise``/``hypothesis`` and so on; the label in ``label``, ``gold_label``,
+        ``is_duplicate`` or ``class``. A column ``score`` of numbers makes a regression task.
+    metric : str, optional
+        The headline, instead of the layout's own (CoLA mcc, MRPC f1, other classes accuracy, scores spearman).
+
+    Returns
+    -------
+    Task
+        Named ``file:`` and the path as given; repairs are told in its notes.
+
+    Raises
+    ------
+    UserError
+        One sentence with file and line, for anything that is not such a task.
     """
     folder = _folder(path)
     notes = [f"read from {folder}"]

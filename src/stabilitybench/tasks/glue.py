@@ -27,9 +27,24 @@ if TYPE_CHECKING:
 class HubTask:
     """Where a task lies in a hub dataset.
 
-    texts : one or two text columns.  metrics : the headline first.  classes : used where the dataset does not
-    name its own; empty under regression.  dev : the labelled split that is halved.  prefix : column put
-    before the first text ("word: sentence").
+    Attributes
+    ----------
+    repository : str
+        Id of the hub dataset.
+    config : str
+        Its configuration.
+    texts : tuple of str, length 1 or 2
+        The text columns.
+    metrics : tuple of str
+        Metric names, the headline first.
+    classes : tuple of str
+        Used where the dataset does not name its own; empty under regression.
+    description : str
+        One line for the catalogue.
+    dev : str, default "validation"
+        The labelled split that is halved.
+    prefix : str or None, default None
+        Column put before the first text ("word: sentence").
     """
 
     repository: str
@@ -158,12 +173,26 @@ HUB_TASKS: dict[str, HubTask] = {
 def load_hub_task(name: str, revision: str | None = None) -> Task:
     """Load a GLUE or SuperGLUE task.
 
-    name : a key of `HUB_TASKS`.  revision : branch, tag or commit of the dataset repository; None is the main
-    branch.  The data is downloaded once; afterwards it is read from the cache of `datasets`, without a
-    network too.
+    The data is downloaded once; afterwards it is read from the cache of `datasets`, without a network too.
 
-    Raises UserError if the data is neither cached nor reachable, or is not what the task needs;
-    EnvironmentFailure if the cache cannot be written.
+    Parameters
+    ----------
+    name : str
+        A key of `HUB_TASKS`.
+    revision : str, optional
+        Branch, tag or commit of the dataset repository; the main branch where it is left out.
+
+    Returns
+    -------
+    Task
+        Its notes name the commit that was read.
+
+    Raises
+    ------
+    UserError
+        If the data is neither cached nor reachable, or is not what the task needs.
+    EnvironmentFailure
+        If the cache cannot be written.
     """
     spec = HUB_TASKS[name]
     with _quiet():

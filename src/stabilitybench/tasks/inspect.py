@@ -17,7 +17,17 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths of the rows of a split, both texts of a pair together."""
+    """Lengths of the rows of a split, both texts of a pair together.
+
+    Attributes
+    ----------
+    median : float
+        Median over the rows, in words or tokens.
+    percentile_95 : float
+        Length that 95 % of the rows do not exceed.
+    maximum : int
+        Length of the longest row.
+    """
 
     median: float
     percentile_95: float
@@ -26,11 +36,22 @@ class Lengths:
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split.
+    """What one split holds.
 
-    classes : rows of each class, in the order of the task; empty under regression.  scores : lowest, mean and
-    highest label under regression, else None.  no_skill : best score of a constant prediction under the
-    headline.
+    Attributes
+    ----------
+    name : str
+        "train", "validation" or "test".
+    rows : int
+        How many rows it has.
+    classes : dict of str to int
+        Rows of each class, in the order of the task; empty under regression.
+    scores : tuple of (float, float, float) or None
+        Lowest, mean and highest label under regression, else None.
+    lengths : Lengths
+        How long its texts are.
+    no_skill : float
+        Best score of a constant prediction under the headline metric.
     """
 
     name: str
@@ -43,9 +64,20 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Rows of `right` whose text already stands in `left` (the same split: repetitions within it).
+    """Rows of one split whose text stands in another, too.
 
-    rows : how many.  conflicting : how many of them carry another label.  examples : a few of the texts.
+    Attributes
+    ----------
+    left : str
+        The split where the texts stand first.
+    right : str
+        The split that repeats them; the same one for repetitions within it.
+    rows : int
+        How many rows of `right` are repetitions.
+    conflicting : int
+        How many of them carry another label.
+    examples : tuple of str
+        A few of the texts.
     """
 
     left: str
@@ -57,7 +89,27 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """A task at a glance.  unit : what lengths count, "words" or "tokens"."""
+    """A task at a glance.
+
+    Attributes
+    ----------
+    name : str
+        Name of the task.
+    kind : {"classification", "regression"}
+        What its labels are.
+    headline : str
+        Its first metric.
+    fingerprint : str
+        SHA-256 of what in the task can change a number.
+    unit : {"words", "tokens"}
+        What lengths count.
+    splits : tuple of SplitReport
+        Training, validation and test split.
+    duplicates : tuple of Duplicates
+        Pairs of splits that share texts; others are left out.
+    notes : tuple of str
+        The task's own notes.
+    """
 
     name: str
     kind: str
@@ -72,8 +124,27 @@ class TaskReport:
 def inspect_task(task: Task, *, count_tokens: Callable[[str, str | None], int] | None = None) -> TaskReport:
     """Count rows, classes, lengths, duplicates, and the score that no skill reaches.
 
-    count_tokens : length of a row's one or two texts in a tokenizer's tokens; without it words are counted.
     Texts are duplicates if they are equal after folding white space; pairs must agree in both texts.
+
+    Parameters
+    ----------
+    task : Task
+        What is looked at.
+    count_tokens : callable, optional
+        Gives the length of a row's one or two texts (the second may be None) in a tokenizer's tokens; without it words
+        are counted.
+
+    Returns
+    -------
+    TaskReport
+        What was found.
+
+    Examples
+    --------
+    >>> from stabilitybench.tasks import load_task
+    >>> report = inspect_task(load_task("pocket/sentiment"))
+    >>> report.splits[0].classes, report.splits[0].no_skill, report.duplicates
+    ({'negative': 160, 'positive': 160}, 0.5, ())
     """
     named = {"train": task.train, "validation": task.validation, "test": task.test}
     texts = {name: _texts(split) for name, split in named.items()}

@@ -21,11 +21,24 @@ Array = npt.NDArray[Any]
 class Metric:
     """A score of predictions, higher is better.
 
-    score(labels, predictions) : a fraction, or a correlation in [-1, 1]; NaN where it is undefined.  Both
-    have shape (n,), n >= 1: class indices under classification, real numbers under regression.
-    no_skill(labels) : the best score of any constant prediction on these labels (0 for correlations).
-    range : lowest and highest possible score.
+    Attributes
+    ----------
+    name : str
+        The key in `METRICS`.
+    kind : {"classification", "regression"}
+        The tasks it fits.
+    score : callable
+        Maps labels and predictions, both of shape (n,) with n >= 1 (class indices under classification, real numbers
+        under regression), to a fraction, or a correlation in [-1, 1]; NaN where it is undefined.
+    no_skill : callable
+        Maps labels to the best score of any constant prediction on them (0 for correlations).
+    range : tuple of (float, float)
+        Lowest and highest possible score.
+    description : str
+        One line for readers.
 
+    Examples
+    --------
     >>> METRICS["accuracy"].score(np.array([0, 1, 1]), np.array([0, 1, 0])) == 2 / 3
     True
     >>> METRICS["accuracy"].no_skill(np.array([0, 1, 1])) == 2 / 3
@@ -43,8 +56,24 @@ class Metric:
 def score_or_no_skill(metric: Metric, labels: Array, predictions: Array) -> tuple[float, bool]:
     """Score predictions; an undefined score counts as no skill and is flagged, never dropped.
 
-    Returns the score and whether it was undefined (constant or non-finite predictions under a correlation).
+    Parameters
+    ----------
+    metric : Metric
+        How the predictions are scored.
+    labels : numpy.ndarray, shape (n,)
+        Class indices, or scores under regression.
+    predictions : numpy.ndarray, shape (n,)
+        The same for a run's predictions.
 
+    Returns
+    -------
+    score : float
+        What the metric gives, or its no-skill score.
+    undefined : bool
+        Whether it was undefined: constant or non-finite predictions under a correlation.
+
+    Examples
+    --------
     >>> score_or_no_skill(METRICS["spearman"], np.array([1.0, 2.0, 3.0]), np.array([4.0, 4.0, 4.0]))
     (0.0, True)
     """
@@ -55,7 +84,22 @@ def score_or_no_skill(metric: Metric, labels: Array, predictions: Array) -> tupl
 def with_headline(task: Task, name: str) -> Task:
     """Return the task with another headline metric; its other metrics follow.
 
-    Raises UserError if the metric is unknown or does not fit the task (f1 needs exactly two classes).
+    Parameters
+    ----------
+    task : Task
+        The task as it is.
+    name : str
+        A key of `METRICS` that fits the kind of the task.
+
+    Returns
+    -------
+    Task
+        A copy; only the order of its metrics differs, or one is added.
+
+    Raises
+    ------
+    UserError
+        If the metric is unknown or does not fit the task (f1 needs exactly two classes).
     """
     fits = [m.name for m in METRICS.values() if m.kind == task.kind and (m.name != "f1" or len(task.classes) == 2)]
     if name not in fits:

@@ -52,11 +52,26 @@ class _Recipe:
 def load_pocket(name: str) -> Task:
     """Return a pocket task: 320 training, 250 validation and 250 test rows, no row twice, classes of equal size.
 
+    Parameters
+    ----------
+    name : str
+        A key of `POCKET_TASKS`.
+
+    Returns
+    -------
+    Task
+        Always the same for the same name.
+
+    Raises
+    ------
+    UserError
+        For an unknown name.
+
+    Examples
+    --------
     >>> task = load_pocket("pocket/sentiment")
     >>> len(task.train), task.classes, task.metrics
     (320, ('negative', 'positive'), ('accuracy',))
-
-    Raises UserError for an unknown name.
     """
     if name != _SIMILARITY and name not in _RECIPES:
         known = sorted(POCKET_TASKS)

@@ -24,9 +24,18 @@ EMPTY = "the file is empty; it must hold labelled rows"
 class RawTable:
     """Rows of one file.
 
-    path : the file as named in messages.  header : column names, lower case; empty if the file has none.
-    rows : cells of each row, in the order of the header.  lines : where each row starts.  unit : what `lines`
-    counts, "line" or "row", from 1.
+    Attributes
+    ----------
+    path : str
+        The file as named in messages.
+    header : tuple of str, length c
+        Column names, lower case.
+    rows : list of list, shape (n, c)
+        Cells of each row, in the order of the header.
+    lines : list of int, length n
+        Where each row starts, counted from 1.
+    unit : {"line", "row"}, default "line"
+        What `lines` counts.
     """
 
     path: str
@@ -36,13 +45,31 @@ class RawTable:
     unit: str = "line"
 
     def where(self, row: int) -> str:
-        """Return ``path: line 7`` for a row number."""
+        """Return ``path: line 7`` for a row.
+
+        Parameters
+        ----------
+        row : int
+            Its number, from 0.
+        """
         return f"{self.path}: {self.unit} {self.lines[row]}"
 
 
 def quote(value: object) -> str:
     """Return a value as it may stand in a message: on one line, escaped, at most 40 characters.
 
+    Parameters
+    ----------
+    value : object
+        A cell of a file.
+
+    Returns
+    -------
+    str
+        In double quotes.
+
+    Examples
+    --------
     >>> quote("a" * 99) == '"' + "a" * 37 + '..."'
     True
     """
@@ -51,9 +78,22 @@ def quote(value: object) -> str:
 
 
 def read_table(file: Path) -> RawTable:
-    """Read a table; its format is the file's suffix (tsv, csv, jsonl, parquet).
+    """Read a table of text.
 
-    Raises UserError with file and line for anything that is not such a table.
+    Parameters
+    ----------
+    file : Path
+        Its suffix tells the format: ``.tsv``, ``.csv``, ``.jsonl`` or ``.parquet``.
+
+    Returns
+    -------
+    RawTable
+        Header and rows; the broken rows of GLUE's QQP files are blank.
+
+    Raises
+    ------
+    UserError
+        One sentence with file and line, for anything that is not such a table.
     """
     try:
         return READERS[file.suffix](file)

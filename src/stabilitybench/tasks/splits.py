@@ -20,10 +20,25 @@ def halves(
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the row numbers of the validation and the test half, ascending.
 
-    Classification: each class is shuffled, its first floor(n / 2) rows validate and the rest test.
-    Regression: rows are sorted by score, and a coin sends one of each neighbouring pair to validation; an odd
-    last row tests.
+    Classification: each class is shuffled, its first floor(n / 2) rows validate and the rest test. Regression: rows are
+    sorted by score, and a coin sends one of each neighbouring pair to validation; an odd last row tests.
 
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (n,)
+        Class indices, or scores under regression.
+    kind : {"classification", "regression"}
+        What the labels are.
+
+    Returns
+    -------
+    validation : numpy.ndarray, shape (v,)
+        Rows that validate.
+    test : numpy.ndarray, shape (n - v,)
+        All others.
+
+    Examples
+    --------
     >>> validation, test = halves(np.array([0] * 5 + [1] * 4), "classification")
     >>> len(validation), len(test)
     (4, 5)
@@ -41,6 +56,21 @@ def halves(
 
 
 def split_dev(dev: Split, kind: Kind) -> tuple[Split, Split]:
-    """Return the validation and the test half of a labelled development set (see `halves`)."""
+    """Return the validation and the test half of a labelled development set (see `halves`).
+
+    Parameters
+    ----------
+    dev : Split
+        Labelled rows.
+    kind : {"classification", "regression"}
+        What the labels are.
+
+    Returns
+    -------
+    validation : Split
+        The half that chooses.
+    test : Split
+        The half that reports.
+    """
     validation, test = halves(dev.labels, kind)
     return dev.take(validation), dev.take(test)

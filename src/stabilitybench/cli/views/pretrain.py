@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from stabilitybench.encoders.pretraining import SPECS, pretrain
+from stabilitybench.encoders.pretraining import pretrain
+from stabilitybench.encoders.specification import SPECS
 from stabilitybench.errors import UserError, suggest
 
 if TYPE_CHECKING:
