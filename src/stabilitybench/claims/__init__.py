@@ -1,12 +1,11 @@
 """Published claims, held against evidence: a verdict for each, with effect, interval, p and power."""
 
 from stabilitybench.claims.evidence import MissingEvidence, Sample, cells, read_table
-from stabilitybench.claims.findings import ALPHA, CheckResult, VerdictName, decide
+from stabilitybench.claims.findings import CheckResult, VerdictName, decide
 from stabilitybench.claims.judging import ClaimVerdict, examine, judge, kept_tables
 from stabilitybench.claims.schema import TIERS, Check, Claim, Claims, read_claims
 
 __all__ = [
-    "ALPHA",
     "TIERS",
     "Check",
     "CheckResult",

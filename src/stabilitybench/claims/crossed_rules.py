@@ -11,9 +11,10 @@ import numpy.typing as npt
 from scipy import stats
 
 from stabilitybench.claims.evidence import Floats, MissingEvidence, Sample
-from stabilitybench.claims.findings import ALPHA, POWER, CheckResult
+from stabilitybench.claims.findings import CheckResult
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import bootstrap_measures, expected_best
+from stabilitybench.statistics.decisions import ALPHA, POWER
 
 _ENTROPY = 2_002_063
 _RESAMPLES = 1_999

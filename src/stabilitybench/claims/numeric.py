@@ -11,7 +11,8 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.claims.evidence import MissingEvidence
-from stabilitybench.claims.findings import ALPHA, POWER, CheckResult
+from stabilitybench.claims.findings import CheckResult
+from stabilitybench.statistics.decisions import ALPHA, POWER
 
 if TYPE_CHECKING:
     import pandas as pd

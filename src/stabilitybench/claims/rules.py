@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from stabilitybench.claims.evidence import Cells, Floats, Sample
-from stabilitybench.claims.findings import ALPHA, POWER, CheckResult
+from stabilitybench.claims.findings import CheckResult
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import (
     brown_forsythe,
@@ -27,6 +27,7 @@ from stabilitybench.statistics import (
     seeds_for_rates,
     seeds_for_ratio,
 )
+from stabilitybench.statistics.decisions import ALPHA, POWER
 
 #: An arm with so large a share of failed runs has no spread to speak of: almost all its runs are one constant guess.
 COLLAPSED = 0.9

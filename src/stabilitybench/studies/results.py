@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from stabilitybench.statuses import FINISHED
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.spec import RunSpec
-from stabilitybench.studies.store import FINISHED
 
 
 @dataclass(frozen=True)
