@@ -309,7 +309,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(EnvironmentFailure, match="the disk is full. Finished runs are kept"):
+    with pytest.raises(EnvironmentFailure, match=r"the disk is full\. Finished runs are kept"):
         write_report(scores.assign(seconds=1.0), curves, facts("another", "plain", ("plain", "other")), tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     assert paths.html.exists()

@@ -2,8 +2,9 @@
 
 from stabilitybench.claims.evidence import MissingEvidence, Sample, cells, read_table
 from stabilitybench.claims.findings import CheckResult, VerdictName, decide
-from stabilitybench.claims.judging import ClaimVerdict, examine, judge, kept_tables
-from stabilitybench.claims.schema import TIERS, Check, Claim, Claims, read_claims
+from stabilitybench.claims.judging import ClaimVerdict, judge, kept_tables
+from stabilitybench.claims.rules.base import TIERS, Check
+from stabilitybench.claims.schema import Claim, Claims, read_claims
 
 __all__ = [
     "TIERS",
@@ -17,7 +18,6 @@ __all__ = [
     "VerdictName",
     "cells",
     "decide",
-    "examine",
     "judge",
     "kept_tables",
     "read_claims",
