@@ -13,6 +13,7 @@ import pytest
 from stabilitybench.claims import TIERS, Claims, ClaimVerdict, judge, kept_tables, read_claims
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.replay import drifted
+from stabilitybench.claims.rules.base import ArmCheck, study_of
 from stabilitybench.claims.schema import check_name
 from stabilitybench.errors import EnvironmentFailure, UserError
 
@@ -72,15 +73,12 @@ def pytest_configure(config):
 
 
 def pytest_generate_tests(metafunc):
-    """Give `check` every check of the claims that the test file names, in the tiers asked for."""
+    """Give `check` every check of every claim, in the tiers asked for."""
     if "check" not in metafunc.fixturenames:
         return
     wanted = metafunc.config.getoption("--tier") or DEFAULT
-    claims = {claim.id: claim for claim in metafunc.config.stash[KEY].claims.claims}
-    unknown = [it for it in metafunc.module.CLAIMS if it not in claims]
-    if unknown:
-        raise pytest.UsageError(f"{metafunc.module.__name__}: {unknown[0]} is no claim of claims.toml")
-    names = [check_name(claims[it], c) for it in metafunc.module.CLAIMS for c in claims[it].checks if c.tier in wanted]
+    claims = metafunc.config.stash[KEY].claims.claims
+    names = [check_name(claim, c) for claim in claims for c in claim.checks if c.tier in wanted]
     metafunc.parametrize("check", names, ids=[n.replace(" / ", "-").replace(" ", "_") for n in names])
 
 
@@ -121,7 +119,7 @@ def tables(options, shown, request):
     with one_sentence():
         found = kept_tables(HERE / "recorded")
         if options("--live"):
-            studies = {arm.rpartition("/")[0].partition("@")[0] for arm in compared(request, "pocket")}
+            studies = {study_of(arm) for arm in compared(request, "pocket")}
             found["pocket"] = done_again(found["pocket"], studies, options, shown)
         if "real" in (options("--tier") or ()):
             arms = {arm.removeprefix("real/") for arm in compared(request, "real")}
@@ -163,8 +161,9 @@ def compared(request, tier):
     wanted = chosen(request)
     claims = request.config.stash[KEY].claims.claims
     return {
-        arm for claim in claims for check in claim.checks for arm in check.arms
-        if check.tier == tier and check_name(claim, check) in wanted
+        arm for claim in claims for check in claim.checks
+        if isinstance(check, ArmCheck) and check.tier == tier and check_name(claim, check) in wanted
+        for arm in check.arms
     }  # fmt: skip
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stabilitybench.claims import MissingEvidence, cells, examine, judge, kept_tables, read_claims, read_table
+from stabilitybench.claims import MissingEvidence, cells, judge, kept_tables, read_claims, read_table
 from stabilitybench.claims.evidence import RUN_COLUMNS, Sample
 from stabilitybench.claims.page import export, headline, verdict_frame, verdicts_markdown
 from stabilitybench.claims.real_tier import ARMS, reach, real_study
 from stabilitybench.claims.replay import check_planned, drifted
-from stabilitybench.claims.rules import spread
-from stabilitybench.claims.schema import Check, Claims, folder
+from stabilitybench.claims.rules import RULES
+from stabilitybench.claims.rules.spread import spread
+from stabilitybench.claims.schema import Claims, folder
 from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import UserError
 
@@ -88,11 +89,14 @@ def test_holm_adjusts_within_family_tier_and_table(tmp_path):
     ("old", "new", "sentence"),
     [
         ("weights = [1, -1]", "weights = [1]", "must be one for each of the 2 arms"),
-        ("weights = [1, -1]\n", "", "needs weights"),
+        ("weights = [1, -1]\n", "", "claims[0].checks[0].weights: is missing"),
         ('rule = "contrast"', 'rule = "guess"', "claims"),
         ('tier = "pocket"', 'tier = "poket"', "tier"),
         ('paper = "p"', 'paper = "q"', "is not among the papers"),
         ("interest = 0.1", "interest = 0", "interest"),
+        ("interest = 0.1", "interest = 0.1\nmargin = 1.0", "margin: unknown key; must be one of tier, rule, verdict"),
+        ('rule = "contrast"', 'rule = "contrasts"', 'did you mean "contrast"'),
+        ('rule = "contrast"', "", "claims[0].checks[0].rule: is missing"),
         ('verdict = "supported"', "", "verdict"),
     ],
 )
@@ -176,7 +180,7 @@ def test_reinitialisation_does_not_show_on_cola():
         c for claim in claims.claims if claim.id == "zhang-reinit-spread"
         for c in claim.checks if c.tier == "recorded" and c.label == "CoLA"
     )  # fmt: skip
-    found = examine(check, tables)
+    found = check.examine(tables)
     assert check.verdict == "not detected"
     assert found.p > 0.5
     assert "second over first 1.05, BCa [0.79, 1.40]" in found.note
@@ -289,5 +293,5 @@ def test_a_check_knows_its_table_and_unit():
         "tier": "numeric", "rule": "moves", "verdict": "supported", "suites": ["head-n"], "items": ["data"],
         "higher": False,
     }  # fmt: skip
-    assert Check.model_validate(raw).source == "suites"
+    assert RULES["moves"].model_validate(raw).source == "suites"
     assert Claims.model_fields.keys() == {"papers", "claims"}

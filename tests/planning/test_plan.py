@@ -241,5 +241,5 @@ def test_a_figure_that_cannot_be_written(tmp_path) -> None:
     with pytest.raises(UserError, match=r"must be the name of a file that ends in .svg, .png, .pdf"):
         draw_power(plan, tmp_path / "p.gif")
     (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentFailure, match=r"cannot write .*p.svg"):
+    with pytest.raises(EnvironmentFailure, match="file: cannot be written"):
         draw_power(plan, tmp_path / "file" / "p.svg")

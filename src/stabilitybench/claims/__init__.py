@@ -1,12 +1,12 @@
 """Published claims, held against evidence: a verdict for each, with effect, interval, p and power."""
 
 from stabilitybench.claims.evidence import MissingEvidence, Sample, cells, read_table
-from stabilitybench.claims.findings import ALPHA, CheckResult, VerdictName, decide
-from stabilitybench.claims.judging import ClaimVerdict, examine, judge, kept_tables
-from stabilitybench.claims.schema import TIERS, Check, Claim, Claims, read_claims
+from stabilitybench.claims.findings import CheckResult, VerdictName, decide
+from stabilitybench.claims.judging import ClaimVerdict, judge, kept_tables
+from stabilitybench.claims.rules.base import TIERS, Check
+from stabilitybench.claims.schema import Claim, Claims, read_claims
 
 __all__ = [
-    "ALPHA",
     "TIERS",
     "Check",
     "CheckResult",
@@ -18,7 +18,6 @@ __all__ = [
     "VerdictName",
     "cells",
     "decide",
-    "examine",
     "judge",
     "kept_tables",
     "read_claims",

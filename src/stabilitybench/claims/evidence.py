@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from stabilitybench.errors import UserError
+from stabilitybench.statistics.contrasts import Contrast, welch_contrast
+from stabilitybench.statistics.decisions import ALPHA
+from stabilitybench.statistics.signs import mean_excess
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 RUN_COLUMNS = ("study", "task", "arm", "score", "failed")
 #: What a table of published results holds, scores in fractions.
 SUMMARY_COLUMNS = ("study", "task", "arm", "n", "mean", "sd")
+#: What a table of measured suites holds.
+SUITE_COLUMNS = ("suite", "value", "seed", "kind", "item", "amount", "checks", "violations", "published")
 
 
 class MissingEvidence(UserError):
@@ -144,6 +148,22 @@ def chosen(table: pd.DataFrame, task: str, arm: str) -> pd.DataFrame:
     return rows.sort_values("seed", kind="stable") if "seed" in rows else rows
 
 
+def only_task(cells: Cells) -> list[Sample]:
+    """Return the samples of the one task that a rule takes."""
+    if len(cells) != 1:
+        raise UserError(f"{len(cells)} tasks: this rule takes exactly one")
+    return next(iter(cells.values()))
+
+
+def combined(cells: Cells, weights: Sequence[float]) -> Contrast:
+    """Return a weighted sum of the arms' means, averaged over the tasks: a statement about these tasks."""
+    if not cells or any(len(row) != len(weights) for row in cells.values()):
+        raise UserError(f"weights = {list(weights)}: must be one per arm")
+    rows = list(cells.values())
+    n, mean, sd = ([[getattr(s, name) for s in row] for row in rows] for name in ("n", "mean", "sd"))
+    return welch_contrast(n, mean, sd, weights)
+
+
 def _sample(rows: pd.DataFrame, task: str, arm: str, quantity: str) -> Sample:
     if "n" in rows and "mean" in rows:
         if len(rows) != 1:
@@ -163,5 +183,4 @@ def _above(values: Floats, no_skill: Floats) -> bool:
     gain = values - no_skill
     if not np.isfinite(gain).all():
         return True  # nothing is known of constant guesses
-    se = gain.std(ddof=1) / math.sqrt(len(gain))
-    return bool(gain.mean() > 0 and gain.mean() >= se * float(stats.t.isf(0.05, len(gain) - 1)))
+    return mean_excess(gain).above <= ALPHA

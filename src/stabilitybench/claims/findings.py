@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from stabilitybench.statistics.decisions import is_claimed
+
 VerdictName = Literal["supported", "contradicted", "not detected", "not applicable", "absent"]
 VERDICTS: tuple[VerdictName, ...] = ("supported", "contradicted", "not detected", "not applicable", "absent")
-
-#: The level of every test, after Holm's adjustment within its family and tier.
-ALPHA = 0.05
-#: The chance with which a detectable effect is detected.
-POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,15 @@ def decide(finding: CheckResult, adjusted: float | None) -> VerdictName:
 
     adjusted : the p-value after Holm's adjustment.
 
-    >>> decide(Finding("20 + 20", effect=0.5, p=0.001, ahead=True), 0.004)
+    >>> decide(CheckResult("20 + 20", effect=0.5, p=0.001, ahead=True), 0.004)
     'supported'
-    >>> decide(Finding("20 + 20", effect=0.5, p=0.001, ahead=False), 0.004)
+    >>> decide(CheckResult("20 + 20", effect=0.5, p=0.001, ahead=False), 0.004)
     'contradicted'
-    >>> decide(Finding("20 + 20", effect=0.9, p=0.3, ahead=True), 0.6)
+    >>> decide(CheckResult("20 + 20", effect=0.9, p=0.3, ahead=True), 0.6)
     'not detected'
     """
     if finding.decided is not None:
         return finding.decided
-    if adjusted is None or adjusted >= ALPHA:
+    if not is_claimed(adjusted):
         return "not detected"
     return "supported" if finding.ahead else "contradicted"

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stabilitybench.claims.findings import ALPHA, POWER
 from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning.resolution import task_facts
 from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import build
 from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio
+from stabilitybench.statistics.decisions import ALPHA, POWER
 from stabilitybench.studies import Study
 from stabilitybench.tasks import load_task
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.claims.evidence import MissingEvidence
 from stabilitybench.claims.evidence_tables import conditions
+from stabilitybench.statuses import FINISHED
 from stabilitybench.storage.pool import Progress, Silent
 from stabilitybench.studies import Study
 from stabilitybench.studies.execution import Options, execute, workers
-from stabilitybench.studies.store import FINISHED
 
 if TYPE_CHECKING:
     import pandas as pd

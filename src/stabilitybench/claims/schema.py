@@ -2,98 +2,24 @@
 
 from __future__ import annotations
 
-import re
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from stabilitybench.claims.findings import VerdictName
-from stabilitybench.errors import UserError
+from stabilitybench.claims.rules import RULES
+from stabilitybench.claims.rules.base import Check
+from stabilitybench.errors import UserError, suggest
 from stabilitybench.shipped import shipped
 from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
 
-Tier = Literal["analytic", "numeric", "recorded", "pocket", "real"]
-TIERS: tuple[Tier, ...] = ("analytic", "numeric", "recorded", "pocket", "real")
-
-Rule = Literal[
-    "closed-form", "moves", "bound", "mean-bound", "contrast", "equivalence", "spread", "failures", "differ",
-    "best-of", "comparable", "matters", "few-trials", "early-dropping", "measures",
-]  # fmt: skip
-
-#: What a check of each rule must say, beyond tier and verdict.
-NEEDS: dict[str, tuple[str, ...]] = {
-    "closed-form": ("form",),
-    "moves": ("suites", "items", "higher"),
-    "bound": ("suites", "items"),
-    "mean-bound": ("suites", "items"),
-    "contrast": ("arms", "weights", "higher", "interest"),
-    "equivalence": ("arms", "margin"),
-    "spread": ("arms", "higher", "interest"),
-    "failures": ("arms", "higher", "interest"),
-    "differ": ("arms", "interest"),
-    "best-of": ("arms", "interest"),
-    "comparable": ("arms", "margin"),
-    "matters": ("arms", "factor", "interest"),
-    "few-trials": ("arms", "budgets", "margin", "interest"),
-    "early-dropping": ("arms", "started", "dropped", "interest"),
-    "measures": ("arms", "interest"),
-}
-#: Rules whose prediction has a direction, so that swapping the arms must turn support into contradiction.
-DIRECTED = ("contrast", "spread", "failures", "few-trials", "moves")
-
-
-class Check(TomlTable):
-    """One way to test a claim: where the evidence is, the rule, its parameters, and the verdict that was recorded.
-
-    label : tells the checks of one claim and tier apart.  table : the kept table; unset, that of the tier.
-    tasks : of the table; unset, all that it has.  arms : ``study/arm``, see `stabilitybench.claims.cells`.
-    quantity : a column of the table.  higher : the direction claimed for the effect.  interest : the minimal effect of
-    interest.  null : what a contrast is tested against.
-    """
-
-    tier: Tier
-    rule: Rule
-    verdict: VerdictName
-    label: str = ""
-    table: str = ""
-    tasks: list[str] = Field(default_factory=list)
-    arms: list[str] = Field(default_factory=list)
-    weights: list[float] = Field(default_factory=list)
-    quantity: str = "score"
-    higher: bool | None = None
-    interest: float | None = Field(None, gt=0)
-    margin: float | None = Field(None, gt=0)
-    null: float = 0.0
-    factor: Literal["init", "order"] | None = None
-    budgets: list[int] = Field(default_factory=list)
-    started: int | None = Field(None, ge=2)
-    dropped: int | None = Field(None, ge=1)
-    suites: list[str] = Field(default_factory=list)
-    items: list[str] = Field(default_factory=list)
-    form: str = ""
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        for name in NEEDS[self.rule]:
-            if getattr(self, name) in (None, [], ""):
-                raise ValueError(f'rule = "{self.rule}": needs {name}')
-        if self.weights and len(self.weights) != len(self.arms):
-            raise ValueError(f"weights = {self.weights}: must be one for each of the {len(self.arms)} arms")
-        if self.rule in ("spread", "failures", "equivalence", "few-trials") and len(self.arms) != 2:
-            raise ValueError(f'rule = "{self.rule}": compares 2 arms, not {len(self.arms)}')
-        return self
-
-    @property
-    def source(self) -> str:
-        """The name of the table that holds the evidence; empty where none is named."""
-        tables = {"analytic": "closed-forms", "numeric": "suites", "pocket": "pocket", "real": "real"}
-        return self.table or tables.get(self.tier, "")
-
-    @property
-    def unit(self) -> str:
-        """The unit of an effect in scores, or of another quantity."""
-        return "points" if self.quantity == "score" or re.fullmatch(r"validation(_\d+)?", self.quantity) else ""
+if TYPE_CHECKING:
+    AnyCheck = Check
+else:  # the rule that a check names decides which fields it has
+    AnyCheck = Annotated[reduce(or_, RULES.values()), Field(discriminator="rule")]
 
 
 class Claim(TomlTable):
@@ -109,7 +35,7 @@ class Claim(TomlTable):
     where: str
     statement: str
     prediction: str
-    checks: list[Check] = Field(min_length=1)
+    checks: list[AnyCheck] = Field(min_length=1)
 
 
 class Claims(TomlTable):
@@ -156,10 +82,18 @@ def read_claims(path: str | Path | None = None) -> Claims:
     try:
         return Claims.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{where.name}: {sentence(error.errors()[0], _model_at)}") from None
+        raise UserError(f"{where.name}: {_said(error.errors()[0])}") from None
 
 
-def _model_at(loc: list[Any]) -> type[BaseModel]:
-    if "checks" in loc[:-1]:
-        return Check
-    return Claim if len(loc) > 1 else Claims
+def _said(error: ErrorDetails) -> str:
+    """Return one sentence for what is wrong with the file."""
+    loc, rules = list(error["loc"]), list(RULES)
+    place = f"claims[{loc[1]}].checks[{loc[3]}]" if len(loc) > 3 else ""
+    if error["type"] == "union_tag_not_found":
+        return f"{place}.rule: is missing; must be one of {', '.join(rules)}"
+    if error["type"] == "union_tag_invalid":
+        named = str(error["ctx"]["tag"])
+        return f'{place}.rule = "{named}": must be one of {", ".join(rules)}{suggest(named, rules)}'
+    rule = loc.pop(4) if place and len(loc) > 4 else None  # pydantic names the rule between a check and its field
+    model = RULES[rule] if isinstance(rule, str) else (Claim if len(loc) > 1 else Claims)
+    return sentence({**error, "loc": tuple(loc)}, lambda _: model)

@@ -81,14 +81,14 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
-    from stabilitybench.storage.records import write_text
+    from stabilitybench.storage.atomic import write_atomically
     from stabilitybench.studies.example import example
 
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file, such as {path / 'study.toml'}")
     if path.exists() and not force:
         raise UserError(f"{path}: exists already; give another name, or --force")
-    write_text(path, example(path.stem))
+    write_atomically(path, example(path.stem))
     print(f"{path}: written; next: stabilitybench run {path}")
 
 

@@ -161,8 +161,8 @@ def show(
     `stabilitybench status` and scores.csv list the ids.
     """
     from stabilitybench.cli.views.run import print_run
+    from stabilitybench.statuses import FINISHED
     from stabilitybench.studies import Store
-    from stabilitybench.studies.store import FINISHED
 
     runs = Store(store)
     record = runs.find(run_id.lower())

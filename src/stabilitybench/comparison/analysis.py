@@ -26,12 +26,11 @@ from stabilitybench.statistics import (
     sd_ratio,
     wilson,
 )
+from stabilitybench.statistics.decisions import LEVEL
 from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from stabilitybench.comparison.analysis import ArmResult, BaselineContrast
-from stabilitybench.comparison.detectable import ALPHA, seeds_for_failure_rates, seeds_for_sd_ratio
+from stabilitybench.comparison.detectable import seeds_for_failure_rates, seeds_for_sd_ratio
 from stabilitybench.documents import formats
+from stabilitybench.statistics.decisions import ALPHA
 
 #: Seeds needed are printed to this number; a claim that needs more is out of reach.
 MOST = 10_000

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from scipy import stats
 
+from stabilitybench.statistics.decisions import ALPHA, POWER
 from stabilitybench.statistics.power import (
     MOST_SEEDS,
     MOST_SEEDS_FISHER,
@@ -17,7 +18,6 @@ from stabilitybench.statistics.power import (
     seeds_for_rates,
 )
 
-ALPHA, POWER = 0.05, 0.8
 # beyond, counting all tables takes seconds
 _ENUMERATED = 200
 # seeds per arm at which the smallest detectable ratio is simulated; between them it is interpolated

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, printable, read_scores
-from stabilitybench.comparison.score_table import STREAMS, finished
+from stabilitybench.comparison.score_table import finished
 from stabilitybench.comparison.study_facts import StudyFacts
 from stabilitybench.errors import EnvironmentFailure, UserError, suggest
+from stabilitybench.seeds import STREAMS
 from stabilitybench.studies.versions import mixed_versions
 
 if TYPE_CHECKING:

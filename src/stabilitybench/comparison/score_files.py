@@ -13,8 +13,10 @@ from typing import TypeVar
 
 import pandas as pd
 
-from stabilitybench.comparison.score_table import FINISHED, SCORE_COLUMNS, STREAMS, UNFINISHED
+from stabilitybench.comparison.score_table import SCORE_COLUMNS
 from stabilitybench.errors import UserError, shown, suggest
+from stabilitybench.seeds import STREAMS
+from stabilitybench.statuses import FINISHED, UNFINISHED
 
 #: A table of scores beyond this is something else; 50 MB hold some 200,000 runs.
 MAX_BYTES = 50_000_000

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stabilitybench.errors import UserError
+from stabilitybench.seeds import STREAMS
+from stabilitybench.statuses import FINISHED, UNFINISHED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FINISHED = ("ok", "failed", "diverged")
-UNFINISHED = ("crashed", "timeout", "missing")
-STREAMS = ("init", "order", "dropout", "subset", "prepare")
 GROUP = ["encoder", "task"]
 
 SCORE_COLUMNS = (
@@ -124,7 +123,7 @@ def seed_streams(scores: pd.DataFrame) -> tuple[list[str], list[str], bool]:
 
     A stream without any seed, as in scores made elsewhere, is in neither list.
     """
-    known = [s for s in STREAMS if scores[f"seed_{s}"].notna().any()]
+    known: list[str] = [s for s in STREAMS if scores[f"seed_{s}"].notna().any()]
     varied = [s for s in known if scores[f"seed_{s}"].nunique(dropna=False) > 1]
     shared = any(
         bool(part[f"seed_{s}"].duplicated().any())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stabilitybench.comparison.analysis import ArmResult, BaselineContrast
-from stabilitybench.comparison.detectable import ALPHA
 from stabilitybench.documents.formats import detectable_rate, detectable_ratio, estimate, p_value, spread
+from stabilitybench.statistics.decisions import ALPHA
 
 Tone = Literal["better", "worse", "neutral"]
 BETTER: Tone = "better"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from stabilitybench.comparison.score_table import FINISHED
 from stabilitybench.documents.formats import ratio
 from stabilitybench.errors import UserError
 from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot
@@ -17,13 +16,14 @@ from stabilitybench.statistics import (
     seeds_for_rates,
     seeds_for_ratio,
 )
+from stabilitybench.statistics.decisions import ALPHA
 from stabilitybench.statistics.power import MOST_SEEDS, MOST_SEEDS_FISHER, Scores
+from stabilitybench.statuses import FINISHED
 
 if TYPE_CHECKING:
     from stabilitybench.studies import Study
     from stabilitybench.studies.results import Results
 
-ALPHA = 0.05
 #: Numbers of seeds to look at when none is given: what the literature uses.
 USUAL_SEEDS = (10, 20, 50)
 USUAL_RATIOS = (1.25, 1.5, 2.0, 3.0)

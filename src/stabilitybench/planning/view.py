@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents.formats import ratio
-from stabilitybench.planning.plan import ALPHA, Cost, Plan, percentage
+from stabilitybench.planning.plan import Cost, Plan, percentage
 from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio, sd_precision
+from stabilitybench.statistics.decisions import ALPHA
 from stabilitybench.statistics.power import MOST_SEEDS_FISHER, Scores
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from scipy.special import comb
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.level import expected_best, probability_of_improvement
-from stabilitybench.statistics.results import Estimate, sample
+from stabilitybench.statistics.results import Estimate, Floats, check_draws, paired_samples, sample
 
 # all subsets of more runs would overflow a float
 LARGEST = 1000
@@ -162,3 +162,63 @@ def failure_auc(early: npt.ArrayLike, failed: npt.ArrayLike, level: float = 0.95
 
 def _whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def dropping_gains(
+    early: npt.ArrayLike,
+    final: npt.ArrayLike,
+    started: int,
+    dropped: int,
+    fraction: float,
+    rng: np.random.Generator,
+    resamples: int = 1_999,
+) -> tuple[float, Floats]:
+    """Return what early dropping gains over as many whole runs as it costs, and the same over bootstrap samples.
+
+    The gain is the expected best of the runs kept minus that of so many undisturbed runs, both drawn with replacement
+    from the recorded ones.
+
+    Parameters
+    ----------
+    early, final
+        One reading and one final score for each recorded run, higher is better.
+    started, dropped, fraction
+        As in `dropping_cost`; the cost must be a whole number of runs.
+    rng
+        Draws the runs.
+    resamples
+        Number of bootstrap samples, at least 99.
+
+    Returns
+    -------
+    float, array
+        The gain, and that of each bootstrap sample.
+
+    Raises
+    ------
+    UserError
+        Where the cost is no whole number of runs.
+
+    Examples
+    --------
+    >>> final = np.arange(10.0)
+    >>> gain, drawn = dropping_gains(final, final, 8, 5, 0.4, np.random.default_rng(0), resamples=99)
+    >>> gain > 0, drawn.shape
+    (True, (99,))
+    """
+    readings, finals = paired_samples(early, final)
+    check_draws(rng, resamples, "resamples")
+    cost = dropping_cost(started, dropped, fraction)
+    if abs(cost - round(cost)) > 1e-9:
+        raise UserError(f"{started} runs without {dropped} after {fraction} of the training cost {cost} whole runs")
+    n, inner = len(finals), 200
+
+    def gain(rows: npt.NDArray[np.intp]) -> float:
+        sets = rows[rng.integers(0, n, (inner, started))]
+        kept = np.argsort(-readings[sets], axis=1, kind="stable")[:, : started - dropped]
+        best = np.take_along_axis(finals[sets], kept, axis=1).max(axis=1).mean()
+        return float(best) - float(expected_best(finals[rows], [round(cost)], replace=True)[0])
+
+    everything = np.arange(n)
+    effect = float(np.mean([gain(everything) for _ in range(100)]))
+    return effect, np.array([gain(rng.integers(0, n, n)) for _ in range(resamples)])

@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 from stabilitybench.errors import UserError
+from stabilitybench.statistics.contrasts import welch_contrast
 from stabilitybench.statistics.results import (
     Estimate,
     Floats,
@@ -307,11 +308,11 @@ def equivalence(arm: npt.ArrayLike, baseline: npt.ArrayLike, margin: float, alph
     difference = round_trip_mean(first) - round_trip_mean(second)
     if is_constant(first) and is_constant(second):
         return Equivalence(difference, None, None, margin, TestResult.undefined("both arms are constant"), False)
-    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
-
-    compared = CompareMeans(DescrStatsW(first - second[0]), DescrStatsW(second - second[0]))
-    p, (lower, upper) = compared.ttost_ind(-margin, margin, usevar="unequal")
-    low, high = compared.tconfint_diff(alpha=2 * alpha, usevar="unequal")
-    t = lower[0] if lower[1] >= upper[1] else upper[0]
-    test = TestResult.of(float(t), float(p))
-    return Equivalence(difference, float(low), float(high), margin, test, float(p) < alpha)
+    shifted = [values - second[0] for values in (first, second)]  # scores far from 0 keep their digits
+    found = welch_contrast(
+        [[x.size for x in shifted]], [[x.mean() for x in shifted]], [[x.std(ddof=1) for x in shifted]], (1.0, -1.0)
+    )
+    p, half = found.equivalence_p(margin), found.half_width(2 * alpha)
+    t = (found.estimate - math.copysign(margin, found.estimate)) / found.se
+    low, high = found.estimate - half, found.estimate + half
+    return Equivalence(difference, low, high, margin, TestResult.of(t, p), p < alpha)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Literal
 
@@ -30,6 +31,44 @@ def instability_measures(
     """
     group = _Group(scores, predictions, probabilities)
     return group.measured(np.ones((1, group.runs))).iloc[0]
+
+
+def spreads_and_agreements(
+    groups: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]], rng: np.random.Generator, draws: int = 300
+) -> tuple[list[float], list[float]]:
+    """Return the SD of each group of runs, and how far SD and pairwise disagreement agree in it (Du & Nguyen 2023).
+
+    The agreement is Pearson's correlation over bootstrap samples of the group's runs.  Groups without any spread, or
+    with too few samples that vary, are left out.
+
+    Parameters
+    ----------
+    groups
+        For each the predicted classes [runs, examples] and the scores [runs].
+    rng
+        Draws the bootstrap samples.
+    draws
+        How many for each group.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> group = rng.integers(0, 2, (20, 30)), rng.normal(size=20)
+    >>> spreads, agreements = spreads_and_agreements({"a": group}, rng)
+    >>> len(spreads), -1 <= agreements[0] <= 1
+    (1, True)
+    """
+    spreads, agreements = [], []
+    for predicted, given in groups.values():
+        scores = sample(given, "scores")
+        if len(scores) < 3 or np.ptp(scores) == 0:
+            continue
+        both = bootstrap_measures(scores, predicted, rng, draws=draws)[["sd", "disagreement"]].dropna()
+        if len(both) < 100 or both.nunique().min() < 3:
+            continue
+        spreads.append(float(scores.std(ddof=1)))
+        agreements.append(float(np.corrcoef(both.to_numpy(np.float64).T)[0, 1]))
+    return spreads, agreements
 
 
 def bootstrap_measures(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.errors import EnvironmentFailure, UserError
 from stabilitybench.stabilizers import build, load_file, loaded_files
+from stabilitybench.storage.atomic import storage_failure
 from stabilitybench.storage.pool import Progress, check_jobs, cores, do_all
-from stabilitybench.storage.records import storage_failure
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from stabilitybench.statuses import FINISHED
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.spec import RunSpec
-from stabilitybench.studies.store import FINISHED
 from stabilitybench.studies.versions import code_versions, mixed_versions
 
 if TYPE_CHECKING:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
+from stabilitybench.statuses import FINISHED
 from stabilitybench.storage import records
-from stabilitybench.storage.records import DIGITS, Records, flush
+from stabilitybench.storage.atomic import flush
+from stabilitybench.storage.records import DIGITS, Records
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import Task
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from stabilitybench.finetuning import Outcome
 
-FINISHED = ("ok", "failed", "diverged")
 SaveModel = Callable[[Encoder, Task, dict[str, Any], Path], None]
 #: What the record of a finished run must hold to be used.
 KEYS = {"scores", "no_skill", "failed", "constant", "near_no_skill", "evaluations", "weights", "seconds", "device"}

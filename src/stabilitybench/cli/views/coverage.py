@@ -12,7 +12,7 @@ from rich.text import Text
 
 from stabilitybench.cli.views.progress import headline
 from stabilitybench.documents.formats import points
-from stabilitybench.studies.store import FINISHED
+from stabilitybench.statuses import FINISHED
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

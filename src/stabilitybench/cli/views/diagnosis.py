@@ -6,7 +6,7 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 from stabilitybench.documents.formats import points
-from stabilitybench.storage.records import MISSING
+from stabilitybench.storage.records import NO_RESULT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def diagnose(record: Record, predictions: pd.DataFrame | None = None) -> list[st
 
     predictions : as `Store.predictions` returns them; without them the class that is always predicted has no name.
     """
-    if record["status"] in MISSING:
+    if record["status"] in NO_RESULT:
         return [f"No result: {record['reason']}."]
     if record["diverged"]:
         return _diverged(record)

@@ -16,7 +16,7 @@ from stabilitybench.cli.views.diagnosis import Record, diagnose, headline
 from stabilitybench.documents.formats import ABSENT, points
 from stabilitybench.errors import shown
 from stabilitybench.recipe import Recipe
-from stabilitybench.storage.records import MISSING
+from stabilitybench.storage.records import NO_RESULT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def print_run(record: Record, console: Console, predictions: pd.DataFrame | None
     console.print()
     for sentence in diagnose(record, predictions):
         console.print(Text(sentence))
-    if status not in MISSING:
+    if status not in NO_RESULT:
         console.print()
         console.print(_scores(record))
         console.print(_curve(record))
@@ -167,7 +167,7 @@ def _origin(record: Record) -> list[Text]:
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
         "machine": record["machine"],
     }
-    if record["status"] not in MISSING:
+    if record["status"] not in NO_RESULT:
         rows["machine"] += f", {record['device']}, {record['seconds']:.1f} s"
         rows["weights"] = f"sha256 {record['weights'][:16]}"
     return [Text(f"{key:<9} {value}", style="dim") for key, value in rows.items()]

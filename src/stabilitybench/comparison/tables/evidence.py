@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.comparison.score_table import GROUP, STREAMS, finished
+from stabilitybench.comparison.score_table import GROUP, finished
 from stabilitybench.documents import formats
 from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, place, place_columns, share
 from stabilitybench.errors import UserError
+from stabilitybench.seeds import STREAMS
 from stabilitybench.statistics import level as level_statistics
 from stabilitybench.statistics.components import variance_components
 
@@ -170,7 +171,7 @@ def components(scores: pd.DataFrame) -> Table:
 
 def crossed_streams(runs: pd.DataFrame) -> list[str]:
     """Return the streams whose seeds vary and come back in several runs of an arm, if there are two or more."""
-    varied = [s for s in STREAMS if runs[f"seed_{s}"].nunique() > 1]
+    varied: list[str] = [s for s in STREAMS if runs[f"seed_{s}"].nunique() > 1]
     together = {s: tuple(runs[f"seed_{s}"]) for s in varied}
     apart = [s for i, s in enumerate(varied) if together[s] not in [together[t] for t in varied[:i]]]
     repeated = all(runs[f"seed_{s}"].duplicated().any() for s in apart)

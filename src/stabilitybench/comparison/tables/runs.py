@@ -6,9 +6,9 @@ import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from stabilitybench.comparison.score_table import UNFINISHED
 from stabilitybench.documents import formats
 from stabilitybench.documents.table import Column, Table, TableCell, numeric, place, place_columns, score
+from stabilitybench.statuses import UNFINISHED
 
 if TYPE_CHECKING:
     import pandas as pd
