@@ -9,9 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from stabilitybench.claims.findings import VerdictName
-from stabilitybench.errors import UserError
 from stabilitybench.shipped import shipped
-from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
+from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
 
 Tier = Literal["analytic", "numeric", "recorded", "pocket", "real"]
 TIERS: tuple[Tier, ...] = ("analytic", "numeric", "recorded", "pocket", "real")
@@ -155,7 +154,7 @@ def read_claims(path: str | Path | None = None) -> Claims:
     try:
         return Claims.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{where.name}: {sentence(error.errors()[0], _model_at)}") from None
+        raise refusal(error, _model_at).within(where.name) from None
 
 
 def _model_at(loc: list[Any]) -> type[BaseModel]:
