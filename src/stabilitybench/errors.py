@@ -1,12 +1,64 @@
 """The two ways in which stabilitybench stops: the user can mend it, or the machine must."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
 
 
-class UserError(Exception):
-    """Bad input: one sentence that names the thing, the value and what is allowed (exit code 2)."""
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a function, as it is named in a message; the command line puts its option in its place.
+
+    name : as the function spells it.  value : what was given; left out where the argument is only named.
+    python : what Python users do instead, where it is no argument for them.
+
+    >>> str(Argument("jobs", 0)), str(Argument("points", True)), str(Argument("column"))
+    ('jobs = 0', 'points = True', 'column')
+    """
+
+    name: str
+    value: object = ...
+    python: str = ""
+
+    @property
+    def said(self) -> str:
+        """The value in words; empty where there is none."""
+        if self.value is ...:
+            return ""
+        given = plain(self.value)
+        if isinstance(given, float):
+            return repr(given).removesuffix(".0")
+        return str(given) if isinstance(given, (bool, PurePath)) else shown(given)
+
+    def __str__(self) -> str:
+        return self.python or (f"{self.name} = {self.said}" if self.said else self.name)
+
+
+class UserError(ValueError):
+    """Bad input: one sentence that names the thing, the value and what is allowed (exit code 2).
+
+    The sentence is the parts joined; parts that are an `Argument` can be told in other words, as options are.
+
+    >>> str(UserError(Argument("jobs", 0), ": must be at least 1"))
+    'jobs = 0: must be at least 1'
+    """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return self.told(str)
+
+    def told(self, words: Callable[[Argument], str]) -> str:
+        """Return the sentence with every argument in these words."""
+        return "".join(words(part) if isinstance(part, Argument) else str(part) for part in self.args)
+
+    def within(self, where: object) -> UserError:
+        """Return this with `where` it happened in front."""
+        return UserError(where, ": ", *self.args)
 
 
 class EnvironmentFailure(Exception):
@@ -15,18 +67,37 @@ class EnvironmentFailure(Exception):
     exit_code = 1
 
 
-def suggest(unknown: str, known: list[str]) -> str:
+def suggest(unknown: object, known: list[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the closest known name, or an empty string.
 
     >>> suggest("mixuot", ["mixout", "reinit"])
     '; did you mean "mixout"?'
+    >>> suggest("lr", ["learning_rate"])
+    '; did you mean "learning_rate"?'
     >>> suggest("zzz", ["mixout", "reinit"])
     ''
     """
     import difflib
 
-    near = difflib.get_close_matches(unknown, known, n=1)
+    if not isinstance(unknown, str):
+        return ""
+    initials = [name for name in known if unknown == "".join(word[:1] for word in re.split("[-_]", name))]
+    near = difflib.get_close_matches(unknown, known, n=1) or initials
     return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def plain(value: Any) -> Any:
+    """Return `value` with numbers of numpy as Python's own, inside lists and tables too.
+
+    >>> import numpy as np
+    >>> plain({"layers": np.int64(2), "rates": (np.float64(0.5),)})
+    {'layers': 2, 'rates': (0.5,)}
+    """
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
 
 
 def shown(value: object, width: int = 200) -> str:
@@ -41,8 +112,12 @@ def shown(value: object, width: int = 200) -> str:
         text = "[" + ", ".join(shown(item) for item in value) + "]"
     elif isinstance(value, bool):
         text = str(value).lower()
+    elif isinstance(value, str):
+        text = '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in value) + '"'
+    elif isinstance(value, int) and value.bit_length() > 1000:
+        text = f"a whole number of {value.bit_length()} bits"  # Python prints none of more than 4300 digits
     else:
-        text = f'"{value}"' if isinstance(value, str) else str(value)
+        text = " ".join(str(value).split())
     return text if len(text) <= width else text[: width - 3] + "..."
 
 

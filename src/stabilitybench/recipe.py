@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stabilitybench.errors import UserError, plain
+from stabilitybench.storage.toml import refusal
 
 #: Peak rate of published BERT recipes (Devlin et al. 2019), taken when neither recipe nor encoder names one.
 PUBLISHED_RATE = 2e-5
 
 
-class Recipe(BaseModel):
+class _Checked(BaseModel):
+    """A model that refuses a field in one sentence of ours; its parts are "recipe", the field, and what is wrong."""
+
+    def __init__(self, /, **fields: Any) -> None:
+        try:
+            super().__init__(**plain(fields))
+        except ValidationError as error:
+            said = str(refusal(error, lambda _: type(self), within="recipe")).removeprefix("recipe.")
+            key = re.match(r"\w+", said)
+            split = key.end() if key else 0
+            raise UserError("recipe.", said[:split], said[split:]) from None
+
+
+class Recipe(_Checked):
     """A training recipe; the defaults are those of Zhang et al. (2021) at batch 16.
 
     Every field is checked on construction; `replace` returns a changed, checked copy.

@@ -25,7 +25,7 @@ def test_a_plan_without_a_study_by_the_installed_command(tmp_path: Path) -> None
 
 def test_a_mistake_is_one_sentence(cli, tmp_path: Path) -> None:
     for args, said in (
-        (("plan",), "error: plan: give a study file, or --sd-ratio, --failures or --seeds"),
+        (("plan",), "error: plan: give a study, or --sd-ratio, --failures or --seeds"),
         (("plan", "--failures", "0.5"), "error: "),
         (("plan", "none.toml"), "error: none.toml: there is no such study file"),
         (("plan", "--seeds", "20", "--pilot", "none"), "error: --pilot none: there is no such file"),

@@ -33,5 +33,5 @@ def test_mistakes_are_seen_before_anything_is_computed(console, tmp_path, monkey
         pretrain.pretrain_with_progress("tiny", tmp_path / "out", None, console)
     with pytest.raises(UserError, match="exists already"):
         pretrain.pretrain_with_progress("pocket/tiny", tmp_path, None, console)
-    with pytest.raises(UserError, match="--steps 0: must be at least 1"):
+    with pytest.raises(UserError, match="steps = 0: must be at least 1"):
         pretrain.pretrain_with_progress("pocket/tiny", tmp_path / "out", 0, console)

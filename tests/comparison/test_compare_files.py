@@ -188,7 +188,7 @@ OTHER = GOOD.replace("rte,a", "rte,b")
 @pytest.mark.parametrize(
     ("text", "options", "sentence"),
     [
-        ("accuracy,run\n0.7,1\n", (), 'b.csv: no column "score"; line 1 names "accuracy", "run"; --column NAME takes'),
+        ("accuracy,run\n0.7,1\n", (), 'b.csv: no column "score"; line 1 names "accuracy", "run"; --column takes'),
         ("0.7\n0.8\n", (), 'b.csv: no column "score"; line 1 names "0.7"'),
         ("scores\n0.7\n", (), 'did you mean "scores"?'),
         ("score\n0.7\ngood\n", (), 'b.csv: line 3, column "score": "good": must be a number such as 0.713'),
@@ -380,10 +380,10 @@ def test_it_is_told_where_a_no_skill_score_applied(tmp_path: Path) -> None:
     pd.DataFrame({"score": NARROW, "failed": False}).to_csv(tmp_path / "b.csv", index=False)
     pd.DataFrame({"score": NARROW, "metric": "eval_matthews_correlation"}).to_csv(tmp_path / "c.csv", index=False)
     notes = compare_files([a, tmp_path / "b.csv"], no_skill=0.5)[0].notes
-    assert "--no-skill 0.5: was applied to a, and not to b (its column failed holds)." in notes
+    assert "no_skill = 0.5: was applied to a, and not to b (its column failed holds)." in notes
     assert any("two definitions of failure" in note for note in notes)
-    (note,) = (n for n in compare_files([tmp_path / "c.csv", a], no_skill=0.0)[0].notes if "--no-skill" in n)
-    assert note == "--no-skill 0: was applied to a, and not to c (it has no-skill scores, or its metric has 0)."
+    (note,) = (n for n in compare_files([tmp_path / "c.csv", a], no_skill=0.0)[0].notes if "no_skill = " in n)
+    assert note == "no_skill = 0: was applied to a, and not to c (it has no-skill scores, or its metric has 0)."
     for name, values in (("d", WIDE), ("e", NARROW)):
         rows = pd.DataFrame({"task": ["rte"] * 10 + ["mrpc"] * 10, "score": values})
         rows.to_csv(tmp_path / f"{name}.csv", index=False)

@@ -64,7 +64,7 @@ class TestTrainers:
             ({"seed": -1}, "seed = -1"),
             ({"weight_decay": 3.0}, r"TrainingArguments.weight_decay = 3.0: must be at most 1"),
             ({"learning_rate": 0.0}, r"TrainingArguments.learning_rate = 0.0: must be above 0"),
-            ({"adam_beta2": 1.0}, "betas"),
+            ({"adam_beta2": 1.0}, "adam_beta2 = "),
         ],
     )
     def test_settings(self, change: dict[str, Any], words: str, bert: Encoder, task: Task, folder: Path) -> None:

@@ -78,17 +78,17 @@ def test_rates_are_planned_with_fisher() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({}, "give a study file, or --sd-ratio, --failures or --seeds"),
-        ({"ratios": [1.0]}, r"--sd-ratio 1.0: must lie between 0.01 and 100 and differ from 1"),
-        ({"ratios": [-2.0]}, r"--sd-ratio -2.0"),
-        ({"ratios": [float("nan")]}, r"--sd-ratio nan"),
-        ({"rates": (0.5, 0.5)}, r"--failures 0.5 0.5: must be two rates that differ"),
-        ({"rates": (50.0, 5.0)}, r"must be rates between 0 and 1"),
-        ({"seeds": 1}, r"--seeds 1: must lie between 2 and 10000"),
-        ({"seeds": 20, "tests": 0}, r"--tests 0"),
-        ({"seeds": 20, "power": 80.0}, r"--power 80.0: must lie between 0.05 and 0.99"),
-        ({"seeds": 20, "scores": "uniform"}, r"--scores uniform: must be normal, t4 or pilot"),
-        ({"seeds": 20, "scores": "pilot"}, r"--scores pilot: needs --pilot"),
+        ({}, "plan: give a study, or ratios, rates or seeds"),
+        ({"ratios": [1.0]}, r"ratios = 1: must lie between 0.01 and 100 and differ from 1"),
+        ({"ratios": [-2.0]}, r"ratios = -2: "),
+        ({"ratios": [float("nan")]}, r"ratios = nan"),
+        ({"rates": (0.5, 0.5)}, r"rates = \[0.5, 0.5\]: must be two rates that differ"),
+        ({"rates": (50.0, 5.0)}, r"rates = 50: must be a rate between 0 and 1"),
+        ({"seeds": 1}, r"seeds = 1: must lie between 2 and 10000"),
+        ({"seeds": 20, "tests": 0}, r"tests = 0"),
+        ({"seeds": 20, "power": 80.0}, r"power = 80: must lie between 0.05 and 0.99"),
+        ({"seeds": 20, "scores": "uniform"}, r'scores = "uniform": must be normal, t4 or pilot'),
+        ({"seeds": 20, "scores": "pilot"}, r'scores = "pilot": needs pilot'),
     ],
 )
 def test_questions_without_an_answer_get_one_sentence(asked, said: str) -> None:
@@ -106,7 +106,7 @@ def test_a_study_is_planned_over_its_family(tmp_path, tiny_bert, tiny_task) -> N
     assert "2 tests of spread and as many of failures at 5 %; Holm's first step: each at 0.05 / 2 = 0.025" in said
     assert "as planned: 60 runs, 0 of them in the store" in said
     assert "no hours: no run of" in said
-    assert "--pilot RESULTS_FOLDER" in said
+    assert "give a results folder as the pilot" in said
     assert not (tmp_path / "store").exists()
 
 
@@ -197,7 +197,7 @@ def test_unfinished_and_failed_runs_of_a_pilot_are_no_shape(tmp_path) -> None:
         ("score\n0.7\n", "1 finished run; needs at least 2"),
         ("score\ngood\n", r'line 2, column "score": "good": must be a number'),
         ("score\n0.7\nnan\n", r'line 3, column "score"'),
-        ("score\n70\n71\n", "scores are fractions between -1 and 1; for scores times 100, give --points"),
+        ("score\n70\n71\n", "scores are fractions between -1 and 1; for scores times 100, give points = True"),
         ("score,seconds\n0.7,-3\n0.8,2\n", r"seconds = -3: must be at least 0"),
         ("score,failed\n0.7,maybe\n0.8,no\n", r'column "failed": "maybe": must be true or false'),
     ],
@@ -205,7 +205,7 @@ def test_unfinished_and_failed_runs_of_a_pilot_are_no_shape(tmp_path) -> None:
 def test_a_pilot_that_is_no_table_of_scores_gets_one_sentence(tmp_path, content: str, said: str) -> None:
     file = tmp_path / "pilot.csv"
     file.write_text(content)
-    with pytest.raises(UserError, match=rf"--pilot .*pilot.csv: .*{said}"):
+    with pytest.raises(UserError, match=rf"pilot .*pilot.csv: .*{said}"):
         read_pilot(file)
 
 
@@ -217,9 +217,9 @@ def test_a_pilot_in_points(tmp_path) -> None:
 
 
 def test_a_pilot_that_is_not_there(tmp_path) -> None:
-    with pytest.raises(UserError, match=r"--pilot .*none.csv: there is no such file"):
+    with pytest.raises(UserError, match=r"pilot .*none.csv: there is no such file"):
         read_pilot(tmp_path / "none.csv")
-    with pytest.raises(UserError, match=r"--pilot .*: has no scores.csv"):
+    with pytest.raises(UserError, match=r"pilot .*: has no scores.csv"):
         read_pilot(tmp_path)
 
 

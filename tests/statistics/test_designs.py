@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from stabilitybench.statistics.early_dropping import dropping_gains
+from stabilitybench.statistics.dropping import dropping_gains
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import fisher, risk_difference

@@ -287,12 +287,12 @@ def test_weights_are_kept_of_reported_runs_alone_and_missing_ones_are_said(write
     results, counter = run(study, save="last")
     kept = {run_id for run_id in study.store.folder.joinpath("runs").iterdir() if (run_id / "model").is_dir()}
     assert {path.name for path in kept} == {r.spec.id for r in results.runs}
-    assert not [line for line in counter.messages if "--save" in line]
+    assert not [line for line in counter.messages if "without weights" in line]
     other = open_study(write_study(seeds="2", extra=TUNE), "name=other")
     run(other)
     _, counter = run(other, save="last")
-    assert [line for line in counter.messages if "--save" in line] == [
-        "--save: 2 runs are in the store without weights and not done again; use another --store"
+    assert [line for line in counter.messages if "without weights" in line] == [
+        "2 runs are in the store without weights and not done again; to keep theirs, use another store"
     ]
 
 
@@ -313,7 +313,7 @@ def test_a_dry_check_raises_what_a_run_would_and_writes_nothing(write_study, ope
     for bad in ({"shard": "9/3"}, {"jobs": 0}, {"device": "tpu"}, {"timeout": -1.0}, {"save": "all"}):
         with pytest.raises(UserError):
             study.check(**bad)
-    with pytest.raises(UserError, match=r"^--save best: a head on frozen features"):
+    with pytest.raises(UserError, match=r'^save = "best": a head on frozen features'):
         open_study(write_study(), "recipe.mode=head", "recipe.features=cls").check(save="best")
     assert not (tmp_path / "store").exists()
     assert not (tmp_path / "results").exists()

@@ -18,7 +18,7 @@ from stabilitybench.documents.formats import ABSENT, p_value, ratio
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import Report, html
 from stabilitybench.documents.table import Column, Table, TableCell, numeric
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.errors import Argument, UserError, suggest
 from stabilitybench.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -85,9 +85,11 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
     known = [tier for tier in TIERS if tier != "real"]  # that one needs runs: see docs/paper-checks.md
     for tier in tiers or []:
         if tier not in known:
-            raise UserError(f'--tier "{tier}": must be one of {", ".join(known)}{suggest(tier, list[str](known))}')
+            raise UserError(
+                Argument("tiers", tier), f": must be one of {', '.join(known)}", suggest(tier, list[str](known))
+            )
     if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"--out {out}: is a file; must be a folder, or a name for a new one")
+        raise UserError(Argument("out", out), ": is a file; must be a folder, or a name for a new one")
     claims = read_claims()
     judged = judge(claims, kept_tables(), tuple(t for t in known if t in (tiers or known)))
     print_verdicts(judged, console)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from stabilitybench.cli import before, machine, studies, theory
+from stabilitybench.cli.speaking import SpeakingGroup
 from stabilitybench.errors import EnvironmentFailure, UserError
 
 __all__ = ["app", "main"]
@@ -17,6 +18,7 @@ __all__ = ["app", "main"]
 INTERRUPTED = 130  # what shells give a process that Ctrl-C ended; typer returns it too
 
 app = typer.Typer(
+    cls=SpeakingGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stabilitybench.cli.options import Overrides, ResultsFolder, StoreFolder, With, open_console, read_study
+from stabilitybench.cli.speaking import SpeakingGroup
 from stabilitybench.errors import UserError
 
 PANEL = "Before a study"
@@ -15,6 +16,7 @@ PANEL = "Before a study"
 commands = typer.Typer()
 
 new = typer.Typer(
+    cls=SpeakingGroup,
     no_args_is_help=True,
     help="""Write a commented example file to start from.
 
@@ -116,10 +118,10 @@ def plan(
     study: Annotated[
         Path | None, typer.Argument(metavar="STUDY.toml", help="The study file, if there is one.", show_default=False)
     ] = None,
-    sd_ratio: Annotated[
+    ratios: Annotated[
         list[float] | None, typer.Option("--sd-ratio", help="An SD ratio to be shown, as often as needed.")
     ] = None,
-    failures: Annotated[
+    rates: Annotated[
         tuple[float, float] | None,
         typer.Option("--failures", metavar="ARM BASELINE", help="Two failure rates to be told apart."),
     ] = None,
@@ -163,7 +165,7 @@ def plan(
     if figure is not None:
         check_figure(figure)
     before = None if pilot is None else read_pilot(pilot, points=points)
-    asked = (seeds, tests, sd_ratio or [], failures, power, scores, before)
+    asked = (seeds, tests, ratios or [], rates, power, scores, before)
     it = (
         plan_effects(*asked)
         if study is None

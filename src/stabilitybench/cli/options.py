@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stabilitybench.errors import UserError
+from stabilitybench.errors import Argument, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,9 +75,9 @@ def read_study(path: Path, overrides: list[str] | None, files: list[Path] | None
 
 def check_folders(store: Path, results: Path) -> None:
     """Raise UserError where a folder to write to is a file."""
-    for option, folder in (("--store", store), ("--results", results)):
+    for name, folder in (("store", store), ("results", results)):
         if folder.exists() and not folder.is_dir():
-            raise UserError(f"{option} {folder}: is a file; must be a folder, or a name for a new one")
+            raise UserError(Argument(name, folder), ": is a file; must be a folder, or a name for a new one")
 
 
 @contextmanager

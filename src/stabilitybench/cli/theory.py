@@ -18,6 +18,7 @@ from stabilitybench.cli.options import (
     open_console,
     waiting,
 )
+from stabilitybench.cli.speaking import SpeakingGroup
 from stabilitybench.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ PANEL = "Theory"
 commands = typer.Typer()
 
 suite = typer.Typer(
+    cls=SpeakingGroup,
     no_args_is_help=True,
     help="""Bounds beside exact leave-one-out stability, on hundreds of synthetic datasets.
 
@@ -54,7 +56,7 @@ def certify(
     ] = None,
     rate: Annotated[float, typer.Option("--rate", help="Learning rate, as a multiple of 1 / beta.")] = 1.0,
     weight: Annotated[str, typer.Option("--weight", help="Of the rows that stay: 1/n or 1/(n-1).")] = "1/n",
-    start: Annotated[float, typer.Option("--start", help="SD of the initial weights; 0 is a zero start.")] = 0.0,
+    start_scale: Annotated[float, typer.Option("--start", help="SD of the initial weights; 0 is a zero start.")] = 0.0,
     bias: Annotated[float, typer.Option("--bias", help="Value of a penalised constant feature; 0 is none.")] = 0.0,
     seed: Annotated[int, typer.Option("--seed", help="Draws the rows and the start.")] = 0,
     max_length: Annotated[int | None, typer.Option("--max-length", help="Tokens read from a text.")] = None,
@@ -69,7 +71,7 @@ def certify(
 
     certify_and_print(
         encoder, task, open_console(), features=features, n=n, steps=steps or [10, 100, 1000], rate=rate, weight=weight,
-        start_scale=start, bias=bias, seed=seed, max_length=max_length,
+        start_scale=start_scale, bias=bias, seed=seed, max_length=max_length,
     )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from stabilitybench.arguments import number
 from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, printable, read_scores
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.errors import EnvironmentFailure, UserError, suggest
+from stabilitybench.errors import Argument, EnvironmentFailure, UserError, suggest
 from stabilitybench.seeds import STREAMS
 from stabilitybench.studies.versions import mixed_versions
 
@@ -85,12 +86,14 @@ def check_out(out: Path, paths: Sequence[Path | str]) -> None:
         study = (out / "study.json").exists()
         ours = "report.md" in there and ARMS in (out / "report.md").read_text("utf-8", errors="replace")
     except (OSError, RuntimeError, ValueError) as error:
-        raise UserError(f"--out {out}: cannot be used ({getattr(error, 'strerror', None) or error})") from None
+        raise UserError(
+            Argument("out", out), f": cannot be used ({getattr(error, 'strerror', None) or error})"
+        ) from None
     if over:
-        raise UserError(f"--out {out}: would overwrite the {over[0]} that is compared; give another folder")
+        raise UserError(Argument("out", out), f": would overwrite the {over[0]} that is compared; give another folder")
     if study or (there and not ours):
         what = "results of a study" if study else f"a {there[0]} that no comparison wrote"
-        raise UserError(f"--out {out}: holds {what}; give another folder")
+        raise UserError(Argument("out", out), f": holds {what}; give another folder")
 
 
 def read_files(
@@ -113,8 +116,8 @@ def read_files(
         for path, label in zip(places, labels, strict=True)
     ]
     if all(f.made_by_report for f in files) and (points or no_skill is not None):
-        option = "--points" if points else f"--no-skill {no_skill:g}"
-        raise UserError(f"{option}: is for files made elsewhere; these are a report's own, and say it themselves")
+        given = Argument("points", True) if points else Argument("no_skill", no_skill)
+        raise UserError(given, ": is for files made elsewhere; these are a report's own, and say it themselves")
     base = files[labels.index(first)]
     frames, notes = _matched(files, base)
     notes += _same_runs(files) + _same_bytes(files)
@@ -126,7 +129,7 @@ def read_files(
     notes += _told_failures(scores, together["no_skill"].isna(), files)
     notes += _told_definitions(scores, files)
     if no_skill is not None:
-        notes += _told_assumed(files, f"--no-skill {no_skill:g}")
+        notes += _told_assumed(files, f"no_skill = {no_skill:g}")
     named = ", ".join(f'"{f.label}" ({f.path})' for f in files)
     facts = StudyFacts(
         name=" and ".join(labels) if len(labels) == 2 else f"{len(labels)} files of scores",
@@ -145,11 +148,14 @@ def _check_no_skill(no_skill: float | None, points: bool) -> None:
     unit = 100 if points else 1
     if no_skill is None:
         return
+    number("no_skill", no_skill, "must be a finite number", lambda score: True)
     if not -unit <= no_skill <= unit:
-        hint = "" if points else "; for scores times 100, give --points"
-        raise UserError(f"--no-skill {no_skill:g}: must lie between -{unit} and {unit}, as the scores do{hint}")
+        hint = () if points else ("; for scores times 100, give ", Argument("points", True))
+        allowed = f": must lie between -{unit} and {unit}, as the scores do"
+        raise UserError(Argument("no_skill", no_skill), allowed, *hint)
     if points and 0 < abs(no_skill) < 1:
-        raise UserError(f"--no-skill {no_skill:g}: with --points it is in points too, for example 50")
+        in_points = (": with ", Argument("points", True), " it is in points too, for example 50")
+        raise UserError(Argument("no_skill", no_skill), *in_points)
 
 
 def _csv(path: Path) -> Path:
@@ -183,7 +189,7 @@ def _baseline(wanted: str | None, paths: Sequence[Path], labels: list[str]) -> s
     for path, label in zip(paths, labels, strict=True):
         if wanted in (label, str(path)) or Path(wanted).absolute() == path.absolute():
             return label
-    raise UserError(f'--baseline "{wanted}": must be one of {", ".join(labels)}{suggest(wanted, labels)}')
+    raise UserError(Argument("baseline", wanted), f": must be one of {', '.join(labels)}{suggest(wanted, labels)}")
 
 
 def _matched(files: list[ScoreFile], base: ScoreFile) -> tuple[list[pd.DataFrame], list[str]]:
@@ -341,7 +347,7 @@ def _told_failures(scores: pd.DataFrame, lacked: pd.Series[bool], files: list[Sc
             lacking |= nothing & ~scores["failed"]
             untold.setdefault(", ".join(dict.fromkeys(unknown)), []).append(f.label)
     notes += [
-        f"{' and '.join(labels)}, {tasks}: without a column failed or no-skill scores (--no-skill) no run counts as "
+        f"{' and '.join(labels)}, {tasks}: without a column failed or no-skill scores (no_skill) no run counts as "
         "failed, and an SD may hold failed runs."
         for tasks, labels in untold.items()
     ]

@@ -14,7 +14,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stabilitybench.comparison.score_table import SCORE_COLUMNS
-from stabilitybench.errors import UserError, shown, suggest
+from stabilitybench.errors import Argument, UserError, shown, suggest
 from stabilitybench.seeds import STREAMS
 from stabilitybench.statuses import FINISHED, UNFINISHED
 
@@ -225,9 +225,9 @@ class _Table:
         if column in self.columns:
             return column
         others = ", ".join(shown(c, 40) for c in self.columns[:12]) + (", ..." if len(self.columns) > 12 else "")
-        say = "" if column != "score" else "; --column NAME takes another"
+        say = ("; ", Argument("column"), " takes another") if column == "score" else ()
         hint = suggest(column, self.columns)
-        raise UserError(f'{self.file}: no column "{column}"; line 1 names {others}{say}{hint}')
+        raise UserError(f'{self.file}: no column "{column}"; line 1 names {others}', *say, hint)
 
     def words(self, column: str, default: Callable[[], str], allowed: tuple[str, ...] = ()) -> list[str]:
         if column not in self.columns:
@@ -246,7 +246,9 @@ class _Table:
                 if needed:
                     raise UserError(
                         f"{self.at(line, column)} {shown(text, 60) if text else 'empty'}: every finished run needs a "
-                        "score, or a no-skill score (--no-skill), as which an undefined metric counts"
+                        "score, or a no-skill score (",
+                        Argument("no_skill"),
+                        "), as which an undefined metric counts",
                     )
                 found.append(math.nan)
                 continue
@@ -270,11 +272,13 @@ def _check_unit(table: _Table, column: str, scores: list[float], unit: float, *,
             at = f"{table.at(line, column)} {value:g}:"
             if points:
                 raise UserError(f"{at} scores in points lie between -100 and 100")
-            raise UserError(f"{at} scores are fractions between -1 and 1; for scores times 100, give --points")
+            wrong = f"{at} scores are fractions between -1 and 1; for scores times 100, give "
+            raise UserError(wrong, Argument("points", True))
     if points and any(scores) and all(not abs(value) > 1 for value in scores):
         raise UserError(
-            f'{table.file}: column "{column}": no score is above 1, so these look like fractions; --points is for '
-            "scores times 100 and holds for all files made elsewhere"
+            f'{table.file}: column "{column}": no score is above 1, so these look like fractions; ',
+            Argument("points", True),
+            " is for scores times 100 and holds for all files made elsewhere",
         )
 
 
@@ -283,10 +287,10 @@ def _own_no_skills(table: _Table, metric: list[str], unit: float, *, points: boo
     own = table.numbers("no_skill", [False] * len(metric)) if "no_skill" in table.columns else [math.nan] * len(metric)
     for line, value in zip(table.lines, own, strict=True):
         if abs(value) > unit or (points and 0 < abs(value) < 1):
-            hint = "; with --points it is in points too, for example 50" if points else ""
+            hint = ("; with ", Argument("points", True), " it is in points too, for example 50") if points else ()
             raise UserError(
-                f"{table.at(line, 'no_skill')} {value:g}: must lie between -{unit:g} and {unit:g}, as the scores "
-                f"do{hint}"
+                f"{table.at(line, 'no_skill')} {value:g}: must lie between -{unit:g} and {unit:g}, as the scores do",
+                *hint,
             )
     return [
         0.0 if math.isnan(value) and name.lower().endswith(NO_SKILL_0) else value

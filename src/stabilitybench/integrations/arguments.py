@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from stabilitybench.errors import UserError, requirement
+from stabilitybench.errors import UserError
 from stabilitybench.integrations.optimizer import SwitchableAdamW
 from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import Stabilizer, TaskFacts, apply_recipe
@@ -50,12 +48,10 @@ def read_recipe(args: TrainingArguments, total_steps: int) -> Recipe:
             clip=float(args.max_grad_norm or 0.0),
             precision="bf16" if args.bf16 else "fp32",
         )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "adam_beta1, adam_beta2"
-        raise UserError(
-            f"TrainingArguments.{ARGUMENTS.get(field, field)} = {first['input']}: {requirement(first['msg'])}"
-        ) from None
+    except UserError as error:
+        _, field, reason = error.args
+        name = {**ARGUMENTS, "betas": "adam_beta1, adam_beta2"}.get(field, field)
+        raise UserError(f"TrainingArguments.{name}{reason}") from None
 
 
 def schedule_of(args: TrainingArguments) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stabilitybench.comparison.figures import BLUE, GREY, STYLE, VERMILION, WIDTH
-from stabilitybench.errors import UserError
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ DASHES = ("-", "--", "-.", ":")
 def check_figure(path: Path) -> Path:
     """Return the name of a figure to write; raises UserError for a folder or a kind that is not drawn."""
     if path.suffix.lower() not in KINDS or path.is_dir():
-        raise UserError(f"--figure {path}: must be the name of a file that ends in {', '.join(KINDS)}")
+        raise UserError(Argument("figure", path), f": must be the name of a file that ends in {', '.join(KINDS)}")
     return path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from stabilitybench.comparison.score_files import read_scores
 from stabilitybench.comparison.score_table import finished
-from stabilitybench.errors import UserError
+from stabilitybench.errors import Argument, UserError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,7 +51,7 @@ def read_pilot(path: Path, *, points: bool = False) -> Pilot:
     try:
         file = read_scores(path, str(path), points=points)
     except UserError as error:
-        raise UserError(f"--pilot {error}") from None
+        raise UserError(Argument("pilot"), " ", *error.args) from None
     return pilot_of(finished(file.scores), str(file.path), file.knows_failures)
 
 
@@ -67,7 +67,8 @@ def pilot_of(runs: pd.DataFrame, source: str, knows_failures: bool) -> Pilot:
             failures[cell] = (int(part["failed"].sum()), len(part))
         times = part["seconds"].dropna()
         if (times < 0).any():
-            raise UserError(f"--pilot {source}: seconds = {times[times < 0].iloc[0]:g}: must be at least 0")
+            wrong = times[times < 0].iloc[0]
+            raise UserError(Argument("pilot"), f" {source}: seconds = {wrong:g}: must be at least 0")
         if len(times):
             seconds[cell] = float(times.mean())
     return Pilot(source, np.concatenate(pooled) if pooled else np.empty(0), failures, seconds)

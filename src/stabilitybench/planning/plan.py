@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from stabilitybench.arguments import choice, number, whole
 from stabilitybench.documents.formats import ratio
-from stabilitybench.errors import UserError
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot
 from stabilitybench.seeds import grid
 from stabilitybench.statistics import (
@@ -200,7 +201,7 @@ def _cost(study: Study, results: Results, pilot: Pilot | None) -> Cost:
     if unknown:
         timed = (
             f"no hours: no run of {', '.join(filter(None, unknown[0]))} was timed; do one seed of each under another "
-            f"name (stabilitybench run ... --set seeds=1 --set name={file.name}-timing), or give --pilot RESULTS_FOLDER"
+            f'name (seeds = 1, name = "{file.name}-timing"), or give a results folder as the pilot'
         )
         return Cost(len(cells), total, stored, None, None, timed)
     each = {cell: value for cell, value in seconds.items() if value is not None}
@@ -228,18 +229,19 @@ def _seconds_of(cell: Cell, known: Mapping[Cell, float]) -> float | None:
 
 def _scores(asked: str | None, pilot: Pilot | None) -> tuple[Scores, list[str]]:
     """Return where to draw scores from: the pilot where it holds enough, else normal ones."""
-    if asked not in (None, "normal", "t4", "pilot"):
-        raise UserError(f"--scores {asked}: must be normal, t4 or pilot")
+    if asked is not None:
+        choice("scores", asked, ("normal", "t4", "pilot"))
     if asked == "pilot" and pilot is None:
-        raise UserError("--scores pilot: needs --pilot with a results folder or a CSV file")
+        raise UserError(Argument("scores", asked), ": needs ", Argument("pilot"), ", a results folder or a CSV file")
     if asked == "normal" or asked == "t4":
         return asked, []
     if pilot is not None and len(pilot.scores) >= ENOUGH_SCORES:
         return tuple(pilot.scores.tolist()), []
     if asked == "pilot":
         raise UserError(
-            f"--scores pilot: {pilot.source if pilot else ''} has {0 if pilot is None else len(pilot.scores)} scores "
-            f"to draw from, in groups of 3 or more that differ; needs {ENOUGH_SCORES}"
+            Argument("scores", asked),
+            f": {pilot.source if pilot else ''} has {0 if pilot is None else len(pilot.scores)} scores "
+            f"to draw from, in groups of 3 or more that differ; needs {ENOUGH_SCORES}",
         )
     few = f"the pilot has fewer than {ENOUGH_SCORES} scores to draw from: scores are taken as normal"
     return "normal", [few] if pilot else []
@@ -249,28 +251,27 @@ def _effects(
     ratios: Sequence[float], rates: tuple[float, float] | None, shape: Scores, *, usual: bool
 ) -> tuple[Effect, ...]:
     for value in ratios:
-        if not 0.01 <= value <= 100 or value == 1:
-            raise UserError(f"--sd-ratio {value}: must lie between 0.01 and 100 and differ from 1, for example 2")
+        allowed = "must lie between 0.01 and 100 and differ from 1, for example 2"
+        number("ratios", value, allowed, lambda ratio: 0.01 <= ratio <= 100 and ratio != 1)
     if rates is not None:
-        if not all(0 <= rate <= 1 for rate in rates):
-            raise UserError(f"--failures {rates[0]} {rates[1]}: must be rates between 0 and 1, for example 0.5 0.05")
-        if rates[0] == rates[1]:
-            raise UserError(f"--failures {rates[0]} {rates[1]}: must be two rates that differ")
+        for rate in rates:
+            number("rates", rate, "must be a rate between 0 and 1, for example 0.05", lambda share: 0 <= share <= 1)
+        if len(rates) != 2 or rates[0] == rates[1]:
+            raise UserError(Argument("rates", rates), ": must be two rates that differ")
     if not ratios and rates is None:
         if not usual:
-            raise UserError("plan: give a study file, or --sd-ratio, --failures or --seeds; see --help")
+            named = (Argument("ratios"), ", ", Argument("rates"), " or ", Argument("seeds"))
+            raise UserError("plan: give a study, or ", *named)
         return (*(SdRatioEffect(r, shape) for r in USUAL_RATIOS), *(RatesEffect(*pair) for pair in USUAL_RATES))
     return (*(SdRatioEffect(r, shape) for r in ratios), *([RatesEffect(*rates)] if rates is not None else []))
 
 
 def _checked(seeds: tuple[int, ...], tests: int | None, power: float) -> tuple[int, ...]:
     for n in seeds:
-        if not 2 <= n <= MOST_SEEDS:
-            raise UserError(f"--seeds {n}: must lie between 2 and {MOST_SEEDS}")
-    if tests is not None and not 1 <= tests <= 10_000:
-        raise UserError(f"--tests {tests}: must lie between 1 and 10000")
-    if not 0.05 <= power <= 0.99:
-        raise UserError(f"--power {power}: must lie between 0.05 and 0.99")
+        whole("seeds", n, f"must lie between 2 and {MOST_SEEDS}", lambda seeds: 2 <= seeds <= MOST_SEEDS)
+    if tests is not None:
+        whole("tests", tests, "must lie between 1 and 10000", lambda count: 1 <= count <= 10_000)
+    number("power", power, "must lie between 0.05 and 0.99", lambda chance: 0.05 <= chance <= 0.99)
     return seeds
 
 

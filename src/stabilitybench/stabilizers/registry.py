@@ -1,4 +1,4 @@
-"""Finding stabilizers by name: shipped ones, entry points of other packages, and files given with ``--with``."""
+"""Finding stabilizers by name: shipped ones, entry points of other packages, and files of the user's own."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import json
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
-from stabilitybench.errors import UserError, requirement, shown, suggest
+from stabilitybench.errors import Argument, UserError, shown, suggest
 from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.parameters import checks_parameters
 
 ENTRY_POINTS = "stabilitybench.stabilizers"
 SHIPPED = (
@@ -55,6 +52,7 @@ def register(name: str) -> Callable[[S], S]:
         if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise UserError(f'stabilizer "{name}" is already registered by {taken.__module__}.{taken.__qualname__}')
         cls.name = name
+        cls.__init__ = checks_parameters(name, cls)  # type: ignore[method-assign]
         _REGISTRY[name] = cls
         return cls
 
@@ -139,31 +137,13 @@ def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str 
     if name not in known:
         names = list(known)
         raise UserError(
-            f'{prefix}stabilizer "{name}" is unknown: must be one of {", ".join(names)}, or registered by '
-            f"a file given with --with{suggest(name, names)}"
-        )
-    cls = known[name]
-    known_keys = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    for key in parameters or {}:
-        if key not in known_keys:
-            options = ", ".join(known_keys) or "none: it takes no parameters"
-            raise UserError(f"{prefix}{name}.{key} is unknown: must be one of {options}{suggest(key, known_keys)}")
-    hints = get_type_hints(cls)
-    values = {}
-    for key, value in (parameters or {}).items():
-        try:
-            # Through JSON, because a study file is text too: strict, except that an array may fill a tuple.
-            values[key] = TypeAdapter(hints[key]).validate_json(json.dumps(value, allow_nan=False), strict=True)
-        except ValidationError as error:
-            reason = requirement(error.errors(include_url=False)[0]["msg"])
-            raise UserError(f"{prefix}{name}.{key} = {shown(value)}: {reason}") from None
-        except (TypeError, ValueError):
-            reason = "must be a number, a text, or a list of them"
-            raise UserError(f"{prefix}{name}.{key} = {shown(value)}: {reason}") from None
+            f'{prefix}stabilizer {shown(name)} is unknown: must be one of {", ".join(names)}, or registered by a file '
+            "that is loaded with ", Argument("files", python="load_file"), suggest(name, names),
+        )  # fmt: skip
     try:
-        return cls(**values)
-    except (ValueError, TypeError) as error:  # a range that __post_init__ refuses
-        raise UserError(f"{prefix}{name}.{error}") from None
+        return known[name](**dict(parameters or {}))
+    except UserError as error:
+        raise error.within(where) if where else error from None
 
 
 def source_fingerprint(stabilizer: Stabilizer) -> str | None:

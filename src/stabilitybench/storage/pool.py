@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from stabilitybench.errors import EnvironmentFailure, UserError
+from stabilitybench.arguments import whole
+from stabilitybench.errors import EnvironmentFailure
 
 #: A pool whose workers are killed this often in a row without finishing a run is given up.
 MAX_LOST_POOLS = 3
@@ -59,8 +60,8 @@ def cores() -> int:
 
 def check_jobs(jobs: int | None) -> None:
     """Raise UserError unless `jobs` is a number of workers, or None."""
-    if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs {jobs}: must be at least 1")
+    if jobs is not None:
+        whole("jobs", jobs, "must be at least 1", lambda n: n >= 1)
 
 
 def do_all(
@@ -100,7 +101,7 @@ def do_all(
             if lost >= MAX_LOST_POOLS:
                 raise EnvironmentFailure(
                     f"worker processes are killed again and again (out of memory?); {len(remaining)} runs are missing. "
-                    "Finished runs are kept; try fewer --jobs and start the same command again."
+                    "Finished runs are kept; try fewer jobs and start the same command again."
                 ) from error
 
 

@@ -80,8 +80,9 @@ class Records:
 
     def read(self, record_id: str) -> dict[str, Any] | None:
         """Return a record, or None where it is absent or damaged."""
+        file = self.path(record_id) / self._file
         try:
-            record = json.loads((self.path(record_id) / self._file).read_text("utf-8"))
+            record = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
             return None
         if not isinstance(record, dict) or record.get("id") != record_id or record.get("complete") is not True:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from stabilitybench.errors import UserError, requirement, shown, suggest
+from stabilitybench.errors import Argument, UserError, requirement, shown, suggest
 
 MAX_BYTES = 1_000_000
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -56,7 +56,7 @@ def _override(raw: dict[str, Any], text: str) -> None:
     key, sign, value = text.partition("=")
     parts = key.strip().split(".")
     if not sign or not all(parts):
-        raise UserError(f'--set "{text}": must look like key=value, for example recipe.epochs=5')
+        raise UserError(Argument("overrides", text), ": must look like key=value, for example recipe.epochs=5")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -65,8 +65,25 @@ def _override(raw: dict[str, Any], text: str) -> None:
     for part in parts[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise UserError(f'--set "{text}": {part} is not a table')
+            raise UserError(Argument("overrides", text), f": {part} is not a table")
     table[parts[-1]] = parsed
+
+
+def refusal(
+    error: ValidationError, model_at: Callable[[list[Any]], type[BaseModel]], tables: dict[str, str] | None = None,
+    *, within: str = "",
+) -> UserError:  # fmt: skip
+    """Return what pydantic found first as an error of ours; one that a validator raised is passed on as it is.
+
+    within : the table that was checked, where it is a part of another.  Other arguments as in `sentence`.
+    """
+    # A misspelt key is also a missing one: the spelling says more.
+    first = min(error.errors(include_url=False), key=lambda e: e["type"] == "missing")
+    raised = first.get("ctx", {}).get("error")
+    if isinstance(raised, UserError) and not first["loc"]:
+        return raised
+    loc = (within, *first["loc"]) if within else first["loc"]
+    return UserError(sentence({**first, "loc": loc}, model_at, tables))
 
 
 def sentence(
@@ -97,4 +114,5 @@ def sentence(
         reason = NAMES
     elif kind in ("model_type", "model_attributes_type", "dict_type"):
         reason = (tables or {}).get(str(loc[0]), "must be a table") if len(loc) == 2 else "must be a table"
-    return f"{key} = {shown(error['input'])}: {requirement(reason)}"
+    named = f"{key} = " if key else ""
+    return f"{named}{shown(error['input'])}: {requirement(reason)}"

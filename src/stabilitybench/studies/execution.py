@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stabilitybench.errors import EnvironmentFailure, UserError
+from stabilitybench.arguments import choice, flag, number, text
+from stabilitybench.errors import Argument, EnvironmentFailure, UserError
+from stabilitybench.finetuning import Evaluation, finetune
+from stabilitybench.finetuning.saving import save_model
 from stabilitybench.stabilizers import build, load_file, loaded_files
 from stabilitybench.storage.atomic import storage_failure
 from stabilitybench.storage.pool import Progress, check_jobs, cores, do_all
@@ -37,28 +40,31 @@ class Options:
     def __post_init__(self) -> None:
         check_jobs(self.jobs)
         devices(self.device)
-        if self.timeout is not None and not self.timeout > 0:
-            raise UserError(f"--timeout {self.timeout}: must be a positive number of seconds")
-        if self.save not in (None, "last", "best"):
-            raise UserError(f'--save "{self.save}": must be last or best')
+        if self.timeout is not None:
+            number("timeout", self.timeout, "must be a positive number of seconds", lambda seconds: seconds > 0)
+        if self.save is not None:
+            choice("save", self.save, ("last", "best"))
+        flag("retry", self.retry)
 
 
 def devices(name: str) -> list[str]:
     """Return the devices that `name` stands for; each gets one worker at a time, a CPU one for each core."""
     import torch
 
+    allowed = "must be auto, cpu, cuda or cuda:K"
+    text("device", name, allowed)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return ["cpu"]
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdigit()):
-        raise UserError(f'--device "{name}": must be auto, cpu, cuda or cuda:K')
+        raise UserError(Argument("device", name), f": {allowed}")
     count = torch.cuda.device_count()
     if count == 0:
-        raise UserError(f'--device "{name}": this machine has no usable CUDA device; use --device cpu')
+        raise UserError(Argument("device", name), ": this machine has no usable CUDA device; use cpu")
     if number and int(number) >= count:
-        raise UserError(f'--device "{name}": this machine has {count} CUDA devices, numbered from 0')
+        raise UserError(Argument("device", name), f": this machine has {count} CUDA devices, numbered from 0")
     return [name] if number else [f"cuda:{k}" for k in range(count)]
 
 
@@ -74,7 +80,8 @@ def check_savable(specs: Iterable[RunSpec], options: Options) -> None:
     """Raise UserError where weights are to be kept that no Hugging Face classifier can hold."""
     if options.save and any(spec.recipe.mode == "head" for spec in specs):
         raise UserError(
-            f'--save {options.save}: a head on frozen features is no Hugging Face classifier; save only mode = "full"'
+            Argument("save", options.save),
+            ': a head on frozen features is no Hugging Face classifier; save only mode = "full"',
         )
 
 
@@ -122,12 +129,10 @@ class _Timeout(Exception):
 
 
 def _run(job: _Job) -> tuple[str, str]:
-    from stabilitybench.finetuning import finetune
-    from stabilitybench.finetuning.saving import save_model
 
     store, spec, options = Store(job.store), job.unpack(), job.options
     if spec.id != job.run_id:
-        raise UserError("a file given with --with was changed while its study was running; start the study again")
+        raise UserError("a file of stabilizers was changed while its study was running; start the study again")
     deadline = time.monotonic() + options.timeout if options.timeout else None
 
     def watch(evaluation: Evaluation) -> None:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
-from stabilitybench.errors import UserError, shown, suggest
+from stabilitybench.errors import UserError, plain, shown, suggest
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.stabilizers import Stabilizer, build, compose
-from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
+from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
@@ -135,7 +135,7 @@ class StudyFile(TomlTable):
                 if not values:
                     raise ValueError(f"tune.grid.{key}: must list at least one value")
                 for value in values:
-                    _recipe("tune.grid", {**self.recipe, key: value}, only=key)
+                    _recipe("tune.grid", {**self.recipe, key: value})
         return self
 
     def _recipes(self) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -188,13 +188,9 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> StudyFile:
 def parse(raw: Mapping[str, Any], *, source: str = "study", folder: Path | None = None) -> StudyFile:
     """Check plain data as a study; relative ``file:`` tasks and directories count from `folder`."""
     try:
-        study = StudyFile.model_validate(dict(raw))
+        study = StudyFile.model_validate(plain(raw))
     except ValidationError as error:
-        # A misspelt key is also a missing one: the spelling says more.
-        details = sorted(error.errors(include_url=False), key=lambda e: e["type"] == "missing")
-        raise UserError(f"{source}: {sentence(details[0], _model_at, _TABLES)}") from None
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
+        raise refusal(error, _model_at, _TABLES).within(source) from None
     return study if folder is None else _anchor(study, folder)
 
 
@@ -240,13 +236,11 @@ def _anchor(study: StudyFile, folder: Path) -> StudyFile:
     )
 
 
-def _recipe(where: str, fields: dict[str, Any], only: str | None = None) -> None:
+def _recipe(where: str, fields: dict[str, Any]) -> None:
     try:
         Recipe(**fields)
-    except ValidationError as error:
-        details = error.errors(include_url=False)
-        chosen = next((d for d in details if only is None or (d["loc"] and d["loc"][0] == only)), details[0])
-        raise UserError(sentence({**chosen, "loc": (where, *chosen["loc"])}, lambda _: Recipe)) from None
+    except UserError as error:
+        raise UserError(where, ".", *error.args[1:]) from None
 
 
 def _is_count(value: Any) -> bool:

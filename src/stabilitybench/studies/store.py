@@ -69,11 +69,12 @@ class Store(Records):
         """Return one row per split, checkpoint and text: row id, label, and the logits ``logit_0``, ``logit_1``, ..."""
         import pandas as pd
 
+        folder = self.path(run_id)
         try:
-            return pd.read_parquet(self.path(run_id) / "predictions.parquet")
+            return pd.read_parquet(folder / "predictions.parquet")
         except (OSError, ValueError):
             raise UserError(
-                f'run "{run_id}": its predictions cannot be read; remove {self.path(run_id)} and start its study again'
+                f'run "{run_id}": its predictions cannot be read; remove {folder} and start its study again'
             ) from None
 
     def keeps_model(self, run_id: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stabilitybench.encoders import Encoder, load_encoder
-from stabilitybench.errors import UserError
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
 from stabilitybench.statuses import FINISHED
 from stabilitybench.storage.atomic import saving, write_atomically
@@ -43,9 +43,9 @@ class Shard:
         >>> Shard.parse("3/16")
         Shard(index=3, count=16)
         """
-        first, _, second = text.partition("/")
+        first, _, second = text.partition("/") if isinstance(text, str) else ("", "", "")
         if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-            raise UserError(f'--shard "{text}": must look like 3/16, the first number between 1 and the second')
+            raise UserError(Argument("shard", text), ": must look like 3/16, the first number between 1 and the second")
         return cls(int(first), int(second))
 
     def holds(self, run_id: str) -> bool:
@@ -135,7 +135,9 @@ class Study:
         if part and tuning:
             unfinished = [r for _, _, r in tuning if not self._finished(r.id, retry)]
             if unfinished:
-                raise UserError("--shard: the tuning runs of this study come first; run it once without --shard")
+                raise UserError(
+                    Argument("shard", shard), ": the tuning runs of this study come first; run it once without"
+                )
         if tuning:
             notes += self._do([run for _, _, run in tuning], replace(options, save=None), watcher, None)
             planned = self.plan(self._choose())
@@ -175,7 +177,9 @@ class Study:
         ]
         if bare:
             kept = "1 run is" if len(bare) == 1 else f"{len(bare)} runs are"
-            watcher.message(f"--save: {kept} in the store without weights and not done again; use another --store")
+            watcher.message(
+                f"{kept} in the store without weights and not done again; to keep theirs, use another store"
+            )
         watcher.start(len(unique), len(unique) - len(missing), min(workers(options), max(1, len(missing))))
         try:
             if missing:
@@ -263,14 +267,14 @@ class Study:
         self, encoder: Encoder, task: Task, n: int | None, arm: str, seeds: Seeds, chosen: Mapping[str, Any]
     ) -> RunSpec:
         spec = RunSpec(encoder, task, n, self.file.arm_recipe(arm, **chosen), self.file.stabilizers(arm), seeds)
-        self._say(lambda: spec.id, f"arms.{arm}: ")  # asks every stabilizer whether it can work here
+        self._say(lambda: spec.id, f"arms.{arm}")  # asks every stabilizer whether it can work here
         return spec
 
     def _say(self, load: Callable[[], T], where: str = "") -> T:
         try:
             return load()
         except UserError as error:
-            raise UserError(f"{self.source}: {where}{error}") from None
+            raise error.within(f"{self.source}: {where}" if where else self.source) from None
 
     # -- the results folder ------------------------------------------------------------------------------------
 
@@ -306,7 +310,7 @@ class Study:
         shown = "; ".join(f"{key}: {_short(a)} -> {_short(b)}" for key, a, b in changes[:5])
         raise UserError(
             f'{self.source}: a different study named "{self.file.name}" stands in {self.folder} ({shown}). '
-            "Give this one another name (name = ..., or --set name=...); runs they share are not done twice."
+            "Give this one another name (name = ...); runs they share are not done twice."
         )
 
     def _record(self, planned: list[PlannedRun] | None, notes: list[str]) -> None:

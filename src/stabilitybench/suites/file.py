@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from stabilitybench.errors import UserError, shown, suggest
+from stabilitybench.errors import UserError, plain, shown, suggest
 from stabilitybench.shipped import shipped
-from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
+from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
 from stabilitybench.suites.measurements import KINDS, QUANTITIES, Settings, bound_names
 from stabilitybench.synthetic import GENERATORS
 from stabilitybench.theory.bounds import Weight
@@ -169,10 +169,7 @@ class SuiteFile(TomlTable):
             try:
                 given = MeasureTable.model_validate({**given, **moved}).model_dump()
             except ValidationError as error:
-                details = error.errors(include_url=False)[0]
-                raise UserError(
-                    sentence({**details, "loc": ("vary", *details["loc"])}, lambda _: MeasureTable)
-                ) from None
+                raise refusal(error, lambda _: MeasureTable, within="vary") from None
         return Settings(**{**given, "bounds": tuple(given["bounds"])})
 
 
@@ -188,13 +185,9 @@ def read_suite(path: str | Path, overrides: Iterable[str] = ()) -> SuiteFile:
 def parse_suite(raw: Mapping[str, Any], *, source: str = "suite") -> SuiteFile:
     """Check plain data as a suite."""
     try:
-        return SuiteFile.model_validate(dict(raw))
+        return SuiteFile.model_validate(plain(raw))
     except ValidationError as error:
-        # A misspelt key is also a missing one: the spelling says more.
-        details = sorted(error.errors(include_url=False), key=lambda e: e["type"] == "missing")
-        raise UserError(f"{source}: {sentence(details[0], _model_at)}") from None
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
+        raise refusal(error, _model_at).within(source) from None
 
 
 def shipped_suites() -> dict[str, Path]:

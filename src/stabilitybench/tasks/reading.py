@@ -214,10 +214,10 @@ def _parquet(file: Path) -> RawTable:
         raise UserError(f"{file}: {EMPTY}")
     try:
         table = pq.ParquetFile(file).read()
-        header = _header(file, table.column_names)
         columns = [column.to_pylist() for column in table.columns]
     except (pa.ArrowException, ValueError, OSError) as error:
         raise UserError(f"{file}: not readable as Parquet; the file is damaged or of another format") from error
+    header = _header(file, table.column_names)
     rows = [list(row) for row in zip(*columns, strict=True)]
     return RawTable(str(file), header, rows, list(range(1, len(rows) + 1)), unit="row")
 

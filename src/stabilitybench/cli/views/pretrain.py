@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from stabilitybench.encoders.pretraining import pretrain
+from stabilitybench.arguments import whole
+from stabilitybench.encoders.pretraining import SPECS, pretrain
 from stabilitybench.encoders.specification import SPECS
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.errors import Argument, UserError, suggest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,9 +23,9 @@ def pretrain_with_progress(encoder: str, out: Path, steps: int | None, console: 
     if encoder not in known:
         raise UserError(f'encoder "{encoder}": must be one of {", ".join(known)}{suggest(encoder, known)}')
     if out.exists():
-        raise UserError(f"--out {out}: exists already; give a folder that does not")
-    if steps is not None and steps < 1:
-        raise UserError(f"--steps {steps}: must be at least 1")
+        raise UserError(Argument("out", out), ": exists already; give a folder that does not")
+    if steps is not None:
+        whole("steps", steps, "must be at least 1", lambda n: n >= 1)
     spec = SPECS[encoder.removeprefix("pocket/")]
     total = spec.steps if steps is None else min(steps, spec.steps)
     bar = Progress(

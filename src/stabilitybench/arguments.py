@@ -1,0 +1,75 @@
+"""Single arguments as a caller hands them in: read as Python's own kind, or refused in one sentence that names them."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from stabilitybench.errors import Argument, UserError, plain, suggest
+
+T = TypeVar("T", bound=str)
+
+
+def whole(name: str, value: object, allowed: str, holds: Callable[[int], bool]) -> int:
+    """Return a whole number.
+
+    allowed : what it must be, such as "must be at least 1".  holds : tells whether it is.
+
+    >>> whole("jobs", 2, "must be at least 1", lambda n: n >= 1)
+    2
+    """
+    given = plain(value)
+    if isinstance(given, bool) or not isinstance(given, int):
+        raise UserError(Argument(name, value), ": must be a whole number")
+    if not holds(given):
+        raise UserError(Argument(name, value), ": ", allowed)
+    return operator.index(given)
+
+
+def number(name: str, value: object, allowed: str, holds: Callable[[float], bool]) -> float:
+    """Return a finite number; arguments as in `whole`.
+
+    >>> number("level", 1, "must lie in (0, 1]", lambda level: 0 < level <= 1)
+    1.0
+    """
+    given = plain(value)
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        raise UserError(Argument(name, value), ": must be a number")
+    try:
+        read = float(given)
+    except OverflowError:
+        read = math.inf
+    if not (math.isfinite(read) and holds(read)):
+        raise UserError(Argument(name, value), ": ", allowed)
+    return read
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a truth value."""
+    given = plain(value)
+    if not isinstance(given, bool):
+        raise UserError(Argument(name, value), ": must be True or False")
+    return given
+
+
+def text(name: str, value: object, allowed: str = "must be a text") -> str:
+    """Return a text."""
+    if not isinstance(value, str):
+        raise UserError(Argument(name, value), ": ", allowed)
+    return value
+
+
+def choice(name: str, value: object, known: Sequence[T]) -> T:
+    """Return one of the `known` texts.
+
+    >>> choice("save", "best", ("last", "best"))
+    'best'
+    """
+    for one in known:
+        if isinstance(value, str) and one == value:
+            return one
+    *most, last = known
+    said = f"{', '.join(most)} or {last}" if most else last
+    raise UserError(Argument(name, value), f": must be {said}", suggest(value, [*known]))
