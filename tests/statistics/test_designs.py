@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from stabilitybench.statistics.dropping import dropping_gains
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import fisher, risk_difference
@@ -19,6 +18,7 @@ from stabilitybench.statistics.bootstrap import bootstrap_test
 from stabilitybench.statistics.contrasts import detectable_range, range_power, welch_anova, welch_contrast
 from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
 from stabilitybench.statistics.decisions import is_claimed, outcome, seeds_for_effect, spread_direction
+from stabilitybench.statistics.dropping import dropping_gains
 from stabilitybench.statistics.few_runs import best_chance_power, chance_of_best
 from stabilitybench.statistics.rank_correlation import correlation_power, groups_for_correlation, rank_correlation
 from stabilitybench.statistics.signs import detectable_share, mean_excess, median_limits, sign_power, sign_test

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from stabilitybench.arguments import whole
-from stabilitybench.encoders.pretraining import SPECS, pretrain
+from stabilitybench.encoders.pretraining import pretrain
 from stabilitybench.encoders.specification import SPECS
 from stabilitybench.errors import Argument, UserError, suggest
 
