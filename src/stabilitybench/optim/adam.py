@@ -116,7 +116,7 @@ def adam_step(
     bias_correction: bool = True,
     decay_order: str = "before",
 ) -> None:
-    """Take one step in place on `params` and `state`.
+    """Take one step of Adam [1]_ with decoupled weight decay [2]_, in place on `params` and `state`.
 
     Parameters
     ----------
@@ -139,6 +139,11 @@ def adam_step(
     decay_order : {"before", "after"}, default "before"
         "before" shrinks the old weight, w <- (1 - lr * decay) w, as torch.optim.AdamW and the released BERT do; "after"
         shrinks the updated one, as the AdamW of transformers 2.x did.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and J. Ba (2015), "Adam: a method for stochastic optimization", ICLR, arXiv 1412.6980.
+    .. [2] I. Loshchilov and F. Hutter (2019), "Decoupled weight decay regularization", ICLR, arXiv 1711.05101.
 
     Examples
     --------

@@ -14,8 +14,8 @@ def multiplier(schedule: str, step: int, total: int, warmup: float) -> float:
     schedule : {"linear", "constant", "slanted"}
         "linear": up from 0 over ``int(warmup * total)`` steps, then down to 0 after the last; the first step of a
         warm-up has rate 0 and counts towards the optimizer's bias correction, as in the training scripts of
-        transformers.  "constant": the same warm-up, then 1.  "slanted": the slanted triangle of Howard & Ruder (2018)
-        with `warmup` as its cut fraction.
+        transformers.  "constant": the same warm-up, then 1.  "slanted": the slanted triangle [1]_ with
+        `warmup` as its cut fraction.
     step : int
         The step, in [0, total).
     total : int
@@ -27,6 +27,11 @@ def multiplier(schedule: str, step: int, total: int, warmup: float) -> float:
     -------
     float
         Between 0 and 1.
+
+    References
+    ----------
+    .. [1] J. Howard and S. Ruder (2018), "Universal language model fine-tuning for text classification", ACL,
+       arXiv 1801.06146.
 
     Examples
     --------

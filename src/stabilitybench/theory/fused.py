@@ -27,8 +27,14 @@ Precision = Literal["float32", "float64"]
 class Space:
     """Where the moves live: in the feature space, e = d, or in the span of the rows, e = n.
 
-    into : [K, e, n], moves to scores.  out : [K, n, e], slopes to a step of the moves; None is the identity.
-    back : [K, e, d], moves to moves in the feature space; None is the identity.
+    Attributes
+    ----------
+    into : ndarray, shape (K, e, n)
+        Moves to scores.
+    out : ndarray, shape (K, n, e), or None
+        Slopes to a step of the moves; None is the identity.
+    back : ndarray, shape (K, e, d), or None
+        Moves to moves in the feature space; None is the identity.
     """
 
     into: Floats
@@ -37,7 +43,18 @@ class Space:
 
 
 def feature_space(problem: ConvexProblem) -> Space:
-    """Return the space in which a move is a vector of d weights."""
+    """Return the space in which a move is a vector of d weights.
+
+    Parameters
+    ----------
+    problem : ConvexProblem
+        K data sets of d features.
+
+    Returns
+    -------
+    Space
+        With e = d.
+    """
     pace = (problem.rate * problem.kept)[:, None, None]
     return Space(into=np.swapaxes(problem.into, 1, 2), out=pace * problem.out, back=None)
 
@@ -45,10 +62,32 @@ def feature_space(problem: ConvexProblem) -> Space:
 def run(
     problem: ConvexProblem, space: Space, steps: tuple[int, ...], dtype: Precision, audited: int, max_memory: int
 ) -> Measured:
-    """Run gradient descent on all rows and on all rows but one, and measure at `steps`.
+    """Run gradient descent on all rows and on all rows but one, and measure.
 
-    audited : how many runs, evenly spaced over i, are doubled in float64.  max_memory : bytes for the stacked runs,
-    which are cut into as many parts as that takes.
+    Parameters
+    ----------
+    problem : ConvexProblem
+        K data sets.
+    space : Space
+        Where the moves live.
+    steps : tuple of int
+        Increasing numbers of steps at which the runs are measured.
+    dtype : {"float32", "float64"}
+        Of the stacked moves; the run on all rows is in float64.
+    audited : int
+        How many runs, evenly spaced over i, are doubled in float64.
+    max_memory : int
+        Bytes for the stacked runs, which are cut into as many parts as that takes.
+
+    Returns
+    -------
+    Measured
+        At `steps`, for every data set, start and row.
+
+    Raises
+    ------
+    UserError
+        Where `max_memory` does not hold the data and one run.
     """
     count = problem.count
     rows = min(count, _rows_within(problem, space, dtype, max_memory))

@@ -36,7 +36,19 @@ MOST_CHANGES = 20
 
 @dataclass(frozen=True)
 class Optimum:
-    """The shortest w = sum_j multipliers_j z_j with <w, z> >= 1 on all `rows`, j running over the `active` ones."""
+    """The shortest w = sum_j multipliers_j z_j with <w, z> >= 1 on all rows z, j running over the active ones.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (n, d)
+        z, of norms up to 1.
+    active : ndarray of int, shape (k,)
+        Indices of the rows in use, where <w, z> = 1.
+    weights : ndarray, shape (d,)
+        w.
+    multipliers : ndarray, shape (k,)
+        Of the active rows, not negative but for rounding.
+    """
 
     rows: Floats
     active: Ints
@@ -44,7 +56,18 @@ class Optimum:
     multipliers: Floats
 
     def without(self, left_out: npt.NDArray[np.bool_]) -> Floats | None:
-        """Return the shortest w with <w, z> >= 1 on the other rows; None where they have no margin."""
+        """Return the shortest w with <w, z> >= 1 on fewer rows.
+
+        Parameters
+        ----------
+        left_out : ndarray of bool, shape (n,)
+            Rows that no longer count.
+
+        Returns
+        -------
+        ndarray, shape (d,), or None
+            w; None where the other rows have no margin.
+        """
         found = self._changed(left_out)
         if found is not None:
             return found
@@ -81,9 +104,22 @@ class Optimum:
 
 
 def shortest(rows: Floats) -> Optimum | None:
-    """Return the shortest w with <w, z> >= 1 on all rows, from nothing; None where the margin is no `SMALLEST_MARGIN`.
+    """Return the shortest w with <w, z> >= 1 on all rows, from nothing.
 
-    Raises UserError where rounding keeps the dual method from an end, which no rows are known to do.
+    Parameters
+    ----------
+    rows : ndarray, shape (n, d)
+        z, of norms up to 1.
+
+    Returns
+    -------
+    Optimum or None
+        None where the margin is no more than `SMALLEST_MARGIN`.
+
+    Raises
+    ------
+    UserError
+        Where rounding keeps the dual method from an end, which no rows are known to do.
     """
     from scipy import optimize  # costs half a second, which most of the theory does not need
 

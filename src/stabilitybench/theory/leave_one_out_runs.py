@@ -44,17 +44,35 @@ SMALL = 5e9
 class LeaveOneOut:
     """How far the head moves when one row is left out, for T step counts, S starts and n rows.
 
-    steps : the T numbers of gradient steps.
-    weights : of the runs on all rows, [T, S, d], or [T, S, C, d] for the softmax loss.
-    distance : [T, S, n], |w - w_i| in parameter space (all classes together).
-    direction : [T, S, n], |w/|w| - w_i/|w_i||, between 0 and 2; zero weights have the zero vector for a direction.
-    flips : [T, S, n], share of all n rows whose predicted class changes; None for the squared loss.
-    rate, smoothness : the learning rate used, and beta, the gradient's Lipschitz constant on all rows, l2 included.
-    weight, l2 : as asked for.
-    path, dtype : how it was computed.
-    audit_error : largest distance between a run and its float64 double, as a share of the average audited distance;
-        None where nothing was doubled.
-    warnings : what a reader should know, one sentence each.
+    Attributes
+    ----------
+    steps : tuple of int
+        The T numbers of gradient steps.
+    weights : ndarray, shape (T, S, d) or (T, S, C, d)
+        Of the runs on all rows; with classes for the softmax loss.
+    distance : ndarray, shape (T, S, n)
+        |w - w_i| in parameter space (all classes together).
+    direction : ndarray, shape (T, S, n)
+        |w/|w| - w_i/|w_i||, between 0 and 2; zero weights have the zero vector for a direction.
+    flips : ndarray, shape (T, S, n), or None
+        Share of all n rows whose predicted class changes; None for the squared loss.
+    rate : float
+        The learning rate used.
+    smoothness : float
+        beta, the gradient's Lipschitz constant on all rows, l2 included.
+    weight : {"1/n", "1/(n-1)"}
+        As asked for.
+    l2 : float
+        As asked for.
+    path : {"fused", "gram", "closed-form", "reference"}
+        How it was computed.
+    dtype : {"float32", "float64"}
+        In which precision it was computed.
+    audit_error : float or None
+        Largest distance between a run and its float64 double, as a share of the average audited distance; None where
+        nothing was doubled.
+    warnings : tuple of str
+        What a reader should know, one sentence each.
     """
 
     steps: tuple[int, ...]
@@ -119,24 +137,50 @@ def leave_one_out(
 ) -> LeaveOneOut:
     r"""Train a linear head by full-batch gradient descent on all rows and without each row, and compare.
 
-    x : rows [n, d], n >= 2; there is no bias (append a constant feature to have one).
-    y : labels [n]; {0, 1} or {-1, 1} (logistic), whole numbers (softmax), real numbers (squared).
-    loss : of one row; logistic log(1 + exp(-y <w, x>)), softmax cross-entropy, or squared (<w, x> - y)^2 / 2.
-    steps : a number of gradient steps, or several, all measured in one pass.
-    rate : learning rate; 1/beta unless given, beta being the smoothness of the mean loss on all rows.
-    weight : of each remaining row when one is left out; 1/n or 1/(n-1).
-    start : initial weights, [d] or [C, d], or a stack of S of them (seeds, heads); zero unless given.
-    l2 : adds l2 |w|^2 / 2 to the objective of every run, whole under both weights.
-    dtype : "auto" takes float32 for large work and repeats it in float64 where the audit objects.
-    audit : how many runs are doubled in float64.
-    max_memory : bytes for the stacked runs; more runs than fit are done in parts.
-    path : how to compute; chosen by shape and loss unless given.
-
     The runs are :math:`w \leftarrow w - \eta (c \sum_{j \ne i} \nabla f_j(w) + l2\, w)`.  A rate above 2/beta is
     measured all the same and named in `warnings`, as is a run that left the finite numbers (its distances are
-    infinite).  Raises UserError for NaN or infinity, shapes that do not fit, a single class, a single row, a negative
-    number of steps, or a rate that is not positive.
+    infinite).
 
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows, n >= 2; there is no bias (append a constant feature to have one).
+    y : array_like, shape (n,)
+        Labels; {0, 1} or {-1, 1} (logistic), whole numbers (softmax), real numbers (squared).
+    loss : {"logistic", "softmax", "squared"}, default "logistic"
+        Of one row: log(1 + exp(-y <w, x>)), softmax cross-entropy, or (<w, x> - y)^2 / 2.
+    steps : int or sequence of int, default 1000
+        Numbers of gradient steps, all measured in one pass.
+    rate : float, optional
+        Learning rate eta; 1/beta unless given, beta being the smoothness of the mean loss on all rows.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        c, of each remaining row when one is left out.
+    start : array_like, shape (d,) or (C, d), optional
+        Initial weights, or a stack of S of them (seeds, heads); zero unless given.
+    l2 : float, default 0
+        Adds l2 |w|^2 / 2 to the objective of every run, whole under both weights.
+    dtype : {"auto", "float32", "float64"}, default "auto"
+        "auto" takes float32 for large work and repeats it in float64 where the audit objects.
+    audit : int, default 4
+        How many runs are doubled in float64.
+    max_memory : int, default 2**30
+        Bytes for the stacked runs; more runs than fit are done in parts.
+    path : {"fused", "gram", "closed-form", "reference"}, optional
+        How to compute; chosen by shape and loss unless given.
+
+    Returns
+    -------
+    LeaveOneOut
+        Distances, direction distances and changed predictions for every step count, start and row.
+
+    Raises
+    ------
+    UserError
+        For NaN or infinity, shapes that do not fit, a single class, a single row, a negative number of steps, or a rate
+        that is not positive.
+
+    Examples
+    --------
     >>> x = [[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0], [1.0, 2.0]]
     >>> loo = leave_one_out(x, [1, 1, 0, 1], steps=[1, 100])
     >>> loo.distance.shape, loo.mean_direction.round(3).tolist()
@@ -155,7 +199,27 @@ def solve(
     max_memory: int,
     path: Path | None,
 ) -> list[LeaveOneOut]:
-    """Solve every data set of `task`; choose path and precision, believe float32 only where the audit does."""
+    """Solve every data set of `task`; choose path and precision, believe float32 only where the audit does.
+
+    Parameters
+    ----------
+    task : ConvexProblem
+        K data sets.
+    steps : tuple of int
+        Increasing numbers of steps.
+    weight, dtype, audit, max_memory, path
+        As in `leave_one_out`; no `path` has it chosen.
+
+    Returns
+    -------
+    list of LeaveOneOut
+        K of them.
+
+    Raises
+    ------
+    UserError
+        For a setting that is not allowed.
+    """
     if dtype not in DTYPES:
         raise UserError(f"dtype = {shown(dtype)}: must be one of {', '.join(DTYPES)}")
     if isinstance(audit, bool) or not isinstance(audit, int) or audit < 0:

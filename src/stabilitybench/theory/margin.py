@@ -30,10 +30,16 @@ class NotSeparable(UserError):
 class MaxMargin:
     """The hard-margin solution w = direction / margin = sum_j alpha_j z_j of separable rows.
 
-    direction : unit weights, [d] for two classes, [C, d] (unit Frobenius norm) for more.
-    margin : gamma, the smallest y_j <direction, x_j>, or <direction_y - direction_c, x_j>; in the unit of x.
-    alpha : non-negative multipliers, [n] or [n, C] (0 at the row's own class); sum alpha = 1 / margin^2.
-    support : indices of the rows with a positive multiplier, the only ones that matter.
+    Attributes
+    ----------
+    direction : ndarray, shape (d,) or (C, d)
+        Unit weights, (C, d) of unit Frobenius norm for more than two classes.
+    margin : float
+        gamma, the smallest y_j <direction, x_j>, or <direction_y - direction_c, x_j>; in the unit of x.
+    alpha : ndarray, shape (n,) or (n, C)
+        Non-negative multipliers (0 at the row's own class); sum alpha = 1 / margin^2.
+    support : ndarray of int
+        Indices of the rows with a positive multiplier, the only ones that matter.
     """
 
     direction: Floats
@@ -46,11 +52,18 @@ class MaxMargin:
 class MaxMarginLeaveOneOut:
     """The max-margin solution of all rows and of each leave-one-out set.
 
-    full : the solution of all rows.
-    margin : [n], gamma_i of the rows without i; at least the margin of all rows.
-    distance : [n], |w - w_i| of the unnormalised solutions w = direction / margin.
-    direction : [n], |u - u_i| of the unit directions; exactly 0 for every row that is no support vector.
-    refits : how many rows had to be solved again, the number of support vectors.
+    Attributes
+    ----------
+    full : MaxMargin
+        The solution of all rows.
+    margin : ndarray, shape (n,)
+        gamma_i of the rows without i; at least the margin of all rows.
+    distance : ndarray, shape (n,)
+        |w - w_i| of the unnormalised solutions w = direction / margin.
+    direction : ndarray, shape (n,)
+        |u - u_i| of the unit directions; exactly 0 for every row that is no support vector.
+    refits : int
+        How many rows had to be solved again, the number of support vectors.
     """
 
     full: MaxMargin
@@ -63,13 +76,35 @@ class MaxMarginLeaveOneOut:
 def max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMargin:
     """Return the max-margin direction through the origin, its margin and the multipliers.
 
-    x : rows [n, d].  y : labels [n]; {0, 1} or {-1, 1}, or any whole numbers, of which more than two are read as
-    classes of one weight vector each (Kesler's construction, Crammer & Singer 2001).  There is no bias: append a
-    constant feature to have one, which is then penalised like the others.
+    There is no bias: append a constant feature to have one, which is then penalised like the others.
 
-    Raises NotSeparable (a UserError) where no direction has a positive margin on all rows, and UserError for bad
-    input.
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows, n >= 2.
+    y : array_like, shape (n,)
+        Labels; {0, 1} or {-1, 1}, or any whole numbers, of which more than two are read as classes of one weight vector
+        each (Kesler's construction [1]_).
 
+    Returns
+    -------
+    MaxMargin
+        The hard-margin solution.
+
+    Raises
+    ------
+    NotSeparable
+        A UserError, where no direction has a positive margin on all rows.
+    UserError
+        For bad rows or labels.
+
+    References
+    ----------
+    .. [1] K. Crammer and Y. Singer (2001), "On the algorithmic implementation of multiclass kernel-based vector
+       machines", JMLR 2:265.
+
+    Examples
+    --------
     >>> found = max_margin([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0])
     >>> found.direction.round(4).tolist(), round(found.margin, 4), found.support.tolist()
     ([0.7071, 0.7071], 1.4142, [0, 1])
@@ -81,11 +116,34 @@ def max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMargin:
 def leave_one_out_max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMarginLeaveOneOut:
     """Return the max-margin solution and how far it moves when each row in turn is left out.
 
-    This is the limit t -> infinity of `leave_one_out` for the logistic and the softmax loss on separable rows.  Only
-    support vectors are solved again, each from the active set that remains without it, and from nothing where the
-    outcome is not optimal to rounding (nearly dependent rows); the other rows change nothing.  Arguments and errors
-    are those of `max_margin`.
+    This is the limit t -> infinity of `leave_one_out` for the logistic and the softmax loss on separable rows [1]_.
+    Only support vectors are solved again, each from the active set that remains without it, and from nothing where
+    the outcome is not optimal to rounding (nearly dependent rows); the other rows change nothing.
 
+    Parameters
+    ----------
+    x, y
+        As in `max_margin`.
+
+    Returns
+    -------
+    MaxMarginLeaveOneOut
+        Margins, distances and direction distances without each row.
+
+    Raises
+    ------
+    NotSeparable
+        A UserError, where the rows cannot be separated.
+    UserError
+        For bad rows or labels.
+
+    References
+    ----------
+    .. [1] D. Soudry, E. Hoffer, M. S. Nacson, S. Gunasekar and N. Srebro (2018), "The implicit bias of gradient
+       descent on separable data", JMLR 19(70), arXiv 1710.10345.
+
+    Examples
+    --------
     >>> found = leave_one_out_max_margin([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0])
     >>> found.margin.round(4).tolist(), found.direction.round(4).tolist(), found.refits
     ([2.0, 2.0, 1.4142], [0.7654, 0.7654, 0.0], 2)

@@ -39,9 +39,16 @@ PART = 1 << 17
 class LeaveOneOutMinimisers:
     """The regularised minimisers with and without each row.
 
-    weights : [d], the minimiser w on all rows.
-    distance : [n], |w - w_i|.  direction : [n], |w/|w| - w_i/|w_i||.
-    accuracy : [n], a bound on the error of each w_i, |gradient| / l2, which strong convexity gives.
+    Attributes
+    ----------
+    weights : ndarray, shape (d,)
+        The minimiser w on all rows.
+    distance : ndarray, shape (n,)
+        |w - w_i|.
+    direction : ndarray, shape (n,)
+        |w/|w| - w_i/|w_i||.
+    accuracy : ndarray, shape (n,)
+        A bound on the error of each w_i, |gradient| / l2, which strong convexity gives.
     """
 
     weights: Floats
@@ -55,9 +62,29 @@ def leave_one_out_minimisers(
 ) -> LeaveOneOutMinimisers:
     """Minimise c sum_j log(1 + exp(-y_j <w, x_j>)) + l2 |w|^2 / 2 on all rows and without each row.
 
-    x : rows [n, d].  y : labels {0, 1} or {-1, 1}.  l2 : penalty, above 0.  c is 1/n on all rows; without a row it
-    stays so or becomes 1/(n-1), as `weight` says.  There is no bias.  Raises UserError for bad input.
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows, n >= 2; there is no bias.
+    y : array_like, shape (n,)
+        Labels {0, 1} or {-1, 1}.
+    l2 : float
+        Penalty, above 0.
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
+        c without a row; on all rows it is 1/n.
 
+    Returns
+    -------
+    LeaveOneOutMinimisers
+        The minimiser, and how far it moves without each row.
+
+    Raises
+    ------
+    UserError
+        For bad rows or labels, and a penalty that vanishes beside the rows.
+
+    Examples
+    --------
     >>> found = leave_one_out_minimisers([[2.0, 0.0], [0.0, 2.0], [-3.0, -3.0]], [1, 1, 0], l2=0.1)
     >>> found.distance.round(4).tolist()
     [0.7033, 0.7033, 0.0205]

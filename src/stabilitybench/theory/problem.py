@@ -39,10 +39,26 @@ WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 class ConvexProblem:
     """K data sets of one shape under one loss; arrays carry the data set first, then class, start, row, feature.
 
-    into, out : [K, n, d] signed rows.  offset : [K, n] (zero but for the squared loss).
-    own : [K, C, 1, 1, n], 1 at a row's own class (softmax), else None.
-    start : [C, S, d] initial weights.  rate : [K] learning rates.  smoothness : [K], the gradient's Lipschitz constant.
-    kept : the weight c of the runs without one row.
+    Attributes
+    ----------
+    loss : {"logistic", "softmax", "squared"}
+        Of one row.
+    into, out : ndarray, shape (K, n, d)
+        Signed rows.
+    offset : ndarray, shape (K, n)
+        Zero but for the squared loss.
+    own : ndarray, shape (K, C, 1, 1, n), or None
+        1 at a row's own class (softmax), else None.
+    start : ndarray, shape (C, S, d)
+        Initial weights.
+    rate : ndarray, shape (K,)
+        Learning rates.
+    smoothness : ndarray, shape (K,)
+        The gradient's Lipschitz constant.
+    kept : float
+        The weight c of the runs without one row.
+    l2 : float
+        The penalty.
     """
 
     loss: Loss
@@ -67,7 +83,18 @@ class ConvexProblem:
         return 1.0 - self.rate * self.l2
 
     def only(self, k: int) -> ConvexProblem:
-        """Return data set k alone."""
+        """Return one data set alone.
+
+        Parameters
+        ----------
+        k : int
+            Which of the K data sets.
+
+        Returns
+        -------
+        ConvexProblem
+            With K = 1.
+        """
         kept = slice(k, k + 1)
         own = None if self.own is None else self.own[kept]
         return replace(
@@ -81,7 +108,15 @@ class ConvexProblem:
         )
 
     def slopes_(self, scores: torch.Tensor, own: torch.Tensor | None) -> None:
-        """Turn the scores [K, C, S, R, n] into q, in place; `own` is the tensor of that name in the scores' dtype."""
+        """Turn scores into the slopes q, in place.
+
+        Parameters
+        ----------
+        scores : torch.Tensor, shape (K, C, S, R, n)
+            Scores of R runs on n rows.
+        own : torch.Tensor, shape (K, C, 1, 1, n), or None
+            The array of that name in the scores' dtype.
+        """
         import torch
 
         if self.loss == "logistic":
@@ -103,7 +138,23 @@ def problem(
     start: npt.ArrayLike | None = None,
     l2: float = 0.0,
 ) -> ConvexProblem:
-    """Check what a user hands in and bring it into the common form; the errors are those of `leave_one_out`."""
+    """Check what a user hands in and bring it into the common form.
+
+    Parameters
+    ----------
+    x, y, loss, rate, weight, start, l2
+        As in `leave_one_out`.
+
+    Returns
+    -------
+    ConvexProblem
+        With K = 1.
+
+    Raises
+    ------
+    UserError
+        As `leave_one_out`.
+    """
     if loss not in LOSSES:
         raise UserError(f"loss = {shown(loss)}: must be one of {', '.join(LOSSES)}")
     if weight not in WEIGHTS:
@@ -152,6 +203,23 @@ def problem(
 def checked_steps(steps: int | npt.ArrayLike) -> tuple[int, ...]:
     """Return the numbers of steps, increasing and without repeats.
 
+    Parameters
+    ----------
+    steps : int or array_like of int, shape (T,)
+        At least one, each at least 0.
+
+    Returns
+    -------
+    tuple of int
+        At most T of them.
+
+    Raises
+    ------
+    UserError
+        For anything but whole numbers of at least 0.
+
+    Examples
+    --------
     >>> checked_steps([100, 10, 10]), checked_steps(5)
     ((10, 100), (5,))
     """
@@ -169,6 +237,25 @@ def checked_steps(steps: int | npt.ArrayLike) -> tuple[int, ...]:
 def log_spaced_steps(last: int, per_decade: int = 4) -> tuple[int, ...]:
     """Return whole numbers of steps from 1 to `last`, about evenly spaced on a logarithmic scale.
 
+    Parameters
+    ----------
+    last : int
+        Largest number, from 1 to 1e15.
+    per_decade : int, default 4
+        Numbers between each and ten times as many, at least 1; fewer where they would round to the same.
+
+    Returns
+    -------
+    tuple of int
+        Increasing, from 1 to `last`.
+
+    Raises
+    ------
+    UserError
+        For arguments out of their range.
+
+    Examples
+    --------
     >>> log_spaced_steps(100, per_decade=2)
     (1, 3, 10, 32, 100)
     """

@@ -40,7 +40,24 @@ NEGLIGIBLE = 1e-18
 
 
 def run(problem: ConvexProblem, steps: tuple[int, ...], audited: int, max_memory: int) -> Measured:
-    """Measure at `steps`; `audited` runs, evenly spaced over i, are doubled by an eigen-decomposition of their own."""
+    """Measure every leave-one-out run of the squared loss in closed form.
+
+    Parameters
+    ----------
+    problem : ConvexProblem
+        K data sets under the squared loss.
+    steps : tuple of int
+        Increasing numbers of steps at which the runs are measured.
+    audited : int
+        How many runs, evenly spaced over i, are doubled by an eigen-decomposition of their own.
+    max_memory : int
+        Bytes for the runs held at once.
+
+    Returns
+    -------
+    Measured
+        At `steps`, for every data set, start and row.
+    """
     sets, starts, count = len(problem.into), problem.start.shape[1], problem.count
     doubled = np.unique(np.linspace(0, count - 1, min(audited, count)).astype(np.intp))
     weights = np.empty((len(steps), sets, 1, starts, problem.into.shape[2]))

@@ -32,6 +32,8 @@ def published_full_tuning(
 
     .. math:: \frac{\sqrt{2 L \|w_0 - w_*\| / \beta}}{n\,((1 - \mu/\beta)^{-1/4} - 1)}
 
+    As recalled and reconstructed from the abstract of [1]_.
+
     Parameters
     ----------
     n : int
@@ -55,6 +57,11 @@ def published_full_tuning(
     UserError
         Where mu <= 0, as it is for every neural network (the formula then has no value), where mu >= beta, and where
         the loss at the minimiser is known not to be 0.
+
+    References
+    ----------
+    .. [1] Z. Fu, A. M.-C. So and N. Collier (2023), "A stability analysis of fine-tuning a pre-trained model",
+       arXiv 2301.09820.
 
     Examples
     --------
@@ -112,6 +119,8 @@ def published_head_tuning(
     Two max-margin directions of one dataset and its leave-one-out set are never more than sqrt(2) apart, any two
     directions never more than 2.
 
+    As recalled and reconstructed from the abstract of [1]_.
+
     Parameters
     ----------
     n : int
@@ -134,6 +143,11 @@ def published_head_tuning(
     ------
     UserError
         For arguments out of their range.
+
+    References
+    ----------
+    .. [1] Z. Fu, A. M.-C. So and N. Collier (2023), "A stability analysis of fine-tuning a pre-trained model",
+       arXiv 2301.09820.
 
     Examples
     --------
@@ -183,6 +197,8 @@ def published_multi_head(
     The factor comes from a vector Bernstein inequality and takes the heads' direction errors for independent vectors of
     mean zero, which they are not: all heads share the distance of gradient descent from the max-margin direction.
 
+    As recalled and reconstructed from the abstract of [1]_.
+
     Parameters
     ----------
     n, steps
@@ -205,6 +221,11 @@ def published_multi_head(
     ------
     UserError
         Where H is too small for the inequality, and for arguments out of their range.
+
+    References
+    ----------
+    .. [1] Z. Fu, A. M.-C. So and N. Collier (2023), "A stability analysis of fine-tuning a pre-trained model",
+       arXiv 2301.09820.
 
     Examples
     --------

@@ -164,7 +164,7 @@ def direction(distance: npt.ArrayLike, norm: npt.ArrayLike) -> Floats:
     """Return how far apart w / ||w|| and w' / ||w'|| can be when ||w - w'|| <= distance and ||w|| = norm.
 
     w' lies in a ball around w; where the ball leaves out the origin the angle has sine distance / norm, otherwise
-    nothing is known and the result is 2.  At most 2 distance / (2 norm - distance) (Dunkl & Williams 1964).
+    nothing is known and the result is 2.  At most 2 distance / (2 norm - distance) [1]_.
 
     Parameters
     ----------
@@ -177,6 +177,10 @@ def direction(distance: npt.ArrayLike, norm: npt.ArrayLike) -> Floats:
     -------
     ndarray
         Between 0 and 2.
+
+    References
+    ----------
+    .. [1] C. F. Dunkl and K. S. Williams (1964), "A simple norm inequality", American Mathematical Monthly 71:53.
 
     Examples
     --------
