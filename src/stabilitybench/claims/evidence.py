@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class MissingEvidence(UserError):
     """A check asks for runs that its table does not hold; that is an error, never a pass."""
 
 
-@dataclass(frozen=True)
-class Sample:
+@dataclass(frozen=True, eq=False)
+class Sample(EqualByContent):
     """The runs of one arm on one task, or what a paper reports of them.
 
     n, mean, sd : number of runs, mean and sample SD (ddof = 1) of the quantity.

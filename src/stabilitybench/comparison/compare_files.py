@@ -14,6 +14,7 @@ from stabilitybench.arguments import number
 from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, printable, read_scores
 from stabilitybench.comparison.score_table import STREAMS, finished
 from stabilitybench.comparison.study_facts import StudyFacts
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, EnvironmentFailure, UserError, suggest
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ WRITTEN = ("report.html", "report.md", "tables.tex", "scores.csv")
 ARMS = "each file is an arm."  # stands in the reports made here, and in no other
 
 
-@dataclass(frozen=True)
-class Files:
+@dataclass(frozen=True, eq=False)
+class Files(EqualByContent):
     """Files of scores set against each other: the table that `compare` takes, with one arm for each file."""
 
     scores: pd.DataFrame
@@ -103,6 +104,8 @@ def read_files(
     no_skill: float | None = None,
 ) -> Files:
     """Read the files and match their runs; arguments and errors as in `compare_files`."""
+    if isinstance(paths, (str, Path)) or not isinstance(paths, Sequence):
+        raise UserError(Argument("paths", paths), ": must be a list of results folders or CSV files of scores")
     if len(paths) < 2:
         raise UserError(f"{len(paths)} file: a comparison needs at least two results folders or CSV files of scores")
     _check_no_skill(no_skill, points)

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stabilitybench.comparison.score_table import FINISHED, SCORE_COLUMNS, STREAMS, UNFINISHED
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, shown, suggest
 
 #: A table of scores beyond this is something else; 50 MB hold some 200,000 runs.
@@ -28,8 +29,8 @@ COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class ScoreFile:
+@dataclass(frozen=True, eq=False)
+class ScoreFile(EqualByContent):
     """A table of runs as it was read.
 
     path : the file itself.  label : a short name for people.  scores : one row per run with the columns of a report;

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import PUBLISHED_RATE
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ FILES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Skeleton:
     """A classifier as a pure function: its modules without weights, and its pretrained tensors beside them.
 
@@ -100,6 +100,8 @@ def load_encoder(name: str, revision: str | None = None) -> Encoder:
     >>> load_encoder("pocket/bert-small").layout.depth
     4
     """
+    if not isinstance(name, str):
+        raise UserError(f"encoder {shown(name)}: must be a name, such as pocket/bert-small, or a folder as a text")
     commit: str | None = None
     if name.startswith("pocket/"):
         folder = _pocket_folder(name)

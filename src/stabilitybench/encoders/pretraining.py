@@ -98,7 +98,7 @@ SPECS: dict[str, PretrainingSpec] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Batch:
     """Token ids (n, length), token types, padding mask, targets (`IGNORED` where none), next-sentence labels."""
 

@@ -20,7 +20,7 @@ from stabilitybench.tasks.base import Kind, Split, Task
 DEFAULT_LENGTH = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenBatch:
     """Rows of one forward pass, padded to the longest of them.
 
@@ -61,7 +61,7 @@ class TokenBatch:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenSplit:
     """A split as tensors padded to its longest row; `truncated` counts the rows that were cut."""
 

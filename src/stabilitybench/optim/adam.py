@@ -24,7 +24,7 @@ from torch.optim.adamw import adamw
 FAR = 1e12
 
 
-@dataclass
+@dataclass(eq=False)
 class AdamState:
     """First and second moments of each tensor, and the number of steps taken."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from stabilitybench.comparison.score_files import read_scores
 from stabilitybench.comparison.score_table import finished
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ Cell = tuple[str, str, str]  # encoder, task and arm, empty where the file does 
 ENOUGH_SCORES = 10
 
 
-@dataclass(frozen=True)
-class Pilot:
+@dataclass(frozen=True, eq=False)
+class Pilot(EqualByContent):
     """Runs done before.
 
     scores : scores of the runs that did not fail, each cell of 3 or more centred on its median and divided by its

@@ -11,13 +11,14 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 
 Kind = Literal["classification", "regression"]
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, eq=False)
+class Split(EqualByContent):
     """Rows of text with labels.
 
     ids : (n,) row names, unique within the task.  first, second : n texts each; `second` is None for single
@@ -31,6 +32,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __hash__(self) -> int:
+        return hash((self.ids, self.first, self.second))
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> Split:
         """Return the given rows, in the given order."""

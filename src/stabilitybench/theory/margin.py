@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.theory.rows import Floats, Ints, classes, features, signs, targets
 
@@ -33,8 +34,8 @@ class NotSeparable(UserError):
     """The classes cannot be separated by a linear head through the origin, so that no margin exists."""
 
 
-@dataclass(frozen=True)
-class MaxMargin:
+@dataclass(frozen=True, eq=False)
+class MaxMargin(EqualByContent):
     """The hard-margin solution w = direction / margin = sum_j alpha_j z_j of separable rows.
 
     direction : unit weights, [d] for two classes, [C, d] (unit Frobenius norm) for more.
@@ -49,8 +50,8 @@ class MaxMargin:
     support: Ints
 
 
-@dataclass(frozen=True)
-class MaxMarginLeaveOneOut:
+@dataclass(frozen=True, eq=False)
+class MaxMarginLeaveOneOut(EqualByContent):
     """The max-margin solution of all rows and of each leave-one-out set.
 
     full : the solution of all rows.
@@ -119,7 +120,7 @@ def leave_one_out_max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMarginLea
     return MaxMarginLeaveOneOut(full, margin, distance, direction, len(full.support))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Constraints:
     """Rows z of the constraints <w, z> >= 1, divided by `scale`, the row of the data each belongs to, w's shape."""
 
