@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stabilitybench.arguments import number
+from stabilitybench import arguments
+from stabilitybench.arguments import flag, number, several, text
 from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, printable, read_scores
 from stabilitybench.comparison.score_table import STREAMS, finished
 from stabilitybench.comparison.study_facts import StudyFacts
@@ -52,7 +53,7 @@ def compare_files(
     """
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
-        check_out(Path(out), paths)
+        check_out(arguments.path("out", out), paths)
     comparison = compared(files)
     return comparison, None if out is None else write_files(files, comparison, Path(out))
 
@@ -104,9 +105,12 @@ def read_files(
     no_skill: float | None = None,
 ) -> Files:
     """Read the files and match their runs; arguments and errors as in `compare_files`."""
-    if isinstance(paths, (str, Path)) or not isinstance(paths, Sequence):
-        raise UserError(Argument("paths", paths), ": must be a list of results folders or CSV files of scores")
-    if len(paths) < 2:
+    files_named = several("paths", paths, "results folders and CSV files of scores", (str, Path))
+    for name, said in (("baseline", baseline), ("column", column)):
+        if said is not None:
+            text(name, said)
+    flag("points", points)
+    if len(files_named) < 2:
         raise UserError(f"{len(paths)} file: a comparison needs at least two results folders or CSV files of scores")
     _check_no_skill(no_skill, points)
     places = [Path(path) for path in paths]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stabilitybench.arguments import text
 from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.tasks.base import Kind, Split, Task
 
@@ -20,6 +21,9 @@ def load_task(name: str, *, metric: str | None = None, revision: str | None = No
 
     if not isinstance(name, str):
         raise UserError(f"task {shown(name)}: must be a name, such as pocket/sentiment or file:DIR")
+    for key, given in (("metric", metric), ("revision", revision)):
+        if given is not None:
+            text(key, given)
     family = name.split("/")[0]
     if revision is not None and family not in ("glue", "superglue"):
         raise UserError(f'task "{name}": revision = "{revision}": only glue/ and superglue/ tasks have revisions')

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.arguments import whole
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 
@@ -95,8 +96,10 @@ class Task:
         exceeds the training rows or is smaller than the number of classes.
         """
         total = len(self.train)
-        if not 1 <= n <= total:
-            raise UserError(f'task "{self.name}": n = {n}: must lie in [1, {total}], its number of training rows')
+        try:
+            n = whole("n", n, f"must lie in [1, {total}], its number of training rows", lambda rows: 1 <= rows <= total)
+        except UserError as error:
+            raise error.within(f'task "{self.name}"') from None
         if self.kind == "regression":
             return replace(self, train=self.train.take(np.sort(rng.permutation(total)[:n])))
         if n < len(self.classes):
