@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from stabilitybench.arguments import path
 from stabilitybench.errors import EnvironmentFailure, UserError
 
 #: Statuses of work that has no result; it can be done again.
@@ -54,7 +55,7 @@ class Records:
     """
 
     def __init__(self, folder: str | Path, kind: str, file: str) -> None:
-        self.folder = Path(folder).expanduser().absolute()
+        self.folder = path("folder", folder).expanduser().absolute()
         self._kind, self._file = self.folder / kind, file
         self._drafts = self.folder / "drafts"
 
