@@ -18,7 +18,7 @@ from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import L2SP, LoRA, Mixout, ReInit, Stabilizer, build, catalogue
+from stabilitybench.stabilizers import L2SP, LoRA, Mixout, ReInit, Stabilizer, build, catalogue, compose, register
 from stabilitybench.storage.pool import check_jobs
 from stabilitybench.studies import Study
 from stabilitybench.tasks import load_task
@@ -76,6 +76,12 @@ MISTAKES: dict[str, Callable[[], object]] = {
     "no_skill = nan: must be a finite number": lambda: compare_files(["a", "b"], no_skill=float("nan")),
     "no_skill = 0.5: with points = True": lambda: compare_files(["a", "b"], no_skill=0.5, points=True),
     'baseline = "c": must be one of a, b': lambda: compare_files(["a", "b"], baseline="c"),
+    "stabilizers.0. = None: must be one of the stabilizers": lambda: compose([None]),  # type: ignore[list-item]
+    "stabilizers = None: must be a list of stabilizers": lambda: compose(None),  # type: ignore[arg-type]
+    "mixout = 5: must be a table of parameters": lambda: build("mixout", 5),  # type: ignore[arg-type]
+    "stabilizer name None: must be lower-case": lambda: register(None)(ReInit),  # type: ignore[arg-type]
+    "store = None: must be the name of a file or folder": lambda: Study.from_dict(STUDY, store=None),  # type: ignore[arg-type]
+    "path = 5: must be the name of a file or folder": lambda: Study.from_file(5),  # type: ignore[arg-type]
     "paths = 5: must be a list": lambda: compare_files(5),  # type: ignore[arg-type]
 }
 
