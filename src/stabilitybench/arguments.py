@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import TypeVar
 
 from stabilitybench.errors import Argument, UserError, plain, suggest
 
 T = TypeVar("T", bound=str)
+K = TypeVar("K")
 
 
 def whole(name: str, value: object, allowed: str, holds: Callable[[int], bool]) -> int:
@@ -58,6 +61,31 @@ def text(name: str, value: object, allowed: str = "must be a text") -> str:
     """Return a text."""
     if not isinstance(value, str):
         raise UserError(Argument(name, value), ": ", allowed)
+    return value
+
+
+def path(name: str, value: object) -> Path:
+    """Return the name of a file or folder as a path."""
+    if not isinstance(value, (str, PathLike)):
+        raise UserError(Argument(name, value), ": must be the name of a file or folder")
+    return Path(value)
+
+
+def several(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> tuple[K, ...]:
+    """Return the items of a list, each of one kind.
+
+    >>> several("seeds", [1, 2], "seeds", int)
+    (1, 2)
+    """
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
+        raise UserError(Argument(name, value), f": must be a list of {what}")
+    return tuple(of_kind(f"{name}[{i}]", item, f"one of the {what}", kind) for i, item in enumerate(value))
+
+
+def of_kind(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> K:
+    """Return `value`, of the class `kind`; `what` says in words what that is."""
+    if not isinstance(value, kind):
+        raise UserError(Argument(name, value), f": must be {what}")
     return value
 
 

@@ -54,7 +54,8 @@ class UserError(ValueError):
 
     def told(self, words: Callable[[Argument], str]) -> str:
         """Return the sentence with every argument in these words."""
-        return "".join(words(part) if isinstance(part, Argument) else str(part) for part in self.args)
+        said = "".join(words(part) if isinstance(part, Argument) else str(part) for part in self.args)
+        return said.replace("\n", "\\n")  # one line, whatever a name holds
 
     def within(self, where: object) -> UserError:
         """Return this with `where` it happened in front."""

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from stabilitybench.errors import UserError
+from stabilitybench.errors import UserError, plain, shown
 
 Stream = Literal["init", "order", "dropout", "subset", "prepare"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -61,9 +61,11 @@ class Seeds:
     prepare: int = 0
 
     def __post_init__(self) -> None:
-        for stream, seed in asdict(self).items():
+        for stream, given in asdict(self).items():
+            seed = plain(given)
             if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-                raise UserError(f"seeds.{stream} = {seed!r}: must be an integer >= 0")
+                raise UserError(f"seeds.{stream} = {shown(seed)}: must be a whole number of at least 0")
+            object.__setattr__(self, stream, seed)
 
     def sequence(self, stream: Stream, *names: str) -> np.random.SeedSequence:
         """Return the seed sequence of a stream, branched once per name.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.contrasts import Contrast, welch_contrast
 from stabilitybench.statistics.decisions import ALPHA
@@ -32,8 +33,8 @@ class MissingEvidence(UserError):
     """A check asks for runs that its table does not hold; that is an error, never a pass."""
 
 
-@dataclass(frozen=True)
-class Sample:
+@dataclass(frozen=True, eq=False)
+class Sample(EqualByContent):
     """The runs of one arm on one task, or what a paper reports of them.
 
     n, mean, sd : number of runs, mean and sample SD (ddof = 1) of the quantity.

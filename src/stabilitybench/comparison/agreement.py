@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.comparison.score_table import GROUP, finished
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.disagreement import (
     churn,
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 Predictions = Callable[[str], "pd.DataFrame"]
 
 
-@dataclass(frozen=True)
-class Agreement:
+@dataclass(frozen=True, eq=False)
+class Agreement(EqualByContent):
     """The predicted classes of an arm's runs on the test split, last checkpoint; failed runs come last.
 
     seeds, failed : of each run.  left_out : runs without usable predictions.  matrix : share of texts on which each

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stabilitybench.arguments import number
+from stabilitybench import arguments
+from stabilitybench.arguments import flag, number, several, text
 from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, printable, read_scores
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.comparison.study_facts import StudyFacts
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, EnvironmentFailure, UserError, suggest
 from stabilitybench.seeds import STREAMS
 from stabilitybench.studies.versions import mixed_versions
@@ -27,8 +29,8 @@ WRITTEN = ("report.html", "report.md", "tables.tex", "scores.csv")
 ARMS = "each file is an arm."  # stands in the reports made here, and in no other
 
 
-@dataclass(frozen=True)
-class Files:
+@dataclass(frozen=True, eq=False)
+class Files(EqualByContent):
     """Files of scores set against each other: the table that `compare` takes, with one arm for each file."""
 
     scores: pd.DataFrame
@@ -53,7 +55,7 @@ def compare_files(
     """
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
-        check_out(Path(out), paths)
+        check_out(arguments.path("out", out), paths)
     comparison = compared(files)
     return comparison, None if out is None else write_files(files, comparison, Path(out))
 
@@ -105,7 +107,12 @@ def read_files(
     no_skill: float | None = None,
 ) -> Files:
     """Read the files and match their runs; arguments and errors as in `compare_files`."""
-    if len(paths) < 2:
+    files_named = several("paths", paths, "results folders and CSV files of scores", (str, Path))
+    for name, said in (("baseline", baseline), ("column", column)):
+        if said is not None:
+            text(name, said)
+    flag("points", points)
+    if len(files_named) < 2:
         raise UserError(f"{len(paths)} file: a comparison needs at least two results folders or CSV files of scores")
     _check_no_skill(no_skill, points)
     places = [Path(path) for path in paths]

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stabilitybench.comparison.score_table import SCORE_COLUMNS
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, shown, suggest
 from stabilitybench.seeds import STREAMS
 from stabilitybench.statuses import FINISHED, UNFINISHED
@@ -30,8 +31,8 @@ COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class ScoreFile:
+@dataclass(frozen=True, eq=False)
+class ScoreFile(EqualByContent):
     """A table of runs as it was read.
 
     path : the file itself.  label : a short name for people.  scores : one row per run with the columns of a report;

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.encoders.files import PATTERNS, VOCABULARIES, EncoderFiles
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import PUBLISHED_RATE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 POCKET = Path(__file__).parent / "pocket"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Skeleton:
     """A classifier as a pure function: its modules without weights, and its pretrained tensors beside them.
 
@@ -164,6 +164,8 @@ def load_encoder(name: str, revision: str | None = None) -> Encoder:
     >>> load_encoder("pocket/bert-small").layout.depth
     4
     """
+    if not isinstance(name, str):
+        raise UserError(f"encoder {shown(name)}: must be a name, such as pocket/bert-small, or a folder as a text")
     commit: str | None = None
     if name.startswith("pocket/"):
         folder = _pocket_folder(name)

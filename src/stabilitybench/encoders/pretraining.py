@@ -65,7 +65,7 @@ class PretrainingReport:
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Batch:
     """Token ids (n, length), token types, padding mask, targets (`IGNORED` where none), next-sentence labels."""
 

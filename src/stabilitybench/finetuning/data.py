@@ -18,7 +18,7 @@ from stabilitybench.seeds import Seeds
 from stabilitybench.tasks.base import Kind, Split, Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenBatch:
     """Rows of one forward pass, padded to the longest of them.
 
@@ -59,7 +59,7 @@ class TokenBatch:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenSplit:
     """A split as tensors padded to its longest row; `truncated` counts the rows that were cut."""
 

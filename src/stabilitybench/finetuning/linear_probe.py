@@ -26,7 +26,7 @@ ROWS = 64
 Features = Literal["cls", "mean", "pooler"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureSplit:
     """Features of a split, (rows, width) float32, in the form the training loop batches."""
 

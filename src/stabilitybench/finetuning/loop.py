@@ -60,7 +60,7 @@ def draw_fresh(
     return drawn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Checkpoint:
     """Weights after `step` (one set for each member) and their mean logits on the validation split."""
 
@@ -72,7 +72,7 @@ class _Checkpoint:
         return replace(self, members=[{n: t.clone() for n, t in m.items()} for m in self.members])
 
 
-@dataclass
+@dataclass(eq=False)
 class _Member:
     """A network in training: its trained weights, the optimizer's moments, and the states of the stabilizers."""
 

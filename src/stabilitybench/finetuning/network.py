@@ -19,7 +19,7 @@ from stabilitybench.finetuning.packing import Packing
 from stabilitybench.recipe import Recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pass:
     """The outcome of a forward pass.
 

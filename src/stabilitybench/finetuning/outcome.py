@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.tasks.base import Split, Task
 from stabilitybench.tasks.metrics import METRICS, score_or_no_skill
 
@@ -16,8 +17,8 @@ Status = Literal["ok", "failed", "diverged"]
 Checkpoint = Literal["last", "best"]
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False)
+class Evaluation(EqualByContent):
     """The state of a run after `step` optimizer steps.
 
     train_loss : mean over the steps since the evaluation before.  validation : score by metric name (NaN where the
@@ -37,8 +38,8 @@ class Evaluation:
     measures: dict[str, float] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, eq=False)
+class Predictions(EqualByContent):
     """Logits of one checkpoint on one split: (rows, outputs) float32."""
 
     split: Literal["validation", "test"]
@@ -46,15 +47,16 @@ class Predictions:
     logits: npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, eq=False)
+class Outcome(EqualByContent):
     """A finished run.
 
     scores : score by checkpoint, split and metric, as fractions; an undefined score counts as no skill.
     no_skill : of the headline metric, by split.  failed, constant, diverged, near_no_skill : of the last
     checkpoint on the test split.  drawn, frozen, fresh : names of the tensors that started anew because of a
     stabilizer, that never moved, and that the checkpoint lacked.  weights : SHA-256 of the last trained weights.
-    facts : what is worth a record beside, such as the stages before fine-tuning.
+    facts : what is worth a record beside, such as the stages before fine-tuning.  Two outcomes are equal where all but
+    the seconds and the kept weights are.
     """
 
     status: Status
@@ -72,7 +74,7 @@ class Outcome:
     frozen: tuple[str, ...]
     fresh: tuple[str, ...]
     weights: str
-    seconds: float
+    seconds: float = field(compare=False)
     device: str
     warnings: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)

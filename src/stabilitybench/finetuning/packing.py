@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Packing:
     """Which cells of a padded (rows, length) grid hold tokens.
 

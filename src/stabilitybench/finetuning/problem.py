@@ -52,7 +52,7 @@ class TrainableTask(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingProblem:
     """A network, its tensors at step 0 and the tokenised (or featurised) splits.
 

@@ -25,7 +25,7 @@ from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
 from stabilitybench.tasks import Task, load_task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """What the stages left.
 

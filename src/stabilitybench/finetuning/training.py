@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from stabilitybench.arguments import choice, of_kind, text
 from stabilitybench.encoders import Encoder
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.linear_probe import head_problem
@@ -49,7 +52,17 @@ def finetune(
     2
     """
     started = time.perf_counter()
-    place = torch.device(device)
+    of_kind("encoder", encoder, "an Encoder, as load_encoder returns it", Encoder)
+    of_kind("task", task, "a Task, as load_task returns it", Task)
+    of_kind("recipe", recipe, "a Recipe", Recipe)
+    if seeds is not None:
+        of_kind("seeds", seeds, "a Seeds", Seeds)
+    if keep_weights is not None:
+        choice("keep_weights", keep_weights, get_args(Checkpoint))
+    try:
+        place = torch.device(text("device", device))
+    except RuntimeError:
+        raise UserError(Argument("device", device), ": must be cpu, cuda or cuda:K") from None
     with one_thread(place):
         loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), place)
         return loop.run(started, observer, keep_weights)

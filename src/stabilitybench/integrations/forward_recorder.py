@@ -17,7 +17,7 @@ from stabilitybench.finetuning.data import TokenBatch
 from stabilitybench.finetuning.network import Pass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Noise:
     """The state of torch's global generators, from which a classifier of transformers draws its dropout masks.
 
@@ -55,7 +55,7 @@ def kept(device: torch.device) -> Iterator[None]:
         yield
 
 
-@dataclass
+@dataclass(eq=False)
 class Seen:
     """What the hooks noted in the pass under way."""
 

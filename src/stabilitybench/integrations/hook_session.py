@@ -24,7 +24,7 @@ Params = dict[str, Tensor]
 Features = Callable[["Bound", Params], tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """A micro-batch of the step under way: how to run it again, as it was.
 

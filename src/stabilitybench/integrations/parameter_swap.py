@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slot:
     """Where a module keeps one of its tensors."""
 

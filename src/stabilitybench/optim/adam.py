@@ -24,7 +24,7 @@ from torch.optim.adamw import adamw
 FAR = 1e12
 
 
-@dataclass
+@dataclass(eq=False)
 class AdamState:
     """Moments of Adam for a set of tensors; a tensor enters at its first step.
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stabilitybench import arguments
 from stabilitybench.comparison.score_files import read_scores
 from stabilitybench.comparison.score_table import finished
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError
 
 if TYPE_CHECKING:
@@ -21,8 +23,8 @@ Cell = tuple[str, str, str]  # encoder, task and arm, empty where the file does 
 ENOUGH_SCORES = 10
 
 
-@dataclass(frozen=True)
-class Pilot:
+@dataclass(frozen=True, eq=False)
+class Pilot(EqualByContent):
     """Runs done before.
 
     scores : scores of the runs that did not fail, each cell of 3 or more centred on its median and divided by its
@@ -49,7 +51,7 @@ def read_pilot(path: Path, *, points: bool = False) -> Pilot:
     scores of a file made elsewhere are times 100.  Raises UserError for a file that is not such a table.
     """
     try:
-        file = read_scores(path, str(path), points=points)
+        file = read_scores(arguments.path("path", path), str(path), points=points)
     except UserError as error:
         raise UserError(Argument("pilot"), " ", *error.args) from None
     return pilot_of(finished(file.scores), str(file.path), file.knows_failures)

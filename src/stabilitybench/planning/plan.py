@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from stabilitybench.arguments import choice, number, whole
+from stabilitybench.arguments import choice, number, several, whole
 from stabilitybench.documents.formats import ratio
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot
@@ -250,11 +250,11 @@ def _scores(asked: str | None, pilot: Pilot | None) -> tuple[Scores, list[str]]:
 def _effects(
     ratios: Sequence[float], rates: tuple[float, float] | None, shape: Scores, *, usual: bool
 ) -> tuple[Effect, ...]:
-    for value in ratios:
+    for value in several("ratios", ratios, "SD ratios", object):
         allowed = "must lie between 0.01 and 100 and differ from 1, for example 2"
         number("ratios", value, allowed, lambda ratio: 0.01 <= ratio <= 100 and ratio != 1)
     if rates is not None:
-        for rate in rates:
+        for rate in several("rates", rates, "two failure rates", object):
             number("rates", rate, "must be a rate between 0 and 1, for example 0.05", lambda share: 0 <= share <= 1)
         if len(rates) != 2 or rates[0] == rates[1]:
             raise UserError(Argument("rates", rates), ": must be two rates that differ")

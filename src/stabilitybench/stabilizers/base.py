@@ -56,7 +56,7 @@ class TaskFacts:
         return functional.cross_entropy(logits, labels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
     """What a hook may read.
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
+from stabilitybench.arguments import several
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
 
@@ -27,7 +28,7 @@ def compose(
     ['reinit', 'freeze']
     """
     prefix = f"{where}: " if where else ""
-    given = tuple(stabilizers)
+    given = several("stabilizers", stabilizers, "stabilizers", Stabilizer)
     for name, count in Counter(s.name for s in given).items():
         if count > 1:
             raise UserError(f'{prefix}"{name}" stands {count} times: give it once')

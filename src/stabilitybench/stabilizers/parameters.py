@@ -21,11 +21,11 @@ def checks_parameters(name: str, cls: type) -> Callable[..., None]:
     name : what messages call the class.  Raises UserError for an unknown parameter, and for a value of another type or
     outside of the range that `__post_init__` allows.
     """
-    make: Callable[..., None] = cls.__init__
+    make: Callable[..., None] = vars(cls)["__init__"]
     if hasattr(make, "__wrapped__"):  # registered before
         return make
     signature = inspect.signature(make)
-    keys = [f.name for f in fields(cls) if f.init]  # type: ignore[arg-type]
+    keys = [f.name for f in fields(cls) if f.init]
 
     @wraps(make)
     def init(self: Any, *args: Any, **given: Any) -> None:

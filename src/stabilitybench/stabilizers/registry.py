@@ -39,8 +39,8 @@ def register(name: str) -> Callable[[S], S]:
     """
 
     def add(cls: S) -> S:
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-            raise UserError(f'stabilizer name "{name}": must be lower-case words joined by hyphens')
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+            raise UserError(f"stabilizer name {shown(name)}: must be lower-case words joined by hyphens")
         if not _is_stabilizer(cls):
             raise UserError(f'stabilizer "{name}": must be a class derived from stabilitybench.Stabilizer')
         if not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False):
@@ -135,12 +135,14 @@ def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str 
     """
     known = catalogue()
     prefix = f"{where}: " if where else ""
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         names = list(known)
         raise UserError(
             f'{prefix}stabilizer {shown(name)} is unknown: must be one of {", ".join(names)}, or registered by a file '
             "that is loaded with ", Argument("files", python="load_file"), suggest(name, names),
         )  # fmt: skip
+    if parameters is not None and not isinstance(parameters, Mapping):
+        raise UserError(f"{prefix}{name} = {shown(parameters)}: must be a table of parameters, such as {{ p = 0.5 }}")
     try:
         return known[name](**dict(parameters or {}))
     except UserError as error:

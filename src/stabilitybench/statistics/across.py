@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, sample
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio
@@ -37,8 +38,8 @@ STATISTICS: dict[str, Statistic] = {
 }
 
 
-@dataclass(frozen=True)
-class MetaAnalysis:
+@dataclass(frozen=True, eq=False)
+class MetaAnalysis(EqualByContent):
     """Random-effects summary of SD ratios over tasks.
 
     estimate, low, high : the mean ratio with the Hartung-Knapp interval; below 1 the arm is the more stable one.

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.arguments import number, whole
 from stabilitybench.errors import UserError
 
 Floats = npt.NDArray[np.float64]
@@ -129,12 +130,9 @@ def check_draws(rng: np.random.Generator | None, draws: int, name: str = "draws"
     """Raise UserError for what is no random generator, or fewer than 99 draws: too few for a limit at 5 %."""
     if not isinstance(rng, np.random.Generator):
         raise UserError(f"rng = {rng!r:.40}: must be a random generator, as numpy.random.default_rng(seed) gives")
-    if draws < 99:
-        raise UserError(f"{name} = {draws}: must be at least 99")
+    whole(name, draws, "must be at least 99", lambda n: n >= 99)
 
 
 def check_level(level: float) -> float:
     """Return a confidence level; raises UserError outside (0, 1)."""
-    if not (math.isfinite(level) and 0 < level < 1):
-        raise UserError(f"level = {level}: must lie between 0 and 1, for example 0.95")
-    return level
+    return number("level", level, "must lie between 0 and 1, for example 0.95", lambda share: 0 < share < 1)

@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from stabilitybench.arguments import path
 from stabilitybench.errors import UserError
 from stabilitybench.storage.atomic import draft_name, flush, owner_lives, saving
 
@@ -52,7 +53,7 @@ class Records:
     """
 
     def __init__(self, folder: str | Path, kind: str, file: str) -> None:
-        self.folder = Path(folder).expanduser().absolute()
+        self.folder = path("folder", folder).expanduser().absolute()
         self._kind, self._file = self.folder / kind, file
         self._drafts = self.folder / "drafts"
 

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stabilitybench import arguments
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
@@ -78,14 +79,14 @@ class Study:
         results: str | Path = "results",
     ) -> Study:  # fmt: skip
         """Read a study file; `overrides` are ``key=value`` texts."""
-        return cls(study_file.read(path, overrides), Store(store), Path(results), str(path))
+        return cls(study_file.read(arguments.path("path", path), overrides), *_folders(store, results), str(path))
 
     @classmethod
     def from_dict(
         cls, raw: Mapping[str, Any], *, store: str | Path = "store", results: str | Path = "results"
     ) -> Study:
         """Check plain data, in the form of a study file."""
-        return cls(study_file.parse(raw), Store(store), Path(results))
+        return cls(study_file.parse(raw), *_folders(store, results))
 
     @property
     def folder(self) -> Path:
@@ -321,6 +322,10 @@ class Study:
             notes = [*notes, f"{gone} earlier runs no longer belong to this study: its task, encoder or tuning changed"]
         content = {"spec": self.file.plain(), "runs": runs, "notes": list(dict.fromkeys(notes))}
         write_atomically(self.folder / "study.json", json.dumps(content, indent=1) + "\n")
+
+
+def _folders(store: str | Path, results: str | Path) -> tuple[Store, Path]:
+    return Store(arguments.path("store", store)), arguments.path("results", results)
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import ROOT
 from stabilitybench.synthetic import Dataset
@@ -70,8 +71,8 @@ class Settings:
     bounds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class MeasuredBound:
+@dataclass(frozen=True, eq=False)
+class MeasuredBound(EqualByContent):
     """A bound as computed, beside what it bounds: `measured` is one number, or one for each left-out sample."""
 
     bound: Bound

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stabilitybench.errors import UserError, suggest
+from stabilitybench.arguments import text
+from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.tasks.base import Kind, Split, Task
 
 __all__ = ["Kind", "Split", "Task", "load_task", "task_catalogue"]
@@ -40,6 +41,11 @@ def load_task(name: str, *, metric: str | None = None, revision: str | None = No
     """
     from stabilitybench.tasks.metrics import with_headline
 
+    if not isinstance(name, str):
+        raise UserError(f"task {shown(name)}: must be a name, such as pocket/sentiment or file:DIR")
+    for key, given in (("metric", metric), ("revision", revision)):
+        if given is not None:
+            text(key, given)
     family = name.split("/")[0]
     if revision is not None and family not in ("glue", "superglue"):
         raise UserError(f'task "{name}": revision = "{revision}": only glue/ and superglue/ tasks have revisions')

@@ -11,13 +11,15 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.arguments import whole
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 
 Kind = Literal["classification", "regression"]
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, eq=False)
+class Split(EqualByContent):
     """Rows of text with labels.
 
     Attributes
@@ -39,6 +41,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __hash__(self) -> int:
+        return hash((self.ids, self.first, self.second))
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.intp]) -> Split:
         """Return some of the rows, in the order given.
@@ -148,8 +153,10 @@ class Task:
             When `n` exceeds the training rows or is smaller than the number of classes.
         """
         total = len(self.train)
-        if not 1 <= n <= total:
-            raise UserError(f'task "{self.name}": n = {n}: must lie in [1, {total}], its number of training rows')
+        try:
+            n = whole("n", n, f"must lie in [1, {total}], its number of training rows", lambda rows: 1 <= rows <= total)
+        except UserError as error:
+            raise error.within(f'task "{self.name}"') from None
         if self.kind == "regression":
             return replace(self, train=self.train.take(np.sort(rng.permutation(total)[:n])))
         if n < len(self.classes):

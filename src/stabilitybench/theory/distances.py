@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.theory.rows import Floats
 
 #: Distances below this share of the norm of the weights are not resolved to more digits.
@@ -17,8 +18,8 @@ ROUNDING = 1e-11
 TIE = {"float32": 1e-5, "float64": 1e-11}
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, eq=False)
+class Measured(EqualByContent):
     """What a path returns for K data sets: steps T, starts S, rows n, classes C, features d.
 
     Attributes

@@ -23,7 +23,7 @@ from stabilitybench.theory.rows import Floats, Ints
 Precision = Literal["float32", "float64"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Space:
     """Where the moves live: in the feature space, e = d, or in the span of the rows, e = n.
 

@@ -17,6 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory import fused, gram, quadratic, reference
 from stabilitybench.theory.distances import Measured
@@ -40,8 +41,8 @@ CLOSED_FORM_TOLERANCE = 1e-9
 SMALL = 5e9
 
 
-@dataclass(frozen=True)
-class LeaveOneOut:
+@dataclass(frozen=True, eq=False)
+class LeaveOneOut(EqualByContent):
     """How far the head moves when one row is left out, for T step counts, S starts and n rows.
 
     Attributes

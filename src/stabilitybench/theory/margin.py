@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.theory.least_distance import SMALLEST_MARGIN, Optimum, shortest
 from stabilitybench.theory.rows import Floats, Ints, classes, features, signs, targets
@@ -26,8 +27,8 @@ class NotSeparable(UserError):
     """The classes cannot be separated by a linear head through the origin, so that no margin exists."""
 
 
-@dataclass(frozen=True)
-class MaxMargin:
+@dataclass(frozen=True, eq=False)
+class MaxMargin(EqualByContent):
     """The hard-margin solution w = direction / margin = sum_j alpha_j z_j of separable rows.
 
     Attributes
@@ -48,8 +49,8 @@ class MaxMargin:
     support: Ints
 
 
-@dataclass(frozen=True)
-class MaxMarginLeaveOneOut:
+@dataclass(frozen=True, eq=False)
+class MaxMarginLeaveOneOut(EqualByContent):
     """The max-margin solution of all rows and of each leave-one-out set.
 
     Attributes
@@ -166,7 +167,7 @@ def leave_one_out_max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMarginLea
     return MaxMarginLeaveOneOut(full, margin, distance, direction, len(full.support))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Constraints:
     """Rows z of the constraints <w, z> >= 1, divided by `scale`, the row of the data each belongs to, w's shape."""
 

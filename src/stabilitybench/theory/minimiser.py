@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import linalg
 from scipy.special import expit
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.theory.distances import distances
 from stabilitybench.theory.problem import Weight, problem
@@ -35,8 +36,8 @@ RESOLVED = 1e-12
 PART = 1 << 17
 
 
-@dataclass(frozen=True)
-class LeaveOneOutMinimisers:
+@dataclass(frozen=True, eq=False)
+class LeaveOneOutMinimisers(EqualByContent):
     """The regularised minimisers with and without each row.
 
     Attributes
@@ -110,7 +111,7 @@ def leave_one_out_minimisers(
     return LeaveOneOutMinimisers(weights, pair[0][0], pair[1][0], accuracy)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _SharedHessian:
     """The problem (signed rows, weight c, penalty), and at `weights` the Hessian of all rows with weight c.
 

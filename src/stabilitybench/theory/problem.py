@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory.checks import whole
 from stabilitybench.theory.rows import LOSSES, Floats, Loss, classes, features, signs, targets
@@ -35,8 +36,8 @@ Weight = Literal["1/n", "1/(n-1)"]
 WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 
 
-@dataclass(frozen=True)
-class ConvexProblem:
+@dataclass(frozen=True, eq=False)
+class ConvexProblem(EqualByContent):
     """K data sets of one shape under one loss; arrays carry the data set first, then class, start, row, feature.
 
     Attributes
