@@ -33,8 +33,13 @@ _ARMS = ((50, 20_000), (200, 6_000), (1_000, 3_000), (MOST_SEEDS, 1_000))
 class DetectableRatio:
     """The SD ratios a comparison detects with the power asked for.
 
-    below : the largest ratio under 1 that is detected; above : the smallest ratio over 1 that is.  None where no
-    ratio up to 100 (or down to 1/100) is detected.  With equal numbers of runs, below = 1 / above.
+    Attributes
+    ----------
+    below, above : float or None
+        The largest ratio under 1 and the smallest over 1 that are detected. None where no ratio down to 1/100, or up to
+        100, is. With equal numbers of runs, below = 1 / above.
+    level, power : float
+        What was asked for.
     """
 
     below: float | None
@@ -47,8 +52,13 @@ class DetectableRatio:
 class DetectableRate:
     """The failure rates of an arm that are told from the baseline's with the power asked for.
 
-    below : the largest rate under the baseline's that is detected; above : the smallest rate over it that is.
-    None where no rate is, not even 0 or 1.
+    Attributes
+    ----------
+    below, above : float or None
+        The largest rate under the baseline's and the smallest over it that are detected. None where no rate is, not
+        even 0 or 1.
+    level, power : float
+        What was asked for.
     """
 
     below: float | None
@@ -60,18 +70,37 @@ class DetectableRate:
 def brown_forsythe_power(
     sd_ratio: float, n_arm: int, n_baseline: int, level: float = 0.05, scores: Scores = "normal"
 ) -> float:
-    r"""Return the probability that Brown-Forsythe rejects equal spread at `level`, by simulation.
+    r"""Return the probability that Brown-Forsythe rejects equal spread, by simulation.
 
-    sd_ratio : SD(arm) / SD(baseline), positive.  level : significance level; give 0.05 / m for the first step of
-    Holm's adjustment over m tests.  scores : "normal", "t4" (Student, 4 degrees of freedom), or a pilot's own
-    scores (two or more that differ), resampled with replacement; both arms then have their shape.
+    With :math:`d = |x - \mathrm{median}|`, mean :math:`m` and sum of squares :math:`q` about it, the statistic at ratio
+    r is :math:`\frac{n_1 n_2}{N} (r m_1 - m_2)^2 \big/ \frac{r^2 q_1 + q_2}{N - 2}`, so that one simulation of (m, q)
+    serves every ratio and level. 20,000 pairs of arms from a fixed seed up to 50 runs (standard error below 0.004),
+    fewer beyond (1,000 beyond 1,000 runs): the result is always the same.
 
-    With :math:`d = |x - \mathrm{median}|`, mean :math:`m` and sum of squares :math:`q` about it, the statistic at
-    ratio r is :math:`\frac{n_1 n_2}{N} (r m_1 - m_2)^2 \big/ \frac{r^2 q_1 + q_2}{N - 2}`, so that one simulation of
-    (m, q) serves every ratio and level.  20,000 pairs of arms from a fixed seed up to 50 runs (standard error
-    below 0.004), fewer beyond (1,000 beyond 1,000 runs): the result is always the same.  0 below three runs in
-    an arm, where there is no test.
+    Parameters
+    ----------
+    sd_ratio : float
+        SD(arm) / SD(baseline), positive.
+    n_arm, n_baseline : int
+        Runs of the two arms, in [1, 10000].
+    level : float, default 0.05
+        Significance level; give 0.05 / m for the first step of Holm's adjustment over m tests.
+    scores : {"normal", "t4"} or array_like, default "normal"
+        "t4" is Student's t with 4 degrees of freedom; a pilot's own scores (two or more that differ) are resampled with
+        replacement, and both arms then have their shape.
 
+    Returns
+    -------
+    float
+        In [0, 1]; 0 below three runs in an arm, where there is no test.
+
+    Raises
+    ------
+    UserError
+        For an argument out of these ranges.
+
+    Examples
+    --------
     >>> round(brown_forsythe_power(2.17, 20, 20), 1)
     0.8
     """
@@ -85,11 +114,31 @@ def brown_forsythe_power(
 def minimal_detectable_ratio(
     n_arm: int, n_baseline: int, level: float = 0.05, power: float = 0.8, scores: Scores = "normal"
 ) -> DetectableRatio:
-    """Return the SD ratios nearest to 1 that Brown-Forsythe detects with `power` at `level`.
+    """Return the SD ratios nearest to 1 that Brown-Forsythe detects with a given power.
 
-    Arguments as in `brown_forsythe_power`.  The first call for a number of runs simulates (some 50 ms); further
-    calls take milliseconds.
+    The first call for a number of runs simulates (some 50 ms); further calls take milliseconds.
 
+    Parameters
+    ----------
+    n_arm, n_baseline, level
+        As in `brown_forsythe_power`.
+    power : float, default 0.8
+        Probability of detection, in (0, 1).
+    scores
+        As in `brown_forsythe_power`.
+
+    Returns
+    -------
+    DetectableRatio
+        On both sides of 1.
+
+    Raises
+    ------
+    UserError
+        As in `brown_forsythe_power`.
+
+    Examples
+    --------
     >>> found = minimal_detectable_ratio(20, 20)
     >>> print(f"{found.below:.1f} {found.above:.1f}")
     0.5 2.2
@@ -103,11 +152,26 @@ def minimal_detectable_ratio(
 
 
 def seeds_for_ratio(sd_ratio: float, level: float = 0.05, power: float = 0.8, scores: Scores = "normal") -> int | None:
-    """Return the runs per arm from which Brown-Forsythe detects `sd_ratio` with `power`, or None beyond 10,000.
+    """Return the runs per arm from which Brown-Forsythe detects an SD ratio, or None beyond 10,000.
 
-    Arguments as in `brown_forsythe_power`; both arms have the same number of runs.  Raises UserError for a ratio of
-    1, which no number of seeds can show.
+    Parameters
+    ----------
+    sd_ratio : float
+        SD(arm) / SD(baseline), positive and not 1, which no number of seeds can show.
+    level
+        As in `brown_forsythe_power`.
+    power : float, default 0.8
+        Probability of detection, in (0, 1).
+    scores
+        As in `brown_forsythe_power`.
 
+    Raises
+    ------
+    UserError
+        For a ratio of 1, and as in `brown_forsythe_power`.
+
+    Examples
+    --------
     >>> 24 <= seeds_for_ratio(2.0) <= 25
     True
     """
@@ -119,8 +183,27 @@ def seeds_for_ratio(sd_ratio: float, level: float = 0.05, power: float = 0.8, sc
 
 
 def sd_precision(n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the factors that turn the SD of n normal scores into its confidence interval (chi-square), n >= 2.
+    """Return the factors that turn the SD of n normal scores into its confidence interval (chi-square).
 
+    Parameters
+    ----------
+    n : int
+        Number of scores, at least 2.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    low, high : float
+        Below and above 1.
+
+    Raises
+    ------
+    UserError
+        For an argument out of these ranges.
+
+    Examples
+    --------
     >>> low, high = sd_precision(20)
     >>> f"{low:.2f} {high:.2f}"
     '0.76 1.46'
@@ -136,9 +219,24 @@ def sd_precision(n: int, level: float = 0.95) -> tuple[float, float]:
 def fisher_power(rate_arm: float, rate_baseline: float, n_arm: int, n_baseline: int, level: float = 0.05) -> float:
     """Return the probability that Fisher's exact test (two-sided) rejects equal failure rates, by enumeration.
 
-    rate_arm, rate_baseline : true failure probabilities in [0, 1].  Exact up to rounding: the sum of the
-    probabilities of all tables with p <= level.
+    Exact up to rounding: the sum of the probabilities of all tables with p <= level.
 
+    Parameters
+    ----------
+    rate_arm, rate_baseline : float
+        True failure probabilities, in [0, 1].
+    n_arm, n_baseline : int
+        Runs of the two arms, in [1, 1000].
+    level : float, default 0.05
+        Significance level, in (0, 1).
+
+    Raises
+    ------
+    UserError
+        For an argument out of these ranges.
+
+    Examples
+    --------
     >>> round(fisher_power(0.5, 0.05, 20, 20), 2)
     0.89
     """
@@ -157,8 +255,27 @@ def fisher_power(rate_arm: float, rate_baseline: float, n_arm: int, n_baseline: 
 def minimal_detectable_rate(
     n_arm: int, n_baseline: int, rate_baseline: float, level: float = 0.05, power: float = 0.8
 ) -> DetectableRate:
-    """Return the failure rates nearest to the baseline's that Fisher's test detects with `power` at `level`.
+    """Return the failure rates nearest to the baseline's that Fisher's test detects with a given power.
 
+    Parameters
+    ----------
+    n_arm, n_baseline, rate_baseline, level
+        As in `fisher_power`.
+    power : float, default 0.8
+        Probability of detection, in (0, 1).
+
+    Returns
+    -------
+    DetectableRate
+        On both sides of the baseline's rate.
+
+    Raises
+    ------
+    UserError
+        As in `fisher_power`.
+
+    Examples
+    --------
     >>> found = minimal_detectable_rate(20, 20, 0.0)
     >>> print(found.below, f"{found.above:.2f}")
     None 0.31
@@ -183,8 +300,20 @@ def minimal_detectable_rate(
 def seeds_for_rates(rate_arm: float, rate_baseline: float, level: float = 0.05, power: float = 0.8) -> int | None:
     """Return the runs per arm from which Fisher's test tells two failure rates apart, or None beyond 1,000.
 
-    Raises UserError for equal rates.
+    Parameters
+    ----------
+    rate_arm, rate_baseline, level
+        As in `fisher_power`; the rates must differ.
+    power : float, default 0.8
+        Probability of detection, in (0, 1).
 
+    Raises
+    ------
+    UserError
+        For equal rates, and as in `fisher_power`.
+
+    Examples
+    --------
     >>> seeds_for_rates(0.5, 0.05)
     17
     """
