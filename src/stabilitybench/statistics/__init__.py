@@ -24,12 +24,10 @@ from stabilitybench.statistics.level import (
     Dominance,
     Equivalence,
     equivalence,
-    expected_best,
-    iqm,
-    levels,
     probability_of_improvement,
     stochastic_dominance,
 )
+from stabilitybench.statistics.location import expected_best, iqm, levels
 from stabilitybench.statistics.measures import bootstrap_measures, instability_measures, measure_agreement
 from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
 from stabilitybench.statistics.paired import (

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy.special import comb
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.level import expected_best, probability_of_improvement
+from stabilitybench.statistics.level import probability_of_improvement
+from stabilitybench.statistics.location import expected_best
 from stabilitybench.statistics.results import Estimate, sample
 
 # all subsets of more runs would overflow a float
