@@ -7,15 +7,14 @@ from functools import lru_cache
 
 from scipy import stats
 
-from stabilitybench.statistics.power import (
-    MOST_SEEDS,
+from stabilitybench.statistics.failure_power import (
     MOST_SEEDS_FISHER,
     DetectableRate,
-    DetectableRatio,
     minimal_detectable_rate,
-    minimal_detectable_ratio,
     seeds_for_rates,
 )
+from stabilitybench.statistics.power import DetectableRatio, minimal_detectable_ratio
+from stabilitybench.statistics.seed_search import MOST_SEEDS
 
 ALPHA, POWER = 0.05, 0.8
 # beyond, counting all tables takes seconds

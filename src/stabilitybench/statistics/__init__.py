@@ -20,6 +20,12 @@ from stabilitybench.statistics.early_dropping import (
     plain_best,
 )
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
+from stabilitybench.statistics.failure_power import (
+    DetectableRate,
+    fisher_power,
+    minimal_detectable_rate,
+    seeds_for_rates,
+)
 from stabilitybench.statistics.level import (
     Dominance,
     Equivalence,
@@ -38,14 +44,10 @@ from stabilitybench.statistics.paired import (
     pitman_morgan,
 )
 from stabilitybench.statistics.power import (
-    DetectableRate,
     DetectableRatio,
     brown_forsythe_power,
-    fisher_power,
-    minimal_detectable_rate,
     minimal_detectable_ratio,
     sd_precision,
-    seeds_for_rates,
     seeds_for_ratio,
 )
 from stabilitybench.statistics.representation import (
