@@ -251,11 +251,6 @@ def cluster_bootstrap(
     statistic, rng, level, resamples
         As in `stratified_bootstrap`.
 
-    Returns
-    -------
-    Estimate
-        The statistic of all runs.
-
     Raises
     ------
     UserError
