@@ -20,14 +20,8 @@ from stabilitybench.comparison.detectable import (
     seeds_for_failure_rates,
     seeds_for_sd_ratio,
 )
-from stabilitybench.statistics.power import (
-    brown_forsythe_power,
-    fisher_power,
-    minimal_detectable_rate,
-    minimal_detectable_ratio,
-    seeds_for_rates,
-    seeds_for_ratio,
-)
+from stabilitybench.statistics.failure_power import fisher_power, minimal_detectable_rate, seeds_for_rates
+from stabilitybench.statistics.power import brown_forsythe_power, minimal_detectable_ratio, seeds_for_ratio
 from support.score_frames import NO_SKILL, study_frames
 
 RNG = np.random.default_rng(21)

@@ -23,8 +23,9 @@ from stabilitybench.errors import UserError
 from stabilitybench.statistics import disagreement, sd_ratio
 from stabilitybench.statistics.across import meta_analysis
 from stabilitybench.statistics.components import variance_components
-from stabilitybench.statistics.level import expected_best, probability_of_improvement
-from stabilitybench.statistics.level import levels as level_of
+from stabilitybench.statistics.level import probability_of_improvement
+from stabilitybench.statistics.location import expected_best
+from stabilitybench.statistics.location import levels as level_of
 from support.score_frames import NO_SKILL, facts, study_frames
 
 RNG = np.random.default_rng(5)

@@ -21,7 +21,7 @@ from stabilitybench.statistics import (
     seeds_for_rates,
     seeds_for_ratio,
 )
-from stabilitybench.statistics.power import _fisher_p
+from stabilitybench.statistics.failure_power import _fisher_p
 
 # SD ratio that a two-sided test at 5 % detects in 80 of 100 studies, two arms of n normal scores; 20,000 simulated
 # studies per point on a grid of 0.05, interpolated: Brown-Forsythe at 5 %, 5 % / 4 and 5 % / 24, mean-centred Levene

@@ -8,15 +8,14 @@ from functools import lru_cache
 from scipy import stats
 
 from stabilitybench.statistics.decisions import ALPHA, POWER
-from stabilitybench.statistics.power import (
-    MOST_SEEDS,
+from stabilitybench.statistics.failure_power import (
     MOST_SEEDS_FISHER,
     DetectableRate,
-    DetectableRatio,
     minimal_detectable_rate,
-    minimal_detectable_ratio,
     seeds_for_rates,
 )
+from stabilitybench.statistics.power import DetectableRatio, minimal_detectable_ratio
+from stabilitybench.statistics.seed_search import MOST_SEEDS
 
 # beyond, counting all tables takes seconds
 _ENUMERATED = 200

@@ -90,12 +90,7 @@ class Encoder:
         return EncoderFiles(self.name, self.folder)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Load the tokenizer (never from remote code).
-
-        Returns
-        -------
-        transformers.PreTrainedTokenizerBase
-            A fast tokenizer.
+        """Load the tokenizer: a fast one, never from remote code.
 
         Raises
         ------

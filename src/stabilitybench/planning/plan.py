@@ -18,7 +18,9 @@ from stabilitybench.statistics import (
     seeds_for_ratio,
 )
 from stabilitybench.statistics.decisions import ALPHA
-from stabilitybench.statistics.power import MOST_SEEDS, MOST_SEEDS_FISHER, Scores
+from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER
+from stabilitybench.statistics.power import Scores
+from stabilitybench.statistics.seed_search import MOST_SEEDS
 from stabilitybench.statuses import FINISHED
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from stabilitybench.documents.formats import ratio
 from stabilitybench.planning.plan import Cost, Plan, percentage
 from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio, sd_precision
 from stabilitybench.statistics.decisions import ALPHA
-from stabilitybench.statistics.power import MOST_SEEDS_FISHER, Scores
+from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER
+from stabilitybench.statistics.power import Scores
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -21,16 +21,20 @@ from stabilitybench.statistics.dropping import (
 )
 from stabilitybench.statistics.ensembling import SeedEnsembles, seed_ensembles
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
+from stabilitybench.statistics.failure_power import (
+    DetectableRate,
+    fisher_power,
+    minimal_detectable_rate,
+    seeds_for_rates,
+)
 from stabilitybench.statistics.level import (
     Dominance,
     Equivalence,
     equivalence,
-    expected_best,
-    iqm,
-    levels,
     probability_of_improvement,
     stochastic_dominance,
 )
+from stabilitybench.statistics.location import expected_best, iqm, levels
 from stabilitybench.statistics.measures import bootstrap_measures, instability_measures, measure_agreement
 from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
 from stabilitybench.statistics.paired import (
@@ -41,14 +45,10 @@ from stabilitybench.statistics.paired import (
     pitman_morgan,
 )
 from stabilitybench.statistics.power import (
-    DetectableRate,
     DetectableRatio,
     brown_forsythe_power,
-    fisher_power,
-    minimal_detectable_rate,
     minimal_detectable_ratio,
     sd_precision,
-    seeds_for_rates,
     seeds_for_ratio,
 )
 from stabilitybench.statistics.representation import (

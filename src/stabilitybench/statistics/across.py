@@ -42,13 +42,24 @@ STATISTICS: dict[str, Statistic] = {
 class MetaAnalysis(EqualByContent):
     """Random-effects summary of SD ratios over tasks.
 
-    estimate, low, high : the mean ratio with the Hartung-Knapp interval; below 1 the arm is the more stable one.
-    prediction_low, prediction_high : where the ratio of a new task like these would lie.
-    p : the test of a mean ratio of 1.
-    tau2 : variance of the true log ratios between tasks (Paule-Mandel).  q, q_p : Cochran's test of one ratio
-    for all tasks.  i2 : share of the variance that lies between tasks, 0 to 1.
-    tasks : one row per task: estimate, low, high, log_se, weight (sums to 1; 0 outside the summary), note.
-    note : why there is no summary; empty otherwise.  All numbers are None then.
+    Attributes
+    ----------
+    estimate, low, high : float or None
+        The mean ratio with the Hartung-Knapp interval; below 1 the arm is the more stable one.
+    prediction_low, prediction_high : float or None
+        Where the ratio of a new task like these would lie.
+    p : float or None
+        The test of a mean ratio of 1.
+    tau2 : float or None
+        Variance of the true log ratios between tasks (Paule-Mandel).
+    i2 : float or None
+        Share of the variance that lies between tasks, in [0, 1].
+    q, q_p : float or None
+        Cochran's test of one ratio for all tasks.
+    tasks : pandas.DataFrame
+        One row per task: estimate, low, high, log_se, weight (sums to 1; 0 outside the summary), note.
+    note : str
+        Why there is no summary, all numbers being None then; empty otherwise.
     """
 
     estimate: float | None
@@ -68,13 +79,36 @@ class MetaAnalysis(EqualByContent):
 def meta_analysis(ratios: Mapping[str, SdRatio], level: float = 0.95) -> MetaAnalysis:
     """Combine the SD ratios of several tasks by random effects on the logarithm.
 
-    ratios : task to ratio, from `sd_ratio`.  A task without an interval (withheld for failed runs, say) leaves the
-    summary, and its row says why.  At least 3 tasks must be left: two cannot tell how tasks differ.
+    The variance between tasks is Paule and Mandel's [1]_, the interval Hartung and Knapp's [2]_ with Student's t and k
+    - 1 df, both by statsmodels; the prediction interval is that of Higgins, Thompson & Spiegelhalter [3]_ with k - 2
+    df.
 
-    The variance between tasks is Paule and Mandel's (1982), the interval Hartung and Knapp's (2001, Statist. Med.
-    20:1771-1782) with Student's t and k - 1 df, both by statsmodels; the prediction interval is that of Higgins,
-    Thompson & Spiegelhalter (2009, JRSS A 172:137-159) with k - 2 df.  Raises UserError for a level outside (0, 1).
+    Parameters
+    ----------
+    ratios : mapping of str to SdRatio
+        Task to ratio, from `sd_ratio`. A task without an interval (withheld for failed runs, say) leaves the summary,
+        and its row says why.
+    level : float, default 0.95
+        Confidence level of the intervals, in (0, 1).
 
+    Returns
+    -------
+    MetaAnalysis
+        Without a summary, with a note, below 3 usable tasks: two cannot tell how tasks differ.
+
+    Raises
+    ------
+    UserError
+        For a level outside (0, 1).
+
+    References
+    ----------
+    .. [1] Paule & Mandel (1982), J. Res. Natl. Bur. Stand. 87:377-385.
+    .. [2] Hartung & Knapp (2001), Statist. Med. 20:1771-1782.
+    .. [3] Higgins, Thompson & Spiegelhalter (2009), JRSS A 172:137-159.
+
+    Examples
+    --------
     >>> from stabilitybench.statistics import sd_ratio
     >>> rng = np.random.default_rng(0)
     >>> found = meta_analysis({t: sd_ratio(rng.normal(0, 1, 50), rng.normal(0, 2, 50)) for t in "abcd"})
@@ -144,14 +178,37 @@ def stratified_bootstrap(
 ) -> Estimate:
     """Return the mean over tasks of a statistic of each task's runs, with a percentile bootstrap interval.
 
-    tasks : task to scores.  statistic : "mean", "median", "iqm", "sd", or a function that maps a matrix to one
-    number per row.  Runs are resampled within each task: the interval is for these
-    tasks.  With `resample_tasks`, tasks are drawn first and then runs within them (two-stage cluster bootstrap): the
-    interval is for tasks like these, and with few of them only a rough one.
+    Runs are resampled within each task: the interval is for these tasks.
 
-    Raises UserError for no tasks, a task with fewer than 2 scores, scores that are not finite, a level outside
-    (0, 1), fewer than 99 resamples, or a statistic that does not give one number per row.
+    Parameters
+    ----------
+    tasks : mapping of label to array_like
+        Task to scores, at least 2 for each.
+    statistic : str or callable
+        "mean", "median", "iqm", "sd", or a function that maps a matrix to one number per row.
+    rng : numpy.random.Generator
+        Draws the resamples.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+    resamples : int, default 1999
+        Bootstrap resamples, at least 99.
+    resample_tasks : bool, default False
+        Draw tasks first and then runs within them (two-stage cluster bootstrap): the interval is for tasks like these,
+        and with few of them only a rough one.
 
+    Returns
+    -------
+    Estimate
+        The unweighted mean over tasks.
+
+    Raises
+    ------
+    UserError
+        For no tasks, fewer than 2 or not finite scores, a level or a number of resamples out of range, or a statistic
+        that does not give one finite number per row.
+
+    Examples
+    --------
     >>> scores = {"rte": [0.6, 0.7, 0.8], "cola": [0.5, 0.55, 0.6]}
     >>> found = stratified_bootstrap(scores, "mean", np.random.default_rng(0))
     >>> round(found.estimate, 3)
@@ -185,9 +242,23 @@ def cluster_bootstrap(
     """Return a statistic of runs that belong together in clusters, with a percentile bootstrap interval.
 
     Runs that share a seed of a stream (a data subset, say) are not independent; here whole clusters are drawn.
-    scores : one per run.  clusters : as many labels, at least 2 different ones.  statistic : as in
-    `stratified_bootstrap`.  Raises UserError as that does, and for labels that do not fit the scores.
 
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        One score per run.
+    clusters : array_like, shape (n,)
+        The label of each run's cluster, at least 2 different ones.
+    statistic, rng, level, resamples
+        As in `stratified_bootstrap`.
+
+    Raises
+    ------
+    UserError
+        As in `stratified_bootstrap`, and for labels that do not fit the scores.
+
+    Examples
+    --------
     >>> scores, subset = [0.6, 0.61, 0.7, 0.71], ["a", "a", "b", "b"]
     >>> found = cluster_bootstrap(scores, subset, "mean", np.random.default_rng(0))
     >>> round(found.low, 3), round(found.high, 3)
@@ -223,14 +294,33 @@ def ranks(
 ) -> pd.DataFrame:
     """Return the mean rank of each arm over tasks, with an interval and the probability of being first.
 
-    scores : one row per run with the columns task, arm and score; every arm has at least 2 runs on every task.
-    statistic : as in `stratified_bootstrap`.  Rank 1 is the best; ties share their mean rank.
-    Runs are resampled within each arm and task.  The columns are rank, low, high and first: the share of resamples in
-    which the arm has the best mean rank, ties shared.  Rows are sorted by rank.
+    Runs are resampled within each arm and task. Rank 1 is the best; ties share their mean rank.
 
-    Raises UserError for missing columns or cells, fewer than 2 arms, scores that are not finite, a level outside
-    (0, 1) or fewer than 99 resamples.
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        One row per run with the columns task, arm and score; every arm has at least 2 runs on every task.
+    statistic, rng
+        As in `stratified_bootstrap`; arms are ranked by the statistic.
+    lower_is_better : bool
+        Whether the lowest statistic has rank 1, as for an SD.
+    level, resamples
+        As in `stratified_bootstrap`.
 
+    Returns
+    -------
+    pandas.DataFrame
+        One row per arm, the best first: rank, low, high and first, the share of resamples in which the arm has the best
+        mean rank, ties shared.
+
+    Raises
+    ------
+    UserError
+        For missing columns or cells, fewer than 2 arms, scores that are not finite, a level or a number of resamples
+        out of range.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> rows = [("rte", a, s * x) for a, s in (("plain", 3.0), ("reinit", 1.0)) for x in rng.normal(size=20)]
     >>> frame = pd.DataFrame(rows, columns=["task", "arm", "score"])

@@ -27,27 +27,47 @@ def variance_components(
 ) -> pd.DataFrame:
     r"""Split the variance of scores over crossed random factors: one row per component.
 
-    runs : one row per run, with a numeric column `score` and a column of levels (seeds) for each factor.  All
-    interactions enter that the design can tell apart from each other; the highest one is the residual where every
-    combination was run once.
-
-    Columns of the result: component ("init", "init:order", ..., "residual"); levels; df (degrees of freedom);
-    variance (in squared units of the score; a negative estimate is set to 0) and estimate (before that); sd (square
-    root of variance); share (of the sum of all variances, in [0, 1]); low, high (interval for the variance, cut at
-    0); method; note (what a reader must know: a negative estimate, a factor left out, a missing interval).
-    Missing numbers are NaN and always come with a note.
+    All interactions enter that the design can tell apart from each other; the highest one is the residual where every
+    combination was run once. Effects are taken as normal.
 
     Balanced designs: with :math:`MS_S` the mean square of effect S and :math:`n_S` the runs per combination of its
     levels, :math:`\hat\sigma^2_S = \frac{1}{n_S} \sum_{T \supseteq S} (-1)^{|T \setminus S|} MS_T`, unbiased; the
-    interval is the modified large-sample one of Ting, Burdick, Graybill, Jeyaratnam & Lu (1990, J. Statist. Comput.
-    Simul. 35:135-143), exact for the residual.  Unbalanced designs: restricted maximum likelihood through
-    statsmodels' MixedLM; the interval is that of a balanced design with the same estimates and the harmonic mean of
-    the runs per level.  Both take effects as normal.
+    interval is the modified large-sample one of Ting et al. [1]_, exact for the residual. Unbalanced designs:
+    restricted maximum likelihood through statsmodels' MixedLM; the interval is that of a balanced design with the same
+    estimates and the harmonic mean of the runs per level.
 
-    A factor with one level is left out and listed with a note.  Raises UserError when no factor varies, when two
-    factors vary together (their shares cannot be told apart) or one differs in every run (it is the residual), and
-    for a missing column or a score that is not finite.
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        One row per run, with the score and the levels (seeds) of each factor.
+    factors : sequence of str
+        Columns with levels. A factor with one level is left out and listed with a note.
+    score : str, default "score"
+        The column of finite scores.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
 
+    Returns
+    -------
+    pandas.DataFrame
+        component ("init", "init:order", ..., "residual"); levels; df (degrees of freedom); variance (in squared units
+        of the score; a negative estimate is set to 0) and estimate (before that); sd (square root of variance); share
+        (of the sum of all variances, in [0, 1]); low, high (interval for the variance, cut at 0); method; note (what a
+        reader must know: a negative estimate, a factor left out, a missing interval). Missing numbers are NaN and
+        always come with a note.
+
+    Raises
+    ------
+    UserError
+        When no factor varies, when two vary together (their shares cannot be told apart) or one differs in every run
+        (it is the residual), and for a missing column or a score that is not finite.
+
+    References
+    ----------
+    .. [1] Ting, Burdick, Graybill, Jeyaratnam & Lu (1990), J. Statist. Comput. Simul. 35:135-143.
+
+    Examples
+    --------
     >>> runs = pd.DataFrame({"init": [0, 0, 1, 1, 2, 2], "order": [0, 1] * 3, "score": [1, 2, 4, 5, 6, 9]})
     >>> table = variance_components(runs, ["init", "order"])
     >>> table[["component", "variance", "share"]].round(2).values.tolist()

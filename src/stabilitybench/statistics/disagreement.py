@@ -15,11 +15,25 @@ Codes = npt.NDArray[np.intp]
 
 
 def disagreement_matrix(predictions: npt.ArrayLike) -> Floats:
-    """Return the share of examples on which each pair of runs predicts differently, as a [runs, runs] matrix.
+    """Return the share of examples on which each pair of runs predicts differently.
 
-    predictions : class labels (numbers or texts) of shape [runs, examples], at least two runs and one example.
-    Symmetric, 0 on the diagonal, values in [0, 1].  Raises UserError for another shape, or a label that is NaN.
+    Parameters
+    ----------
+    predictions : array_like, shape (runs, examples)
+        Class labels, numbers or texts; at least two runs and one example.
 
+    Returns
+    -------
+    numpy.ndarray, shape (runs, runs)
+        Symmetric, 0 on the diagonal, values in [0, 1].
+
+    Raises
+    ------
+    UserError
+        For another shape, or a label that is NaN.
+
+    Examples
+    --------
     >>> disagreement_matrix([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]])[0].tolist()
     [0.0, 0.25, 0.5]
     """
@@ -36,9 +50,19 @@ def disagreement_matrix(predictions: npt.ArrayLike) -> Floats:
 def pairwise_disagreement(predictions: npt.ArrayLike) -> float:
     r"""Return the mean share of examples on which two runs predict differently, over all pairs of runs, in [0, 1].
 
-    :math:`I_{pwd} = \frac{2}{m(m-1)} \sum_{i<j} \frac1n \sum_k [\hat y_{ik} \ne \hat y_{jk}]` (Du & Nguyen 2023,
-    ACL, arXiv 2302.07778).  Arguments as in `disagreement_matrix`.
+    :math:`I_{pwd} = \frac{2}{m(m-1)} \sum_{i<j} \frac1n \sum_k [\hat y_{ik} \ne \hat y_{jk}]` [1]_.
 
+    Parameters
+    ----------
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+
+    References
+    ----------
+    .. [1] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+
+    Examples
+    --------
     >>> round(pairwise_disagreement([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]), 4)
     0.3333
     """
@@ -46,13 +70,29 @@ def pairwise_disagreement(predictions: npt.ArrayLike) -> float:
 
 
 def fleiss_kappa(predictions: npt.ArrayLike) -> float | None:
-    r"""Return Fleiss' kappa of the runs' predictions (Fleiss 1971, Psychological Bulletin 76:378-382).
+    r"""Return Fleiss' kappa of the runs' predictions.
 
-    :math:`\kappa = (P - P_e) / (1 - P_e)`, where P is the mean agreement of two runs and :math:`P_e` the sum of the
-    squared overall class shares.  1 is full agreement, 0 is chance.  None when every run predicts one and the same
-    class for every example: agreement and chance agreement are then both 1.  Du & Nguyen (2023) report 1 - kappa.
-    Arguments as in `disagreement_matrix`.
+    :math:`\kappa = (P - P_e) / (1 - P_e)` [1]_, where P is the mean agreement of two runs and :math:`P_e` the sum of
+    the squared overall class shares. Du & Nguyen [2]_ report 1 - kappa.
 
+    Parameters
+    ----------
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+
+    Returns
+    -------
+    float or None
+        1 is full agreement, 0 is chance. None when every run predicts one and the same class for every example:
+        agreement and chance agreement are then both 1.
+
+    References
+    ----------
+    .. [1] Fleiss (1971), Psychological Bulletin 76:378-382.
+    .. [2] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+
+    Examples
+    --------
     >>> round(fleiss_kappa([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]), 4)
     0.1111
     """
@@ -63,11 +103,27 @@ def fleiss_kappa(predictions: npt.ArrayLike) -> float | None:
 
 
 def jensen_shannon_matrix(probabilities: npt.ArrayLike) -> Floats:
-    """Return the Jensen-Shannon divergence of each pair of runs, the mean over examples, as a [runs, runs] matrix.
+    """Return the Jensen-Shannon divergence of each pair of runs, the mean over examples.
 
-    probabilities : class probabilities of shape [runs, examples, classes] that sum to 1 (within 1e-4).
-    In nats: symmetric, 0 on the diagonal, values in [0, ln 2].  It is the divergence, not its square root.
+    It is the divergence, not its square root.
 
+    Parameters
+    ----------
+    probabilities : array_like, shape (runs, examples, classes)
+        Class probabilities that sum to 1 (within 1e-4).
+
+    Returns
+    -------
+    numpy.ndarray, shape (runs, runs)
+        In nats: symmetric, 0 on the diagonal, values in [0, ln 2].
+
+    Raises
+    ------
+    UserError
+        For another shape, or probabilities that are negative or do not sum to 1.
+
+    Examples
+    --------
     >>> jensen_shannon_matrix([[[1.0, 0.0]], [[0.0, 1.0]]])[0].round(4).tolist()
     [0.0, 0.6931]
     """
@@ -84,9 +140,20 @@ def jensen_shannon(probabilities: npt.ArrayLike) -> float:
     r"""Return the mean Jensen-Shannon divergence over all pairs of runs and all examples, in nats, in [0, ln 2].
 
     :math:`I_{JSD} = \frac{2}{m(m-1)} \sum_{i<j} \frac1n \sum_k \frac12 [KL(p_{ik} \| q) + KL(p_{jk} \| q)]` with
-    :math:`q = (p_{ik} + p_{jk})/2` (Du & Nguyen 2023; Lin 1991, IEEE Trans. Inf. Theory 37:145-151).  Arguments as in
-    `jensen_shannon_matrix`.
+    :math:`q = (p_{ik} + p_{jk})/2` [1]_ [2]_.
 
+    Parameters
+    ----------
+    probabilities : array_like, shape (runs, examples, classes)
+        As in `jensen_shannon_matrix`.
+
+    References
+    ----------
+    .. [1] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+    .. [2] Lin (1991), IEEE Trans. Inf. Theory 37:145-151.
+
+    Examples
+    --------
     >>> round(jensen_shannon([[[0.5, 0.5]], [[0.9, 0.1]]]), 4)
     0.1017
     """
@@ -96,9 +163,19 @@ def jensen_shannon(probabilities: npt.ArrayLike) -> float:
 def consistency(predictions: npt.ArrayLike) -> float:
     """Return the mean share of examples on which two runs predict the same, over all pairs of runs, in [0, 1].
 
-    The micro-level consistency of Zhou, Savova & Wang (2025, arXiv 2503.07329); it equals
-    1 - `pairwise_disagreement`.
+    The micro-level consistency of Zhou, Savova & Wang [1]_; it equals 1 - `pairwise_disagreement`.
 
+    Parameters
+    ----------
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+
+    References
+    ----------
+    .. [1] Zhou, Savova & Wang (2025), arXiv:2503.07329.
+
+    Examples
+    --------
     >>> round(consistency([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]), 4)
     0.6667
     """
@@ -108,10 +185,27 @@ def consistency(predictions: npt.ArrayLike) -> float:
 def correct_consistency(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Return the mean share of examples on which two runs are both right, over all pairs of runs, in [0, 1].
 
-    labels : the true class of each example, [examples].  The companion of `consistency` that a run cannot raise by
-    being wrong in the same way every time (Wang et al. 2020, NeurIPS, Wisdom of the Ensemble).  At most the
+    The companion of `consistency` that a run cannot raise by being wrong in the same way every time [1]_. At most the
     consistency, and at most the mean accuracy.
 
+    Parameters
+    ----------
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+    labels : array_like, shape (examples,)
+        The true class of each example.
+
+    Raises
+    ------
+    UserError
+        As in `disagreement_matrix`, and for labels of another length or kind.
+
+    References
+    ----------
+    .. [1] Wang et al. (2020), NeurIPS, Wisdom of the Ensemble.
+
+    Examples
+    --------
     >>> round(correct_consistency([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]], [0, 1, 1, 0]), 4)
     0.5833
     """
@@ -121,13 +215,35 @@ def correct_consistency(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> fl
 
 
 def churn(predictions: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> pd.DataFrame:
-    """Return how the runs differ on each example, one row per example in the order given.
+    """Return how the runs differ on each example.
 
-    churn : share of the pairs of runs that predict differently; its mean is `pairwise_disagreement` (Milani Fard,
-    Cormier, Canini & Gupta 2016, NeurIPS, define churn between two models).  majority : the class most runs predict,
-    the first of ties in sorted order; majority_share : the share of runs that predict it.  right : the share of runs
-    that are right, with `labels` only.
+    Churn between two models is that of Milani Fard et al. [1]_; its mean over examples is `pairwise_disagreement`.
 
+    Parameters
+    ----------
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+    labels : array_like, shape (examples,), optional
+        The true class of each example.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per example, in the order given. churn : share of the pairs of runs that predict differently; majority :
+        the class most runs predict, the first of ties in sorted order; majority_share : the share of runs that predict
+        it; right : the share of runs that are right, with `labels` only.
+
+    Raises
+    ------
+    UserError
+        As in `correct_consistency`.
+
+    References
+    ----------
+    .. [1] Milani Fard, Cormier, Canini & Gupta (2016), NeurIPS.
+
+    Examples
+    --------
     >>> churn([[0, 1, 1], [0, 1, 0], [0, 0, 0]])["churn"].round(3).tolist()
     [0.0, 0.667, 0.667]
     """
@@ -148,8 +264,20 @@ def churn(predictions: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> pd
 
 
 def class_shares(predictions: npt.ArrayLike) -> Floats:
-    """Return the share of examples for which each run predicts each class, [runs, classes], classes sorted.
+    """Return the share of examples for which each run predicts each class.
 
+    Parameters
+    ----------
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (runs, classes)
+        Rows sum to 1; the classes that occur, sorted.
+
+    Examples
+    --------
     >>> class_shares([["no", "no", "yes"], ["yes", "yes", "yes"]]).round(2).tolist()
     [[0.67, 0.33], [0.0, 1.0]]
     """

@@ -11,7 +11,8 @@ import pandas as pd
 from scipy.special import comb
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.level import expected_best, probability_of_improvement
+from stabilitybench.statistics.level import probability_of_improvement
+from stabilitybench.statistics.location import expected_best
 from stabilitybench.statistics.results import Estimate, Floats, check_draws, paired_samples, sample
 
 # all subsets of more runs would overflow a float
@@ -19,10 +20,30 @@ LARGEST = 1000
 
 
 def dropping_cost(started: int, dropped: int, fraction: float) -> float:
-    """Return what it costs, in whole runs, to start `started` runs and to stop `dropped` of them after `fraction`.
+    """Return what it costs, in whole runs, to start runs and to stop some of them early.
 
-    ``(s - k) + k f``, as in Dodge et al. 2020 (arXiv:2002.06305).  Raises UserError unless 0 <= k < s and 0 < f < 1.
+    ``(s - k) + k f`` [1]_.
 
+    Parameters
+    ----------
+    started : int
+        s, the runs that start.
+    dropped : int
+        k, the runs that are stopped; 0 <= k < s.
+    fraction : float
+        f, the part of its training after which a run is stopped, in (0, 1).
+
+    Raises
+    ------
+    UserError
+        For numbers out of these ranges.
+
+    References
+    ----------
+    .. [1] Dodge et al. (2020), arXiv:2002.06305.
+
+    Examples
+    --------
     >>> dropping_cost(10, 5, 0.4)
     7.0
     """
@@ -38,22 +59,43 @@ def early_dropping(
 ) -> float:
     r"""Return the expected score of the run kept in the end, when bad runs are dropped early.
 
-    `started` runs are drawn without replacement from those recorded; the `dropped` ones with the lowest reading
-    `early` are stopped, the others finish, and the one with the highest `final` is kept.  early, final, score : one
-    number per recorded run, higher is better; score is what the kept run counts (`final` itself where it is left out),
-    such as the test score where runs are chosen by validation.  Equal readings are dropped, and equal finals kept, in
-    the order given.
+    `started` runs are drawn without replacement from those recorded; the `dropped` ones with the lowest reading `early`
+    are stopped, the others finish, and the one with the highest `final` is kept. Equal readings are dropped, and equal
+    finals kept, in the order given.
 
     The mean is exact, over all subsets: with :math:`b_t` runs below t in `early`, and with :math:`a_{ti}` runs above t
     whose final is below that of i, run i is kept in
 
     .. math:: \binom{b_i}{k}\binom{a_{ii}}{s-k-1} + \sum_{t} \binom{b_t}{k}\binom{a_{ti}}{s-k-2}
 
-    of the :math:`\binom{n}{s}` subsets, t running over the runs below i in both.  Dodge et al. 2020
-    (arXiv:2002.06305) estimate the same by drawing subsets.
+    of the :math:`\binom{n}{s}` subsets, t running over the runs below i in both. Dodge et al. [1]_ estimate the same by
+    drawing subsets.
 
-    Raises UserError for lengths that differ, numbers that are not finite, or unless 0 <= dropped < started <= n.
+    Parameters
+    ----------
+    early : array_like, shape (n,)
+        Early reading of each recorded run, higher is better.
+    final : array_like, shape (n,)
+        What runs that finish are chosen by, higher is better.
+    started : int
+        Runs that start, at most n.
+    dropped : int
+        Runs that are stopped; 0 <= dropped < started.
+    score : array_like, shape (n,), optional
+        What the kept run counts, such as the test score where runs are chosen by validation; `final` itself where it is
+        left out.
 
+    Raises
+    ------
+    UserError
+        For lengths that differ, numbers that are not finite or out of range, or more than 1,000 runs.
+
+    References
+    ----------
+    .. [1] Dodge et al. (2020), arXiv:2002.06305.
+
+    Examples
+    --------
     >>> early, final = [0.5, 0.6, 0.5, 0.7], [0.6, 0.7, 0.5, 0.9]
     >>> early_dropping(early, final, started=4, dropped=2)
     0.9
@@ -91,15 +133,35 @@ def early_dropping(
 def dropping_plans(
     readings: Mapping[float, npt.ArrayLike], final: npt.ArrayLike, budget: float, score: npt.ArrayLike | None = None
 ) -> pd.DataFrame:
-    """Return the plans (started, dropped, fraction) that cost at most `budget` whole runs, best first.
+    """Return the plans of early dropping that a budget admits, best first.
 
-    readings : for each fraction of the training in (0, 1), the early readings as in `early_dropping`.  For every number
-    of starts and every fraction, as few runs are dropped as the budget allows.  The columns are started, dropped,
-    fraction, cost and expected (the score of the run kept); the plan without dropping has fraction NaN.  The best of
-    many plans on the same runs looks better than it will be on others.
+    For every number of starts and every fraction, as few runs are dropped as the budget allows. The best of many plans
+    on the same runs looks better than it will be on others.
 
-    Raises UserError for a budget below 1 or what `early_dropping` refuses.
+    Parameters
+    ----------
+    readings : mapping of float to array_like, shape (n,)
+        For each fraction of the training in (0, 1), the early readings as in `early_dropping`.
+    final : array_like, shape (n,)
+        What runs that finish are chosen by, higher is better.
+    budget : float
+        The most that a plan may cost, in whole runs; at least 1.
+    score : array_like, shape (n,), optional
+        What the kept run counts; `final` itself where it is left out.
 
+    Returns
+    -------
+    pandas.DataFrame
+        One row per plan: started, dropped, fraction, cost and expected (the score of the run kept); the plan without
+        dropping has fraction NaN.
+
+    Raises
+    ------
+    UserError
+        For a budget below 1 or what `early_dropping` refuses.
+
+    Examples
+    --------
     >>> readings = {0.5: [0.5, 0.6, 0.5, 0.7]}
     >>> plans = dropping_plans(readings, [0.6, 0.7, 0.5, 0.9], budget=2)
     >>> plans[["started", "dropped", "expected"]].round(3).values.tolist()
@@ -123,10 +185,22 @@ def dropping_plans(
 
 
 def plain_best(final: npt.ArrayLike, budget: float) -> float:
-    """Return the expected best of `budget` runs that all finish; between whole numbers it is interpolated.
+    """Return the expected best of runs that all finish; between whole numbers of runs it is interpolated.
 
-    Raises UserError for a budget below 1 or above the number of runs, or scores that are not finite.
+    Parameters
+    ----------
+    final : array_like, shape (n,)
+        Final scores, higher is better.
+    budget : float
+        How many runs finish, in [1, n].
 
+    Raises
+    ------
+    UserError
+        For a budget out of this range, or scores that are not finite.
+
+    Examples
+    --------
     >>> round(plain_best([0.6, 0.7, 0.8], 1.5), 3)
     0.733
     """
@@ -142,11 +216,29 @@ def plain_best(final: npt.ArrayLike, budget: float) -> float:
 def failure_auc(early: npt.ArrayLike, failed: npt.ArrayLike, level: float = 0.95) -> Estimate:
     """Return the probability that a failed run has a lower early reading than one that did not fail.
 
-    1: the reading tells every failure; 0.5: it tells nothing.  Ties count one half.  early : one reading per run,
-    higher is better (for a loss, its negative); failed : booleans.  The interval is that of
-    `probability_of_improvement`.  Undefined, with a note, where no run or every run failed.  Raises UserError for
-    lengths that differ.
+    1: the reading tells every failure; 0.5: it tells nothing. Ties count one half.
 
+    Parameters
+    ----------
+    early : array_like, shape (n,)
+        One reading per run, higher is better (for a loss, its negative).
+    failed : array_like of bool, shape (n,)
+        Which runs failed.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    Estimate
+        With the interval of `probability_of_improvement`; undefined, with a note, where no run or every run failed.
+
+    Raises
+    ------
+    UserError
+        For lengths that differ, flags that are no booleans, or readings that are not finite.
+
+    Examples
+    --------
     >>> failure_auc([0.50, 0.50, 0.55, 0.70], [True, True, False, False]).estimate
     1.0
     """

@@ -14,10 +14,22 @@ from stabilitybench.statistics.results import Floats, sample
 
 @dataclass(frozen=True)
 class SeedEnsembles:
-    """Ensembles of `size` runs against single runs; one ensemble costs `size` trainings and as many passes to predict.
+    """Ensembles of runs against single runs; one ensemble costs `size` trainings and as many passes to predict.
 
-    mean, sd : of an ensemble's score; sd is None where there are not two disjoint groups.  single_mean, single_sd : of
-    the runs alone (sd None below two runs).  groups : disjoint groups in each partition.
+    Attributes
+    ----------
+    size : int
+        Runs in an ensemble.
+    groups : int
+        Disjoint groups in each partition.
+    mean : float
+        Mean score of an ensemble.
+    sd : float or None
+        SD of an ensemble's score; None where there are not two disjoint groups.
+    single_mean : float
+        Mean score of the runs alone.
+    single_sd : float or None
+        SD of the runs alone; None below two runs.
     """
 
     size: int
@@ -35,21 +47,45 @@ def seed_ensembles(
     rng: np.random.Generator,
     partitions: int = 100,
 ) -> SeedEnsembles:
-    r"""Return how the mean prediction of `size` runs scores, over random disjoint groups of the runs.
+    """Return how the mean prediction of several runs scores, over random disjoint groups of the runs.
 
-    outputs : (runs, rows, columns), probabilities or logits, or predicted numbers in one column.  score : the score of
-    the mean (rows, columns) of a group, or of a run's own.  The n runs are parted at random into floor(n / size)
-    groups, `partitions` times.  The mean is over all groups; the variance is that between the groups of one
-    partition (ddof = 1), averaged over partitions.  Groups that share no run are independent, so both are free of
-    bias for runs that are; groups drawn with overlap would show too small an SD.  Where the score is linear in the
-    outputs the variance tends to that of the runs over `size`.
+    The n runs are parted at random into floor(n / size) groups, `partitions` times. The mean is over all groups; the
+    variance is that between the groups of one partition (ddof = 1), averaged over partitions. Groups that share no run
+    are independent, so both are free of bias for runs that are; groups drawn with overlap would show too small an SD.
+    Where the score is linear in the outputs the variance tends to that of the runs over `size`.
 
-    As recalled, this is the full ensemble that Pecher et al. 2024 (arXiv:2406.12471) set beside their cheaper ones: the
-    mean prediction of runs that differ in their seeds.
+    As recalled, this is the full ensemble that Pecher et al. [1]_ set beside their cheaper ones: the mean prediction of
+    runs that differ in their seeds.
 
-    Raises UserError for outputs that are no finite (runs, rows, columns) array, a size outside 1 to n, or fewer than 1
-    partition.
+    Parameters
+    ----------
+    outputs : array_like, shape (runs, rows, columns)
+        Probabilities or logits, or predicted numbers in one column.
+    score : callable
+        Maps the mean (rows, columns) of a group, or a run's own, to a score.
+    size : int
+        Runs in an ensemble, from 1 to n.
+    rng : numpy.random.Generator
+        Draws the partitions.
+    partitions : int, default 100
+        How many, at least 1.
 
+    Returns
+    -------
+    SeedEnsembles
+        The two side by side.
+
+    Raises
+    ------
+    UserError
+        For outputs that are no finite array of this shape, a size or partitions out of range.
+
+    References
+    ----------
+    .. [1] Pecher et al. (2024), arXiv:2406.12471.
+
+    Examples
+    --------
     >>> outputs = np.random.default_rng(0).normal(size=(20, 50, 2))
     >>> found = seed_ensembles(outputs, lambda mean: float(mean[:, 0].mean()), 5, np.random.default_rng(1))
     >>> found.groups, found.sd < found.single_sd

@@ -13,9 +13,16 @@ from stabilitybench.statistics.results import Estimate, TestResult, check_level
 
 @dataclass(frozen=True)
 class Rate:
-    """Failed runs out of n, with a Wilson interval for the failure probability.
+    """Failed runs out of all, with a Wilson interval for the failure probability.
 
-    rate, low, high : fractions in [0, 1]; all None when n = 0.
+    Attributes
+    ----------
+    failed : int
+        Failed runs.
+    n : int
+        All runs.
+    rate, low, high : float or None
+        Fractions in [0, 1]; None when n = 0.
     """
 
     failed: int
@@ -26,11 +33,35 @@ class Rate:
 
 
 def wilson(failed: int, n: int, level: float = 0.95) -> Rate:
-    """Return the failure rate with the Wilson score interval (Wilson 1927, JASA 22:209-212).
+    """Return the failure rate with the Wilson score interval [1]_.
 
-    It stays inside [0, 1] and says something at 0 of n, unlike the normal approximation.  Raises UserError
-    unless 0 <= failed <= n and 0 < level < 1.
+    It stays inside [0, 1] and says something at 0 of n, unlike the normal approximation.
 
+    Parameters
+    ----------
+    failed : int
+        Failed runs, in [0, n].
+    n : int
+        All runs.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    Rate
+        Without numbers when n = 0.
+
+    Raises
+    ------
+    UserError
+        For counts or a level out of these ranges.
+
+    References
+    ----------
+    .. [1] Wilson (1927), JASA 22:209-212.
+
+    Examples
+    --------
     >>> rate = wilson(0, 20)
     >>> f"{rate.low:.3f} {rate.high:.3f}"
     '0.000 0.161'
@@ -44,11 +75,28 @@ def wilson(failed: int, n: int, level: float = 0.95) -> Rate:
 
 
 def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> TestResult:
-    """Test equal failure probability by Fisher's exact test, two-sided; the statistic is the odds ratio.
+    """Test equal failure probability by Fisher's exact test, two-sided.
 
-    Undefined when an arm has no runs.  p is 1 when no run or every run failed.  The odds ratio is None
-    where it is 0/0 and infinite where only its denominator is 0.  Raises UserError unless 0 <= failed <= n.
+    Parameters
+    ----------
+    failed_a, n_a : int
+        Failed and all runs of one arm.
+    failed_b, n_b : int
+        The same of the other.
 
+    Returns
+    -------
+    TestResult
+        The statistic is the odds ratio, None where it is 0/0 and infinite where only its denominator is 0; p is 1 when
+        no run or every run failed. Undefined when an arm has no runs.
+
+    Raises
+    ------
+    UserError
+        Unless 0 <= failed <= n in both arms.
+
+    Examples
+    --------
     >>> f"{fisher(1, 20, 16, 20).p:.0e}"
     '2e-06'
     """
@@ -63,11 +111,35 @@ def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> TestResult:
 
 
 def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: float = 0.95) -> Estimate:
-    """Return failure rate a minus failure rate b with Newcombe's interval, in [-1, 1].
+    """Return failure rate a minus failure rate b with Newcombe's interval.
 
-    The interval combines the two Wilson intervals (Newcombe 1998, Statist. Med. 17:873-890, method 10).  Undefined,
-    with a note, when an arm has no runs.  Raises UserError unless 0 <= failed <= n and 0 < level < 1.
+    The interval combines the two Wilson intervals [1]_.
 
+    Parameters
+    ----------
+    failed_a, n_a : int
+        Failed and all runs of arm a.
+    failed_b, n_b : int
+        The same of arm b.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    Estimate
+        In [-1, 1]. Undefined, with a note, when an arm has no runs.
+
+    Raises
+    ------
+    UserError
+        Unless 0 <= failed <= n in both arms and 0 < level < 1.
+
+    References
+    ----------
+    .. [1] Newcombe (1998), Statist. Med. 17:873-890, method 10.
+
+    Examples
+    --------
     >>> found = risk_difference(0, 20, 16, 20)
     >>> f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
     '-0.80 [-0.92, -0.53]'

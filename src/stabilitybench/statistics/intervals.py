@@ -15,12 +15,24 @@ from stabilitybench.statistics.results import Floats
 
 
 def exact_sd(values: Floats) -> float:
-    """Return the SD of a vector as `row_sds` does."""
+    """Return the SD of a vector as `row_sds` does.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n,)
+        Scores, n >= 2.
+    """
     return float(row_sds(values[None, :])[0])
 
 
 def row_sds(values: Floats) -> Floats:
-    """Return the SD of each row, safe against overflow; equal values give exactly 0."""
+    """Return the SD of each row (ddof = 1), safe against overflow; equal values give exactly 0.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (rows, n)
+        Scores, n >= 2.
+    """
     centred = values - values[:, :1]
     unit = np.abs(centred).max(axis=1, keepdims=True)
     sds: Floats = np.std(centred / np.where(unit > 0, unit, 1.0), axis=1, ddof=1) * unit[:, 0]
@@ -28,10 +40,20 @@ def row_sds(values: Floats) -> Floats:
 
 
 def leave_one_out_log_sd(values: Floats) -> Floats:
-    r"""Return for each row the n log SDs without one run each, up to a constant of the row; -inf for an SD of 0.
+    r"""Return for each row the log SDs without one run each, up to a constant of the row.
 
-    values : (rows, n) with n >= 3.  The sum of squares without run i is
-    :math:`SS - \frac{n}{n-1} (x_i - \bar x)^2`; where that cancels, the SD is taken afresh.
+    The sum of squares without run i is :math:`SS - \frac{n}{n-1} (x_i - \bar x)^2`; where that cancels, the SD is taken
+    afresh.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (rows, n)
+        Scores, n >= 3.
+
+    Returns
+    -------
+    numpy.ndarray, shape (rows, n)
+        -inf for an SD of 0.
     """
     n = values.shape[1]
     centred = values - values[:, :1]
@@ -54,7 +76,24 @@ def leave_one_out_log_sd(values: Floats) -> Floats:
 def jackknife_t_limits(
     centre: Floats, parts: list[Floats], sizes: tuple[int, int], level: float
 ) -> tuple[Floats, Floats]:
-    """Return Student's t limits about `centre`, with the jackknife variances of the two arms and Welch's df."""
+    """Return Student's t limits with the jackknife variances of the two arms and Welch's df.
+
+    Parameters
+    ----------
+    centre : numpy.ndarray, shape (rows,)
+        Log SD ratios.
+    parts : list of numpy.ndarray, 2 of shape (rows,)
+        Jackknife variance of each arm's log SD.
+    sizes : tuple of (int, int)
+        Runs of the two arms.
+    level : float
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    low, high : numpy.ndarray, shape (rows,)
+        Limits of the log SD ratio.
+    """
     total = parts[0] + parts[1]
     # shares instead of squares of tiny variances, so that nothing underflows
     df = 1 / sum((part / total) ** 2 / (n - 1) for part, n in zip(parts, sizes, strict=True))
@@ -66,8 +105,25 @@ def bonett_limits(first: Floats, second: Floats, level: float) -> tuple[tuple[Fl
     """Return the log SD ratios, for each row, between which Bonett's test does not reject, and their standard error.
 
     The arms are pooled for their kurtosis only after they are brought to one scale by the ratio in question, so that
-    the coverage does not depend on which ratio is true (Banga & Fox 2013, On Bonett's robust confidence interval for
-    a ratio of standard deviations).  The limits are NaN where there are fewer than 5 runs, or too few for the level.
+    the coverage does not depend on which ratio is true [1]_.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray, shape (rows, n) and (rows, m)
+        Scores of the two arms.
+    level : float
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    limits : tuple of 2 numpy.ndarray, shape (rows,)
+        NaN where there are fewer than 5 runs, or too few for the level.
+    se : numpy.ndarray, shape (rows,)
+        Standard error of the log SD ratio.
+
+    References
+    ----------
+    .. [1] Banga & Fox (2013), On Bonett's robust confidence interval for a ratio of standard deviations.
     """
     z = float(stats.norm.ppf(0.5 + level / 2))
     n, m = first.shape[1], second.shape[1]
@@ -92,7 +148,19 @@ def bonett_limits(first: Floats, second: Floats, level: float) -> tuple[tuple[Fl
 def bonett_parts(first: Floats, second: Floats) -> tuple[Floats, tuple[Floats, Floats]]:
     """Return the log variance ratio of each row, and each arm's sum of fourth powers over its squared variance.
 
-    The fourth powers are about a trimmed mean, as heavy tails ask for; each arm has at least 5 runs.
+    The fourth powers are about a trimmed mean, as heavy tails ask for.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray, shape (rows, n) and (rows, m)
+        Scores of the two arms, at least 5 each, not all equal.
+
+    Returns
+    -------
+    log_ratio : numpy.ndarray, shape (rows,)
+        Log of the first arm's variance over the second's.
+    fourths : tuple of 2 numpy.ndarray, shape (rows,)
+        One entry for each arm.
     """
     logs, fourths = [], []
     for values in (first, second):
@@ -107,9 +175,18 @@ def bonett_parts(first: Floats, second: Floats) -> tuple[Floats, tuple[Floats, F
 
 
 def bonett_se(scale: Floats, fourths: tuple[Floats, Floats], sizes: tuple[int, int]) -> Floats:
-    r"""Return Bonett's standard error of the log variance ratio, with arms of log variance ratio -`scale` pooled.
+    r"""Return Bonett's standard error of the log variance ratio.
 
     With :math:`\hat\gamma` the pooled kurtosis its square is :math:`\sum_j (\hat\gamma - (n_j - 3) / n_j) / (n_j - 1)`.
+
+    Parameters
+    ----------
+    scale : numpy.ndarray, shape (rows,)
+        The arms are pooled as if their log variance ratio were -`scale`.
+    fourths : tuple of 2 numpy.ndarray, shape (rows,)
+        As `bonett_parts` gives them.
+    sizes : tuple of (int, int)
+        Runs of the two arms.
     """
     n, m = sizes
     half = np.exp(np.clip(scale, -600, 600) / 2)
@@ -126,7 +203,26 @@ def bootstrap_limits(
     resamples: int,
     rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
-    """Return bootstrap limits of the log SD ratio of each row: percentile, or BCa given the log SDs without one run."""
+    """Return bootstrap limits of the log SD ratio of each row, percentile or BCa.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray, shape (rows, n) and (rows, m)
+        Scores of the two arms.
+    leave_one_out : list of 2 numpy.ndarray, or None
+        For BCa limits the log SDs without one run, as `leave_one_out_log_sd` gives them; None for percentile limits.
+    level : float
+        Confidence level, in (0, 1).
+    resamples : int
+        Bootstrap resamples, shared by all rows.
+    rng : numpy.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    low, high : numpy.ndarray, shape (rows,)
+        Not finite where too many resamples have an arm without spread.
+    """
     acceleration = None
     if leave_one_out is not None:
         # the logarithm of a ratio: the second arm pulls the other way

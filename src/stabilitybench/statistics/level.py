@@ -1,4 +1,4 @@
-"""Level across seeds: how good runs are, how good the best of a few, and whether one arm is better or as good."""
+"""Level across seeds: whether one arm is better than another, or as good."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import stats
-from scipy.special import gammaln
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.contrasts import welch_contrast
+from stabilitybench.statistics.location import round_trip_mean
 from stabilitybench.statistics.results import (
     Estimate,
     Floats,
@@ -31,12 +30,19 @@ DOMINANT = 0.2
 class Dominance:
     """Almost stochastic order of an arm over the baseline.
 
-    violation : estimated share of the quantile distance at which the baseline is ahead, 0 (the arm's every quantile
-        is at least as high) to 1; None when undefined.
-    upper : upper confidence limit of the violation at the corrected level.
-    dominant : True when `upper` is below 0.2.
-    level : the corrected one-sided level, 1 - (1 - level) / comparisons.
-    note : why there is no answer; empty otherwise.
+    Attributes
+    ----------
+    violation : float or None
+        Estimated share of the quantile distance at which the baseline is ahead, 0 (the arm's every quantile is at least
+        as high) to 1; None when undefined.
+    upper : float or None
+        Upper confidence limit of the violation at the corrected level.
+    dominant : bool
+        True when `upper` is below 0.2.
+    level : float
+        The corrected one-sided level, 1 - (1 - level) / comparisons.
+    note : str
+        Why there is no answer; empty otherwise.
     """
 
     violation: float | None
@@ -50,9 +56,18 @@ class Dominance:
 class Equivalence:
     """Two one-sided Welch tests (TOST) of whether two means differ by less than a margin.
 
-    difference : mean of the arm minus mean of the baseline.
-    low, high : its 1 - 2 alpha confidence interval, which lies inside (-margin, margin) exactly when p < alpha.
-    test : the larger of the two one-sided p-values, and its t.  equivalent : p < alpha.
+    Attributes
+    ----------
+    difference : float or None
+        Mean of the arm minus mean of the baseline.
+    low, high : float or None
+        Its 1 - 2 alpha confidence interval, which lies inside (-margin, margin) exactly when p < alpha.
+    margin : float
+        The largest difference that counts as none.
+    test : TestResult
+        The larger of the two one-sided p-values, and its t.
+    equivalent : bool
+        Whether p < alpha.
     """
 
     difference: float | None
@@ -63,130 +78,35 @@ class Equivalence:
     equivalent: bool
 
 
-def iqm(scores: npt.ArrayLike) -> float:
-    """Return the interquartile mean: the mean without the lowest and the highest floor(n / 4) scores.
-
-    Raises UserError for no scores or a score that is not finite.
-
-    >>> iqm([0.0, 0.70, 0.71, 0.72, 0.73, 0.74, 0.75, 0.99])
-    0.725
-    """
-    values = sample(scores, "iqm")
-    if values.size == 0:
-        raise UserError("iqm: 0 scores: needs at least 1")
-    return float(round_trip_mean(np.sort(values)[values.size // 4 : values.size - values.size // 4]))
-
-
-def round_trip_mean(values: Floats) -> float:
-    """Return the mean; equal values give exactly that value."""
-    return float(values[0] + (values - values[0]).mean())
-
-
-def levels(scores: npt.ArrayLike, level: float = 0.95) -> pd.DataFrame:
-    """Return mean, median and interquartile mean with confidence intervals, one row each.
-
-    The columns are estimate, low, high, method and note; a limit that `note` explains away is NaN.  The mean has
-    Student's t limits, the median those of order statistics (conservative, free of assumptions), the interquartile
-    mean those of Tukey & McLaughlin (1963, Sankhya A 25:331-352).  Failed runs pull the mean most and the
-    interquartile mean least.  Raises UserError for no scores, a score that is not finite or a level outside (0, 1).
-
-    >>> levels([0.70, 0.71, 0.72, 0.73, 0.74, 0.0])["estimate"].round(3).to_dict()
-    {'mean': 0.6, 'median': 0.715, 'iqm': 0.715}
-    """
-    values = np.sort(sample(scores, "levels"))
-    check_level(level)
-    if values.size == 0:
-        raise UserError("levels: 0 scores: needs at least 1")
-    rows = {
-        "mean": _mean(values, 0, level, "Student's t"),
-        "median": _median(values, level),
-        "iqm": _mean(values, values.size // 4, level, "Tukey-McLaughlin t"),
-    }
-    return pd.DataFrame(
-        {name: [getattr(row, name) for row in rows.values()] for name in ("estimate", "low", "high", "method", "note")},
-        index=list(rows),
-    ).astype({"estimate": float, "low": float, "high": float})
-
-
-def _mean(values: Floats, cut: int, level: float, method: str) -> Estimate:
-    """Return the mean of sorted values without `cut` on each side; its SE comes from the winsorised variance."""
-    n = values.size
-    estimate = round_trip_mean(values[cut : n - cut])
-    df = n - 2 * cut - 1
-    if df < 1:
-        return Estimate(estimate, None, None, method, "no interval: fewer than 2 runs are left")
-    if is_constant(values):
-        return Estimate(estimate, None, None, method, "no interval: all scores are equal")
-    winsorised = np.clip(values, values[cut], values[n - cut - 1]) - estimate
-    se = float(np.std(winsorised, ddof=1)) * math.sqrt(n) / (n - 2 * cut)
-    if se == 0:
-        return Estimate(estimate, None, None, method, "no interval: the middle half of the scores are equal")
-    half = float(stats.t.ppf(0.5 + level / 2, df)) * se
-    return Estimate(estimate, estimate - half, estimate + half, method, "")
-
-
-def _median(values: Floats, level: float) -> Estimate:
-    n, method = values.size, "order statistics"
-    estimate = float(np.median(values))
-    # fewer than k scores lie below the median with a probability under (1 - level) / 2
-    k = int(stats.binom.ppf((1 - level) / 2, n, 0.5))
-    if k < 1:
-        return Estimate(estimate, None, None, method, f"no interval: {n} runs are too few at this level")
-    return Estimate(estimate, float(values[k - 1]), float(values[n - k]), method, "")
-
-
-def expected_best(scores: npt.ArrayLike, budgets: npt.ArrayLike, replace: bool = False) -> Floats:
-    r"""Return the expected maximum of m runs, for each m in `budgets`.
-
-    Without replacement it is the mean over all subsets of m of the n runs,
-    :math:`\sum_i x_{(i)} \binom{i-1}{m-1} / \binom{n}{m}`, free of bias for m <= n (Tang et al., ACL 2020).  With
-    replacement it is that of m draws from the scores, :math:`\sum_i x_{(i)} [(i/n)^m - ((i-1)/n)^m]` (Dodge et al.,
-    EMNLP 2019), too low by construction but defined for every m.  Compare arms at equal m only.
-
-    Raises UserError for no scores, a score that is not finite, or a budget that is no whole number from 1 (to n,
-    without replacement).
-
-    >>> expected_best([0.6, 0.7, 0.8], [1, 2, 3]).round(3).tolist()
-    [0.7, 0.767, 0.8]
-    >>> expected_best([0.6, 0.7, 0.8], [1, 2, 3], replace=True).round(3).tolist()
-    [0.7, 0.744, 0.767]
-    """
-    values = np.sort(sample(scores, "expected_best"))
-    n = values.size
-    if n == 0:
-        raise UserError("expected_best: 0 scores: needs at least 1")
-    wanted = np.atleast_1d(np.asarray(budgets))
-    if wanted.ndim != 1 or not np.issubdtype(wanted.dtype, np.integer):
-        raise UserError(f"budgets = {budgets!r:.80}: must be whole numbers of runs")
-    if wanted.size and (wanted.min() < 1 or (not replace and wanted.max() > n)):
-        allowed = "at least 1" if replace else f"from 1 to the {n} runs there are, or replace = True"
-        raise UserError(f"budgets = {wanted.tolist()!s:.80}: must be {allowed}")
-    m = wanted[:, None].astype(np.float64)
-    place = np.arange(1, n + 1, dtype=np.float64)
-    if replace:
-        weights = (place / n) ** m - ((place - 1) / n) ** m
-    else:
-        with np.errstate(invalid="ignore"):
-            logs = _log_binomial(place - 1, m - 1) - _log_binomial(np.full(n, float(n)), m)
-        weights = np.where(place >= m, np.exp(logs), 0.0)
-    weights /= weights.sum(axis=1, keepdims=True)
-    best: Floats = np.minimum(values[0] + weights @ (values - values[0]), values[-1])
-    return best
-
-
-def _log_binomial(n: Floats, k: Floats) -> Floats:
-    result: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(np.maximum(n - k, 0.0) + 1)
-    return result
-
-
 def probability_of_improvement(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0.95) -> Estimate:
     """Return the probability that a run of the arm beats one of the baseline, ties counting one half.
 
-    It is the Mann-Whitney U over n m.  The interval takes the variance and the degrees of freedom of Brunner &
-    Munzel (2000, Biom. J. 42:17-25) on the logit scale, so that it stays inside (0, 1) and swapping the arms gives
-    one minus the limits.  No interval, with a note, below 3 runs per arm and when every run of one arm beats every
-    run of the other.  Raises UserError for scores that are not finite or a level outside (0, 1).
+    It is the Mann-Whitney U over n m. The interval takes the variance and the degrees of freedom of Brunner & Munzel
+    [1]_ on the logit scale, so that it stays inside (0, 1) and swapping the arms gives one minus the limits.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    Estimate
+        No interval, with a note, below 3 runs per arm and when every run of one arm beats every run of the other.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite or a level outside (0, 1).
+
+    References
+    ----------
+    .. [1] Brunner & Munzel (2000), Biom. J. 42:17-25.
+
+    Examples
+    --------
     >>> found = probability_of_improvement([0.72, 0.70, 0.74, 0.71], [0.69, 0.71, 0.66, 0.70])
     >>> f"{found.estimate:.3f} [{found.low:.2f}, {found.high:.2f}]"
     '0.875 [0.30, 0.99]'
@@ -234,13 +154,41 @@ def stochastic_dominance(
     r"""Tell whether the arm's scores almost stochastically dominate the baseline's (ASO).
 
     The violation is :math:`\int_{F^{-1} < G^{-1}} (F^{-1} - G^{-1})^2 / \int (F^{-1} - G^{-1})^2` over the quantile
-    functions F of the arm and G of the baseline (del Barrio, Cuesta-Albertos & Matran 2018; Dror, Shlomov & Reichart,
-    ACL 2019), computed exactly.  Its upper limit is normal with the bootstrap SE, at the level corrected
-    for `comparisons` by Bonferroni.  Undefined, with a note, below 3 runs per arm, where so few runs do not overlap by
-    chance more often than the level allows, and when the two samples are the same.  Raises UserError for scores that
-    are not finite, a level outside (0, 1), comparisons below 1 or fewer
-    than 99 resamples.
+    functions F of the arm and G of the baseline [1]_ [2]_, computed exactly. Its upper limit is normal with the
+    bootstrap SE.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs, higher is better.
+    rng : numpy.random.Generator
+        Draws the resamples.
+    level : float, default 0.95
+        One-sided confidence level of all comparisons together, in (0, 1).
+    comparisons : int, default 1
+        How many comparisons the level is corrected for, by Bonferroni.
+    resamples : int, default 1999
+        Bootstrap resamples, at least 99.
+
+    Returns
+    -------
+    Dominance
+        Undefined, with a note, below 3 runs per arm, where so few runs do not overlap by chance more often than the
+        level allows, and when the two samples are the same.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite, a level, comparisons or resamples out of range.
+
+    References
+    ----------
+    .. [1] del Barrio, Cuesta-Albertos & Matran (2018), An optimal transportation approach for assessing almost
+       stochastic order.
+    .. [2] Dror, Shlomov & Reichart (2019), ACL.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> stochastic_dominance(rng.normal(0.73, 0.01, 20), rng.normal(0.70, 0.02, 20), rng).dominant
     True
@@ -286,13 +234,35 @@ def _violation(first: Floats, second: Floats, unit: float) -> Floats:
 
 
 def equivalence(arm: npt.ArrayLike, baseline: npt.ArrayLike, margin: float, alpha: float = 0.05) -> Equivalence:
-    """Test whether two means differ by less than `margin`, by two one-sided Welch tests (Schuirmann 1987).
+    """Test whether two means differ by less than a margin, by two one-sided Welch tests [1]_.
 
-    "No significant difference" is not "no difference"; this is the test for the second.  The margin, in the unit of
-    the scores, is to be chosen before looking.  Undefined, with a reason, below 2 runs per arm and when both arms
-    are constant.  Raises UserError for scores that are not finite, a margin that is not above 0 or an alpha outside
-    (0, 0.5).
+    "No significant difference" is not "no difference"; this is the test for the second.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs.
+    margin : float
+        The largest difference that counts as none, above 0, in the unit of the scores; to be chosen before looking.
+    alpha : float, default 0.05
+        Significance level of each one-sided test, in (0, 0.5).
+
+    Returns
+    -------
+    Equivalence
+        Undefined, with a reason, below 2 runs per arm and when both arms are constant.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite, a margin or an alpha out of range.
+
+    References
+    ----------
+    .. [1] Schuirmann (1987), J. Pharmacokinet. Biopharm. 15:657-680.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> equivalence(rng.normal(0.700, 0.01, 20), rng.normal(0.701, 0.01, 20), margin=0.01).equivalent
     True

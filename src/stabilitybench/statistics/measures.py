@@ -20,12 +20,32 @@ Correlation = Literal["pearson", "spearman", "kendall"]
 def instability_measures(
     scores: npt.ArrayLike, predictions: npt.ArrayLike, probabilities: npt.ArrayLike | None = None
 ) -> pd.Series[float]:
-    """Return the measures of one group of runs: sd, disagreement, one_minus_kappa and, with probabilities, jsd.
+    """Return the measures of one group of runs.
 
-    scores : one per run, in any unit; predictions : classes [runs, examples]; probabilities : [runs, examples,
-    classes].  Each measure is 0 where it sees no instability.  one_minus_kappa is NaN where every run predicts one
-    and the same class for all examples, where kappa is undefined.
+    Each measure is 0 where it sees no instability.
 
+    Parameters
+    ----------
+    scores : array_like, shape (runs,)
+        One per run, in any unit.
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+    probabilities : array_like, shape (runs, examples, classes), optional
+        As in `jensen_shannon_matrix`.
+
+    Returns
+    -------
+    pandas.Series
+        sd, disagreement, one_minus_kappa and, with probabilities, jsd (in nats). one_minus_kappa is NaN where every run
+        predicts one and the same class for all examples, where kappa is undefined.
+
+    Raises
+    ------
+    UserError
+        For arrays of another shape, or of different numbers of runs.
+
+    Examples
+    --------
     >>> instability_measures([0.75, 1.0, 0.5], [[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]).round(3).to_dict()
     {'sd': 0.25, 'disagreement': 0.333, 'one_minus_kappa': 0.889}
     """
@@ -75,12 +95,40 @@ def bootstrap_measures(
     scores: npt.ArrayLike, predictions: npt.ArrayLike, rng: np.random.Generator,
     probabilities: npt.ArrayLike | None = None, draws: int = 1000,
 ) -> pd.DataFrame:  # fmt: skip
-    """Return the measures of `draws` bootstrap samples of the runs, one row each, columns as `instability_measures`.
+    """Return the measures of bootstrap samples of the runs.
 
-    Runs are drawn with replacement.  A run is not set against its own copy, which would agree with it by arithmetic;
-    samples that hold one run only are drawn again.  Du & Nguyen (2023) correlate the measures over such samples.
-    Raises UserError below 4 runs or for draws outside [1, 100,000].
+    Runs are drawn with replacement. A run is not set against its own copy, which would agree with it by arithmetic;
+    samples that hold one run only are drawn again. Du & Nguyen [1]_ correlate the measures over such samples.
 
+    Parameters
+    ----------
+    scores : array_like, shape (runs,)
+        One per run, in any unit; at least 4.
+    predictions : array_like, shape (runs, examples)
+        Class labels, as in `disagreement_matrix`.
+    rng : numpy.random.Generator
+        Draws the samples.
+    probabilities : array_like, shape (runs, examples, classes), optional
+        As in `jensen_shannon_matrix`.
+    draws : int, default 1000
+        Bootstrap samples, in [1, 100000].
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sample, columns as in `instability_measures`.
+
+    Raises
+    ------
+    UserError
+        Below 4 runs, for draws out of range or what `instability_measures` refuses.
+
+    References
+    ----------
+    .. [1] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> bootstrap_measures(rng.normal(size=5), rng.integers(0, 2, (5, 30)), rng, draws=200).shape
     (200, 3)
@@ -98,12 +146,29 @@ def bootstrap_measures(
 
 
 def measure_agreement(measures: pd.DataFrame, method: Correlation = "pearson") -> pd.DataFrame:
-    """Return how far each pair of measures orders its rows alike: columns first, second, n, correlation, note.
+    """Return how far each pair of measures orders its rows alike.
 
-    measures : one row per group of runs (a task and an arm) or per bootstrap sample, one column per measure; rows
-    that lack one of the two measures are left out of that pair and n says how many remain.  correlation is NaN, with
-    a note, for a measure that does not vary or fewer than 3 rows.
+    Parameters
+    ----------
+    measures : pandas.DataFrame
+        One row per group of runs (a task and an arm) or per bootstrap sample, one column per measure, at least 2. Rows
+        that lack one of the two measures are left out of that pair.
+    method : {"pearson", "spearman", "kendall"}, default "pearson"
+        The correlation.
 
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair: first, second, n (rows that remain), correlation, note. correlation is NaN, with a note, for a
+        measure that does not vary or fewer than 3 rows.
+
+    Raises
+    ------
+    UserError
+        For another method or fewer than 2 measures.
+
+    Examples
+    --------
     >>> table = pd.DataFrame({"sd": [1.0, 2.0, 3.0, 4.0], "disagreement": [0.1, 0.4, 0.3, 0.6]})
     >>> measure_agreement(table, "spearman")["correlation"].round(2).tolist()
     [0.8]

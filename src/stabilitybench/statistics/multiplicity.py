@@ -14,12 +14,31 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def holm(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
-    """Return Holm-adjusted p-values (Holm 1979, Scand. J. Statist. 6:65-70) in the order given.
+    """Return Holm-adjusted p-values [1]_ in the order given.
 
-    None marks an undefined test: it stays None and does not count in the family.  Ordered
-    p(1) <= ... <= p(m), the k-th adjusted value is the largest of min(1, (m - j + 1) p(j)) over j <= k.
-    Raises UserError for a p-value outside [0, 1], NaN included.
+    Ordered p(1) <= ... <= p(m), the k-th adjusted value is the largest of min(1, (m - j + 1) p(j)) over j <= k.
 
+    Parameters
+    ----------
+    p_values : mapping of key to float or None
+        p-values in [0, 1]; None marks an undefined test.
+
+    Returns
+    -------
+    dict of key to float or None
+        An undefined test stays None and does not count in the family.
+
+    Raises
+    ------
+    UserError
+        For a p-value outside [0, 1], NaN included.
+
+    References
+    ----------
+    .. [1] Holm (1979), Scand. J. Statist. 6:65-70.
+
+    Examples
+    --------
     >>> holm({"a": 0.01, "b": 0.04, "c": None, "d": 0.03})
     {'a': 0.03, 'b': 0.06, 'c': None, 'd': 0.06}
     """
@@ -33,12 +52,32 @@ def holm(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
 
 
 def benjamini_hochberg(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
-    """Return Benjamini-Hochberg adjusted p-values (1995, JRSS B 57:289-300) in the order given.
+    """Return Benjamini-Hochberg adjusted p-values [1]_ in the order given.
 
-    They bound the expected share of false discoveries, where Holm's bound the chance of any.  None marks an
-    undefined test: it stays None and does not count in the family.  Ordered p(1) <= ... <= p(m), the k-th adjusted
-    value is the smallest of m p(j) / j over j >= k.  Raises UserError for a p-value outside [0, 1], NaN included.
+    They bound the expected share of false discoveries, where Holm's bound the chance of any. Ordered p(1) <= ... <=
+    p(m), the k-th adjusted value is the smallest of m p(j) / j over j >= k.
 
+    Parameters
+    ----------
+    p_values : mapping of key to float or None
+        p-values in [0, 1]; None marks an undefined test.
+
+    Returns
+    -------
+    dict of key to float or None
+        An undefined test stays None and does not count in the family.
+
+    Raises
+    ------
+    UserError
+        For a p-value outside [0, 1], NaN included.
+
+    References
+    ----------
+    .. [1] Benjamini & Hochberg (1995), JRSS B 57:289-300.
+
+    Examples
+    --------
     >>> benjamini_hochberg({"a": 0.01, "b": 0.04, "c": None, "d": 0.03})
     {'a': 0.03, 'b': 0.04, 'c': None, 'd': 0.04}
     """
@@ -55,14 +94,30 @@ METHODS = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
 
 
 def adjust(tests: Mapping[Key, TestResult], method: str = "holm") -> pd.DataFrame:
-    """Return one row per test, in the order given, with its adjusted p-value or the reason why it has none.
+    """Return tests with their adjusted p-values, or the reasons why they have none.
 
-    method : "holm" or "benjamini-hochberg".  The columns are p, adjusted, family (the number of defined tests, 0 for
-    a test outside the family) and reason; p and adjusted are NaN where `reason` says why.  Raises UserError for
-    another method.
+    Parameters
+    ----------
+    tests : mapping of key to TestResult
+        The family of tests.
+    method : {"holm", "benjamini-hochberg"}, default "holm"
+        How the p-values are adjusted.
 
-    >>> tests = {"reinit": Test.of(2.0, 0.02), "mixout": Test.of(1.0, 0.3), "freeze": Test.undefined("no spread")}
-    >>> adjust(tests)[["p", "adjusted", "family"]]
+    Returns
+    -------
+    pandas.DataFrame
+        One row per test, in the order given: p, adjusted, family (the number of defined tests, 0 for a test outside the
+        family) and reason; p and adjusted are NaN where `reason` says why.
+
+    Raises
+    ------
+    UserError
+        For another method.
+
+    Examples
+    --------
+    >>> tests = {"reinit": TestResult.of(2.0, 0.02), "mixout": TestResult.of(1.0, 0.3)}
+    >>> adjust(tests | {"freeze": TestResult.undefined("no spread")})[["p", "adjusted", "family"]]
                p  adjusted  family
     reinit  0.02      0.04       2
     mixout  0.30      0.30       2

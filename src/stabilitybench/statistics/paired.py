@@ -32,9 +32,16 @@ METHOD = "jackknife-t over pairs on log SD ratio"
 class PairedSpread:
     """Spread of two arms whose runs come in pairs.
 
-    n : pairs.  correlation : Pearson's, with Fisher's interval; None with a note where an arm is constant.
-    ratio : SD ratio with an interval that allows for the correlation.
-    pitman_morgan, permutation : the two tests; the first assumes normal pairs.
+    Attributes
+    ----------
+    n : int
+        Pairs.
+    correlation : Estimate
+        Pearson's, with Fisher's interval; None with a note where an arm is constant.
+    ratio : SdRatio
+        SD ratio with an interval that allows for the correlation.
+    pitman_morgan, permutation : TestResult
+        The two tests; the first assumes normal pairs.
     """
 
     n: int
@@ -53,9 +60,29 @@ def paired_spread(
 ) -> PairedSpread:
     """Return correlation, SD ratio and both paired tests for runs in pairs.
 
-    Raises UserError for unequal numbers of scores, scores that are not finite, a level outside (0, 1) or fewer than
-    99 draws.
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,)
+        Scores; run i of one arm belongs to run i of the other.
+    rng : numpy.random.Generator
+        Draws the swaps of the permutation test.
+    draws : int, default 9999
+        How many, at least 99.
+    level : float, default 0.95
+        Confidence level of the intervals, in (0, 1).
 
+    Returns
+    -------
+    PairedSpread
+        What the data do not admit is None, with a note.
+
+    Raises
+    ------
+    UserError
+        For unequal numbers of scores, scores that are not finite, a level or draws out of range.
+
+    Examples
+    --------
     >>> found = paired_spread([1.0, 2.0, 4.0, 3.0], [2.0, 4.0, 9.0, 5.0], np.random.default_rng(0))
     >>> found.n, round(found.correlation.estimate, 2), round(found.ratio.estimate, 2)
     (4, 0.96, 0.44)
@@ -71,13 +98,34 @@ def paired_spread(
 
 
 def pitman_morgan(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> TestResult:
-    r"""Test equal spread of normal pairs (Pitman 1939, Morgan 1939, Biometrika 31:9-19).
+    r"""Test equal spread of normal pairs [1]_ [2]_.
 
-    Equal variances mean uncorrelated sums and differences: with r their correlation, the statistic
-    :math:`t = r \sqrt{(n - 2) / (1 - r^2)}` has n - 2 degrees of freedom.  It is not robust: heavy tails make it
-    reject too often, so `paired_permutation` stands beside it.  Undefined below 4 pairs and when sums or
-    differences are constant.  Raises UserError for unequal numbers of scores or scores that are not finite.
+    Equal variances mean uncorrelated sums and differences: with r their correlation, the statistic :math:`t = r
+    \sqrt{(n - 2) / (1 - r^2)}` has n - 2 degrees of freedom. It is not robust: heavy tails make it reject too often, so
+    `paired_permutation` stands beside it.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,)
+        Scores; run i of one arm belongs to run i of the other.
+
+    Returns
+    -------
+    TestResult
+        Undefined below 4 pairs and when sums or differences are constant.
+
+    Raises
+    ------
+    UserError
+        For unequal numbers of scores or scores that are not finite.
+
+    References
+    ----------
+    .. [1] Pitman (1939), Biometrika 31:9-12.
+    .. [2] Morgan (1939), Biometrika 31:13-19.
+
+    Examples
+    --------
     >>> round(pitman_morgan([1.0, 2.0, 4.0, 3.0], [2.0, 4.0, 9.0, 5.0]).p, 3)
     0.038
     """
@@ -102,11 +150,31 @@ def paired_permutation(
 ) -> TestResult:
     r"""Test equal spread of pairs by swapping the two scores of random pairs after each arm's median is taken away.
 
-    The statistic is :math:`|\log(\sum a^2 / \sum b^2)|` about the medians.  Where there are no more than `draws`
-    ways to swap, all of them are listed and p is the share at least as large; otherwise p is
-    (1 + draws at least as large) / (1 + draws).  Approximate because the medians are estimated.  Undefined below 4
-    pairs and when both arms are constant.  Raises UserError as `pitman_morgan` and for fewer than 99 draws.
+    The statistic is :math:`|\log(\sum a^2 / \sum b^2)|` about the medians. Where there are no more than `draws` ways to
+    swap, all of them are listed and p is the share at least as large; otherwise p is (1 + draws at least as large) / (1
+    + draws). Approximate because the medians are estimated.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,)
+        Scores; run i of one arm belongs to run i of the other.
+    rng : numpy.random.Generator
+        Draws the swaps.
+    draws : int, default 9999
+        How many, at least 99.
+
+    Returns
+    -------
+    TestResult
+        Undefined below 4 pairs and when both arms are constant.
+
+    Raises
+    ------
+    UserError
+        As in `pitman_morgan`, and for fewer than 99 draws.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> pairs = rng.normal(size=20)
     >>> paired_permutation(pairs, 2 * pairs + rng.normal(size=20), rng).p < 0.01
@@ -140,9 +208,25 @@ def paired_permutation(
 def paired_sd_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0.95) -> SdRatio:
     """Return SD(arm) / SD(baseline) of runs in pairs, with a jackknife-t interval that leaves out pairs (n - 1 df).
 
-    Undefined cases carry a note.  Raises UserError for unequal numbers of scores, scores that are not finite or a
-    level outside (0, 1).
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,)
+        Scores; run i of one arm belongs to run i of the other.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
 
+    Returns
+    -------
+    SdRatio
+        Undefined cases carry a note.
+
+    Raises
+    ------
+    UserError
+        For unequal numbers of scores, scores that are not finite or a level outside (0, 1).
+
+    Examples
+    --------
     >>> found = paired_sd_ratio([1.0, 2.0, 4.0, 3.0, 7.0], [2.0, 4.0, 9.0, 5.0, 12.0])
     >>> f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
     '0.57 [0.30, 1.09]'

@@ -12,11 +12,23 @@ from stabilitybench.statistics.results import Floats
 
 
 def fit_reml(values: Floats, places: Sequence[npt.NDArray[np.intp]]) -> tuple[list[float], float, str]:
-    """Fit scores = mean + one crossed random effect per entry of `places` + residual, by REML.
+    """Fit scores = mean + one crossed random effect per factor or interaction + residual, by REML.
 
-    values : [runs], not all equal.  places : the level number of each run, for each effect.
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n,)
+        Scores, not all equal.
+    places : sequence of numpy.ndarray of int, each of shape (n,)
+        For each effect the level number of each run, from 0.
 
-    Returns the variance of each effect, the residual variance, and what went wrong in the fit (empty if nothing did).
+    Returns
+    -------
+    variances : list of float
+        The variance of each effect, in squared units of the scores.
+    residual : float
+        The residual variance.
+    note : str
+        What went wrong in the fit; empty if nothing did.
     """
     from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 

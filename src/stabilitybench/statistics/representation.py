@@ -16,16 +16,36 @@ from stabilitybench.statistics.results import Floats
 def cka_distance(first: npt.ArrayLike, second: npt.ArrayLike, debiased: bool = True) -> float:
     r"""Return 1 - linear CKA of two feature matrices of the same examples.
 
-    first, second : features of shape [rows, width]; widths may differ; at least 4 rows (3 without `debiased`).
-    Unchanged by shifts, rotations and a common scale of either matrix.
+    Unchanged by shifts, rotations and a common scale of either matrix. Debiased, it takes the unbiased estimator of
+    HSIC, :math:`HSIC_1` of Song et al. [1]_, as Du & Nguyen [2]_ do; that is 0 on average for unrelated features.
+    Otherwise it is :math:`1 - \|X^T Y\|_F^2 / (\|X^T X\|_F \|Y^T Y\|_F)` with centred X, Y [3]_; with more columns than
+    rows unrelated features then look alike.
 
-    debiased : with the unbiased estimator of HSIC, :math:`HSIC_1` of Song et al. (2012, JMLR 13:1393-1434), as in
-    Du & Nguyen (2023); it is 0 on average for unrelated features, so that the distance is about 1 and can lie above
-    1.  Without it :math:`1 - \|X^T Y\|_F^2 / (\|X^T X\|_F \|Y^T Y\|_F)` with centred X, Y (Kornblith et al. 2019,
-    ICML), in [0, 1]; with more columns than rows unrelated features then look alike.
+    Parameters
+    ----------
+    first, second : array_like, shape (rows, width)
+        Features, at least 4 rows (3 without `debiased`); widths may differ.
+    debiased : bool, default True
+        Which of the two estimators is taken.
 
-    Raises UserError for another shape, features that are not finite or do not vary over the rows.
+    Returns
+    -------
+    float
+        Debiased, about 1 for unrelated features, and it can lie above 1; otherwise in [0, 1].
 
+    Raises
+    ------
+    UserError
+        For another shape, features that are not finite or do not vary over the rows.
+
+    References
+    ----------
+    .. [1] Song et al. (2012), JMLR 13:1393-1434.
+    .. [2] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+    .. [3] Kornblith et al. (2019), ICML.
+
+    Examples
+    --------
     >>> x = np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0], [4.0, 1.0], [3.0, 5.0]])
     >>> turned = x @ np.array([[0.6, -0.8], [0.8, 0.6]]) * 3 + 7
     >>> abs(round(cka_distance(x, turned), 6))
@@ -45,12 +65,28 @@ def cka_distance(first: npt.ArrayLike, second: npt.ArrayLike, debiased: bool = T
 def procrustes_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     r"""Return the orthogonal Procrustes distance of two feature matrices of the same examples, in [0, 1].
 
-    :math:`1 - \|\tilde X^T \tilde Y\|_*` with :math:`\tilde X, \tilde Y` centred and scaled to Frobenius norm 1
-    (Du & Nguyen 2023; Ding, Denain & Steinhardt 2021, NeurIPS): half of
-    :math:`\min_Q \|\tilde X Q - \tilde Y\|_F^2` over orthogonal Q.  Unchanged by shifts, rotations and a common scale
-    of either matrix.  The narrower matrix is padded with zeros.  With more columns than rows unrelated features look
-    alike.  Arguments and errors as in `cka_distance`.
+    :math:`1 - \|\tilde X^T \tilde Y\|_*` with :math:`\tilde X, \tilde Y` centred and scaled to Frobenius norm 1 [1]_
+    [2]_: half of :math:`\min_Q \|\tilde X Q - \tilde Y\|_F^2` over orthogonal Q. Unchanged by shifts, rotations and a
+    common scale of either matrix. The narrower matrix is padded with zeros. With more columns than rows unrelated
+    features look alike.
 
+    Parameters
+    ----------
+    first, second : array_like, shape (rows, width)
+        Features, at least 2 rows; widths may differ.
+
+    Raises
+    ------
+    UserError
+        As in `cka_distance`.
+
+    References
+    ----------
+    .. [1] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+    .. [2] Ding, Denain & Steinhardt (2021), NeurIPS.
+
+    Examples
+    --------
     >>> round(procrustes_distance([[1.0, 0.0], [0.0, 0.0], [-1.0, 0.0]], [[1.0], [-2.0], [1.0]]), 6)
     1.0
     """
@@ -66,14 +102,33 @@ def procrustes_distance(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
 def svcca_distance(first: npt.ArrayLike, second: npt.ArrayLike, share: float = 0.99) -> float:
     """Return the SVCCA distance of two feature matrices of the same examples, in [0, 1].
 
-    Each centred matrix keeps its leading singular directions while their singular values add up to at most `share`
-    of the total (one at least); the distance is 1 - the mean of the canonical correlations of the two subspaces, as
-    many as the smaller has directions (Raghu et al. 2017, NeurIPS; Du & Nguyen 2023, whose code takes the singular
-    directions before centring).  Unchanged by shifts, rotations and a common scale of either matrix.
+    Each centred matrix keeps its leading singular directions while their singular values add up to at most `share` of
+    the total (one at least); the distance is 1 - the mean of the canonical correlations of the two subspaces, as many
+    as the smaller has directions [1]_. (The code of Du & Nguyen [2]_ takes the singular directions before centring.)
+    Unchanged by shifts, rotations and a common scale of either matrix.
 
     Where the directions kept add up to more than rows - 1, the subspaces meet by arithmetic alone and the distance is
-    too small: give more rows or a smaller `share`.  Arguments and errors as in `cka_distance`, and share in (0, 1].
+    too small: give more rows or a smaller `share`.
 
+    Parameters
+    ----------
+    first, second : array_like, shape (rows, width)
+        Features, at least 2 rows; widths may differ.
+    share : float, default 0.99
+        Part of the singular values that is kept, in (0, 1].
+
+    Raises
+    ------
+    UserError
+        As in `cka_distance`, and for a share out of this range.
+
+    References
+    ----------
+    .. [1] Raghu et al. (2017), NeurIPS.
+    .. [2] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+
+    Examples
+    --------
     >>> x = np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0], [4.0, 1.0], [3.0, 5.0]])
     >>> round(svcca_distance(x, 2 * x[:, ::-1] + 1), 6)
     0.0
@@ -94,11 +149,31 @@ DISTANCES: dict[str, Callable[[npt.ArrayLike, npt.ArrayLike], float]] = {
 
 
 def representation_distances(features: npt.ArrayLike) -> pd.DataFrame:
-    """Return the three distances between each pair of runs: columns first, second (run numbers from 0), and one each.
+    """Return the three distances between each pair of runs.
 
-    features : [runs, rows, width], the same examples in every run.  The mean of a column over the pairs is the
-    instability measure of Du & Nguyen (2023).
+    The mean of a column over the pairs is the instability measure of Du & Nguyen [1]_.
 
+    Parameters
+    ----------
+    features : array_like, shape (runs, rows, width)
+        The same examples in every run; at least 2 runs of 4 rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair: first, second (run numbers from 0), cka, procrustes and svcca.
+
+    Raises
+    ------
+    UserError
+        As in `cka_distance`.
+
+    References
+    ----------
+    .. [1] Du & Nguyen (2023), ACL, arXiv:2302.07778.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> representation_distances(rng.normal(size=(3, 20, 4))).shape
     (3, 5)

@@ -24,8 +24,24 @@ _MATRIX = 2**22
 
 
 def draw_counts(n: int, resamples: int, rng: np.random.Generator) -> Floats:
-    """Return how often each of n runs enters each bootstrap resample, of shape (n, resamples).
+    """Return how often each run enters each bootstrap resample.
 
+    Parameters
+    ----------
+    n : int
+        Number of runs.
+    resamples : int
+        Number of resamples.
+    rng : numpy.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, resamples)
+        Every column sums to n.
+
+    Examples
+    --------
     >>> draw_counts(4, 3, np.random.default_rng(0)).sum(axis=0)
     array([4., 4., 4.])
     """
@@ -35,12 +51,25 @@ def draw_counts(n: int, resamples: int, rng: np.random.Generator) -> Floats:
 
 
 def resampled_squares(values: Floats, counts: Floats, room: Floats | None = None) -> Floats:
-    """Return the sum of squares about the mean of every resample, of shape (comparisons, resamples).
+    """Return the sum of squares about the mean of every resample.
 
-    values : (comparisons, n), best centred on their medians, and at most 1 in size: then a resample that misses an
-    outlying score loses no digits.  A resample of equal scores gives exactly 0.  `room`, of shape
-    (2 comparisons, resamples), is overwritten and saves fresh memory; the result is a part of it.
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (comparisons, n)
+        Scores, best centred on their medians, and at most 1 in size: then a resample that misses an outlying score
+        loses no digits.
+    counts : numpy.ndarray, shape (n, resamples)
+        As `draw_counts` gives them.
+    room : numpy.ndarray, shape (2 comparisons, resamples), optional
+        Is overwritten and saves fresh memory; the result is a part of it.
 
+    Returns
+    -------
+    numpy.ndarray, shape (comparisons, resamples)
+        Exactly 0 for a resample of equal scores.
+
+    Examples
+    --------
     >>> resampled_squares(np.array([[-1.0, 0.0, 1.0]]), np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 3.0]]))
     array([[2., 0.]])
     """
@@ -64,11 +93,31 @@ def variance_ratio_limits(
     level: float,
     acceleration: Floats | None,
 ) -> tuple[Floats, Floats]:
-    """Return the bootstrap limits of var(first) / var(second) for each row; NaN where they do not exist.
+    """Return the bootstrap limits of var(first) / var(second) for each row.
 
-    first, second : (comparisons, n), as for `resampled_squares`, each arm in its own unit.  acceleration : one number
-    per comparison for BCa limits (Efron 1987, JASA 82:171-185); None for percentile limits.
     A resample where both arms are constant has no ratio and is left out; with one constant arm it is 0 or infinite.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray, shape (comparisons, n) and (comparisons, m)
+        Scores as for `resampled_squares`, each arm in its own unit.
+    resamples : int
+        Bootstrap resamples, shared by all rows.
+    rng : numpy.random.Generator
+        Draws them.
+    level : float
+        Confidence level, in (0, 1).
+    acceleration : numpy.ndarray, shape (comparisons,), or None
+        For BCa limits [1]_; None for percentile limits.
+
+    Returns
+    -------
+    low, high : numpy.ndarray, shape (comparisons,)
+        NaN where they do not exist.
+
+    References
+    ----------
+    .. [1] Efron (1987), JASA 82:171-185.
     """
     counts = draw_counts(first.shape[1], resamples, rng), draw_counts(second.shape[1], resamples, rng)
     observed = _squares(first) / _squares(second)
@@ -131,9 +180,25 @@ def _quantiles(values: Floats, shares: tuple[float, float]) -> tuple[float, floa
 
 
 def memberships(n: int, size: int, draws: int, rng: np.random.Generator) -> tuple[Iterator[Floats], bool]:
-    """Return blocks of rows that put `size` of n runs into the first arm (1) and the others into the second (0).
+    """Return blocks of rows that assign runs to the first arm (1) and the second (0).
 
-    The second result tells whether the rows are all the ways there are, each once, instead of `draws` random ones.
+    Parameters
+    ----------
+    n : int
+        Runs of both arms together.
+    size : int
+        How many of them every row puts into the first arm.
+    draws : int
+        Random rows, unless there are no more ways than this.
+    rng : numpy.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    blocks : iterator of numpy.ndarray, shape (rows, n)
+        Blocks of bounded size.
+    listed : bool
+        Whether the rows are all the ways there are, each once, instead of random ones.
     """
     if comb(n, size) <= draws:
         return _all_memberships(n, size), True
@@ -156,9 +221,23 @@ def _random_memberships(n: int, size: int, draws: int, rng: np.random.Generator)
 
 
 def swaps(n: int, draws: int, rng: np.random.Generator) -> tuple[Iterator[Floats], bool]:
-    """Return blocks of rows that say for each of n pairs whether it is swapped (1) or not (0).
+    """Return blocks of rows that say for each pair whether it is swapped (1) or not (0).
 
-    The second result tells whether the rows are all 2^n ways, each once, instead of `draws` random ones.
+    Parameters
+    ----------
+    n : int
+        Number of pairs.
+    draws : int
+        Random rows, unless there are no more ways than this.
+    rng : numpy.random.Generator
+        Draws them.
+
+    Returns
+    -------
+    blocks : iterator of numpy.ndarray, shape (rows, n)
+        Blocks of bounded size.
+    listed : bool
+        Whether the rows are all 2^n ways, each once, instead of random ones.
     """
     if n < 63 and 2**n <= draws:
         every = product((0.0, 1.0), repeat=n)

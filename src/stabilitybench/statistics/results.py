@@ -22,8 +22,16 @@ LARGEST = 1e100
 class TestResult:
     """Outcome of one hypothesis test.
 
-    statistic, p : the test statistic and the p-value in [0, 1]; both None when the test is undefined.
-    defined : False when the data admit no test; `reason` then says why, and is empty otherwise.
+    Attributes
+    ----------
+    statistic : float or None
+        The test statistic; None when the test is undefined.
+    p : float or None
+        The p-value, in [0, 1]; None when the test is undefined.
+    defined : bool
+        False when the data admit no test.
+    reason : str
+        Why they do not; empty otherwise.
     """
 
     __test__: ClassVar[bool] = False  # pytest collects classes by this name
@@ -35,12 +43,26 @@ class TestResult:
 
     @classmethod
     def of(cls, statistic: float, p: float) -> TestResult:
-        """Return a defined outcome; rounding error beyond [0, 1] is cut off."""
+        """Return a defined outcome.
+
+        Parameters
+        ----------
+        statistic : float
+            The test statistic.
+        p : float
+            The p-value; rounding error beyond [0, 1] is cut off.
+        """
         return cls(float(statistic), min(max(float(p), 0.0), 1.0), True, "")
 
     @classmethod
     def undefined(cls, reason: str) -> TestResult:
-        """Return the outcome of a test that the data do not admit."""
+        """Return the outcome of a test that the data do not admit.
+
+        Parameters
+        ----------
+        reason : str
+            Why they do not.
+        """
         return cls(None, None, False, reason)
 
 
@@ -48,10 +70,16 @@ class TestResult:
 class Estimate:
     """One number with its confidence interval.
 
-    estimate : the number, or None where the data do not define it.
-    low, high : the limits, both None when there is no interval.
-    method : how the interval was made.
-    note : why the estimate or its interval is missing; empty when both are there.
+    Attributes
+    ----------
+    estimate : float or None
+        The number; None where the data do not define it.
+    low, high : float or None
+        The limits, both None when there is no interval.
+    method : str
+        How the interval was made.
+    note : str
+        Why the estimate or its interval is missing; empty when both are there.
     """
 
     estimate: float | None
@@ -67,10 +95,25 @@ class Estimate:
 
 
 def sample(scores: npt.ArrayLike, name: str) -> Floats:
-    """Return `scores` as a float64 vector.
+    """Return scores as a vector.
 
-    Raises UserError when they are not one-dimensional numbers or hold NaN or infinity: a run without a
-    score must be counted as a failure or as missing before any statistic is taken, never dropped here.
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        One number per run.
+    name : str
+        What they are, for messages.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        Finite float64 numbers.
+
+    Raises
+    ------
+    UserError
+        When they are not one-dimensional numbers, are masked or hold NaN or infinity: a run without a score must be
+        counted as a failure or as missing before any statistic is taken, never dropped here.
     """
     _refuse_masks(scores, name)
     try:
@@ -93,7 +136,25 @@ def sample(scores: npt.ArrayLike, name: str) -> Floats:
 
 
 def stack(scores: npt.ArrayLike, name: str) -> Floats:
-    """Return `scores` as a float64 matrix with one comparison per row; raises UserError as `sample` does."""
+    """Return scores as a matrix with one comparison per row.
+
+    Parameters
+    ----------
+    scores : array_like, shape (comparisons, n)
+        One number per run.
+    name : str
+        What they are, for messages.
+
+    Returns
+    -------
+    numpy.ndarray, shape (comparisons, n)
+        Finite float64 numbers.
+
+    Raises
+    ------
+    UserError
+        As in `sample`.
+    """
     _refuse_masks(scores, name)
     try:
         values = np.asarray(scores, dtype=np.float64)
@@ -112,7 +173,23 @@ def _refuse_masks(scores: npt.ArrayLike, name: str) -> None:
 
 
 def paired_samples(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Return two vectors of equal length, run i of one paired with run i of the other."""
+    """Return two vectors of equal length, run i of one paired with run i of the other.
+
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,)
+        One number per run.
+
+    Returns
+    -------
+    first, second : numpy.ndarray, shape (n,)
+        Finite float64 numbers.
+
+    Raises
+    ------
+    UserError
+        As in `sample`, and for unequal lengths.
+    """
     first, second = sample(arm, "arm"), sample(baseline, "baseline")
     if first.size != second.size:
         raise UserError(
@@ -122,17 +199,49 @@ def paired_samples(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> tuple[Floats,
 
 
 def is_constant(values: Floats) -> bool:
-    """Tell whether all values are equal: the SD of equal values need not be 0 after rounding."""
+    """Tell whether all values are equal: the SD of equal values need not be 0 after rounding.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n,)
+        Scores; none count as equal.
+    """
     return values.size == 0 or bool(np.all(values == values[0]))
 
 
 def check_draws(rng: np.random.Generator | None, draws: int, name: str = "draws") -> None:
-    """Raise UserError for what is no random generator, or fewer than 99 draws: too few for a limit at 5 %."""
+    """Refuse what is no random generator, or too few draws for a limit at 5 %.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator or None
+        What the draws come from.
+    draws : int
+        How many, at least 99.
+    name : str, default "draws"
+        The argument that says so, for the message.
+
+    Raises
+    ------
+    UserError
+        For anything else.
+    """
     if not isinstance(rng, np.random.Generator):
         raise UserError(f"rng = {rng!r:.40}: must be a random generator, as numpy.random.default_rng(seed) gives")
     whole(name, draws, "must be at least 99", lambda n: n >= 99)
 
 
 def check_level(level: float) -> float:
-    """Return a confidence level; raises UserError outside (0, 1)."""
+    """Return a confidence level.
+
+    Parameters
+    ----------
+    level : float
+        In (0, 1).
+
+    Raises
+    ------
+    UserError
+        For anything else.
+    """
     return number("level", level, "must lie between 0 and 1, for example 0.95", lambda share: 0 < share < 1)

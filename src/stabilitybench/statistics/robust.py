@@ -19,11 +19,32 @@ def distance_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0
     r"""Return the ratio of mean distances to the median, which is what Brown-Forsythe compares, with an interval.
 
     With :math:`\tau = \sum |x - \mathrm{median}| / n`, :math:`\delta = (\bar x - \mathrm{median}) / \tau` and
-    :math:`\gamma^2 = s^2 / \tau^2`, the log of :math:`\tau n / (n - 1)` has the variance
-    :math:`(\delta^2 + \gamma^2 - 1) / n`; the two add up and the limits are normal (Bonett & Seier 2003, American
-    Statistician 57:233-236).  Undefined cases carry a note.  Raises UserError for scores that are not finite or a
-    level outside (0, 1).
+    :math:`\gamma^2 = s^2 / \tau^2`, the log of :math:`\tau n / (n - 1)` has the variance :math:`(\delta^2 + \gamma^2 -
+    1) / n`; the two add up and the limits are normal [1]_.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs, in one unit.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+
+    Returns
+    -------
+    Estimate
+        Below 1 the arm is the more stable one. Undefined cases carry a note.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite or a level outside (0, 1).
+
+    References
+    ----------
+    .. [1] Bonett & Seier (2003), American Statistician 57:233-236.
+
+    Examples
+    --------
     >>> found = distance_ratio([1.0, 2.0, 3.0, 4.0, 5.0], [-8.0, 0.0, 1.0, 7.0, 15.0])
     >>> f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
     '0.20 [0.06, 0.67]'
@@ -65,10 +86,31 @@ def mad_ratio(
 ) -> Estimate:
     """Return the ratio of median distances to the median, with a percentile bootstrap interval.
 
-    An SD ratio far from 1 beside a MAD ratio near 1 is a difference in the tails, not in the centre.  Undefined,
-    with a note, below 3 runs and where the median distance is 0 (half the scores are equal).  Raises UserError for
-    scores that are not finite, a level outside (0, 1) or fewer than 99 resamples.
+    An SD ratio far from 1 beside a MAD ratio near 1 is a difference in the tails, not in the centre.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs, in one unit.
+    rng : numpy.random.Generator
+        Draws the resamples.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+    resamples : int, default 1999
+        Bootstrap resamples, at least 99.
+
+    Returns
+    -------
+    Estimate
+        Undefined, with a note, below 3 runs and where the median distance is 0 (half the scores are equal).
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite, a level outside (0, 1) or fewer than 99 resamples.
+
+    Examples
+    --------
     >>> mad_ratio([1.0, 2.0, 3.0, 9.0], [1.0, 3.0, 5.0, 9.0], np.random.default_rng(0)).estimate
     0.5
     """
@@ -84,8 +126,23 @@ def iqr_ratio(
 ) -> Estimate:
     """Return the ratio of interquartile ranges (linear interpolation), with a percentile bootstrap interval.
 
-    Undefined cases and errors are those of `mad_ratio`.
+    Parameters
+    ----------
+    arm, baseline, rng, level, resamples
+        As in `mad_ratio`.
 
+    Returns
+    -------
+    Estimate
+        Undefined, with a note, below 3 runs and where the baseline's range is 0.
+
+    Raises
+    ------
+    UserError
+        As in `mad_ratio`.
+
+    Examples
+    --------
     >>> iqr_ratio([1.0, 2.0, 3.0, 4.0, 50.0], [1.0, 3.0, 5.0, 7.0, 9.0], np.random.default_rng(0)).estimate
     0.5
     """

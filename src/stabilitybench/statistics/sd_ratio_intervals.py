@@ -32,11 +32,19 @@ METHODS = {
 class SdRatio(Estimate):
     """SD of an arm over the SD of the baseline; below 1 the arm is the more stable one.
 
-    estimate : the ratio, or None where it is undefined (fewer than two scores, or a baseline without spread).
-    low, high : the confidence interval, both None when there is none; `note` then gives the reason.
-    method : how the interval was made.
-    log_se : standard error of the logarithm of the ratio, as a meta-analysis needs it: Bonett's beside his interval,
-        the jackknife's beside the others; None without an interval.
+    Attributes
+    ----------
+    estimate : float or None
+        The ratio; None where it is undefined (fewer than two scores, or a baseline without spread).
+    low, high : float or None
+        The confidence interval, both None when there is none.
+    method : str
+        How the interval was made.
+    note : str
+        Why the ratio or its interval is missing; empty otherwise.
+    log_se : float or None, default None
+        Standard error of the logarithm of the ratio, as a meta-analysis needs it: Bonett's beside his interval, the
+        jackknife's beside the others; None without an interval.
     """
 
     log_se: float | None = None
@@ -52,22 +60,50 @@ def sd_ratio(
 ) -> SdRatio:
     r"""Return SD(arm) / SD(baseline) with a confidence interval.
 
-    arm, baseline : scores of independent runs, at least 3 each for an interval, in any unit.
-    interval : how it is made; by default whichever of the first two covers best by simulation at these n.
+    The intervals:
 
     - ``"bonett"``: the ratios that Bonett's test of the log variance ratio does not reject, its kurtosis pooled from
-      both arms (Bonett 2006, Applied Psychological Measurement 30:432-439; inverted as by Banga & Fox 2013); at least
-      5 runs each.  The default, but for arms of fewer than 7 runs.
+      both arms [1]_ (inverted as by [2]_); at least 5 runs each.  The default, but for arms of fewer than 7 runs.
     - ``"jackknife-t"``: with :math:`\theta_{(i)}` the log SD without run i, each arm has the jackknife variance
-      :math:`v = \frac{n-1}{n} \sum_i (\theta_{(i)} - \bar\theta_{(\cdot)})^2` (Miller 1974, Biometrika 61:1-15), and
-      the interval is :math:`\log\widehat{\mathrm{ratio}} \pm t_{df} \sqrt{v_1 + v_2}` with the Welch-Satterthwaite df.
-    - ``"bca"``, ``"percentile"``: the bootstrap of Efron (1987, JASA 82:171-185) with `resamples` from `rng`; both
-      cover too rarely for few runs.
+      :math:`v = \frac{n-1}{n} \sum_i (\theta_{(i)} - \bar\theta_{(\cdot)})^2` [3]_, and the interval is
+      :math:`\log\widehat{\mathrm{ratio}} \pm t_{df} \sqrt{v_1 + v_2}` with the Welch-Satterthwaite df.
+    - ``"bca"``, ``"percentile"``: the bootstrap [4]_ with `resamples` from `rng`; both cover too rarely for few runs.
 
-    Coverage by simulation is in docs/statistics.md; it holds for unimodal scores, not for a mixture with failed
-    runs.  Raises UserError for scores that are not finite, a level outside (0, 1), an unknown interval, a bootstrap
-    without `rng` or with fewer than 99 resamples.
+    Coverage by simulation is in docs/statistics.md; it holds for unimodal scores, not for a mixture with failed runs.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs, at least 3 each for an interval, in any unit.
+    level : float, default 0.95
+        Confidence level, in (0, 1).
+    interval : {"bonett", "jackknife-t", "bca", "percentile"}, optional
+        How it is made; by default whichever of the first two covers best by simulation at these n.
+    rng : numpy.random.Generator, optional
+        Draws the resamples; a bootstrap needs it.
+    resamples : int, default 9999
+        Bootstrap resamples, at least 99.
+
+    Returns
+    -------
+    SdRatio
+        Undefined cases carry a note.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite, a level outside (0, 1), an unknown interval, a bootstrap without `rng` or with
+        fewer than 99 resamples.
+
+    References
+    ----------
+    .. [1] Bonett (2006), Applied Psychological Measurement 30:432-439.
+    .. [2] Banga & Fox (2013), On Bonett's robust confidence interval for a ratio of standard deviations.
+    .. [3] Miller (1974), Biometrika 61:1-15.
+    .. [4] Efron (1987), JASA 82:171-185.
+
+    Examples
+    --------
     >>> ratio = sd_ratio([1.0, 2.0, 3.0, 4.5], [1.0, 3.0, 5.0, 8.0])
     >>> print(f"{ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
     0.50 [0.12, 2.17]
@@ -89,12 +125,29 @@ def sd_ratios(
     rng: np.random.Generator | None = None,
     resamples: int = 9999,
 ) -> pd.DataFrame:
-    """Return the SD ratios of many comparisons at once: one row each, as `sd_ratio` would give it.
+    """Return the SD ratios of many comparisons at once, each as `sd_ratio` would give it.
 
-    arms, baselines : scores of shape (comparisons, runs); the two may differ in the number of runs.
-    The columns are estimate, low, high, log_se, method and note; a number that `note` explains away is NaN.  The
-    bootstrap intervals share their resamples, so that their Monte-Carlo errors are alike.  Raises as `sd_ratio`.
+    The bootstrap intervals share their resamples, so that their Monte-Carlo errors are alike.
 
+    Parameters
+    ----------
+    arms, baselines : array_like, shape (comparisons, n) and (comparisons, m)
+        Scores of independent runs.
+    level, interval, rng, resamples
+        As in `sd_ratio`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per comparison: estimate, low, high, log_se, method and note; a number that `note` explains away is NaN.
+
+    Raises
+    ------
+    UserError
+        As in `sd_ratio`, and for unequal numbers of rows.
+
+    Examples
+    --------
     >>> table = sd_ratios([[1.0, 2.0, 4.0], [1.0, 1.0, 1.0]], [[3.0, 5.0, 4.0], [1.0, 2.0, 3.0]])
     >>> table["estimate"].round(2).tolist(), table["note"].tolist()
     ([1.53, 0.0], ['', 'no interval: the arm has no spread (all scores equal)'])
@@ -111,10 +164,20 @@ def sd_ratios(
 
 
 def sd(scores: npt.ArrayLike) -> float:
-    """Return the sample standard deviation (ddof = 1) of n >= 2 scores; exactly 0 when all are equal.
+    """Return the sample standard deviation (ddof = 1); exactly 0 when all scores are equal.
 
-    Raises UserError for fewer than two scores or a score that is not finite.
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        Finite scores, n >= 2.
 
+    Raises
+    ------
+    UserError
+        For fewer than two scores or a score that is not finite.
+
+    Examples
+    --------
     >>> round(sd([1.0, 2.0, 4.0]), 4)
     1.5275
     """
@@ -125,7 +188,18 @@ def sd(scores: npt.ArrayLike) -> float:
 
 
 def default_interval(n: int, m: int) -> str:
-    """Return the interval with the best simulated coverage for arms of n and m runs (docs/statistics.md)."""
+    """Return the interval with the best simulated coverage (docs/statistics.md).
+
+    Parameters
+    ----------
+    n, m : int
+        Runs of the two arms.
+
+    Returns
+    -------
+    {"bonett", "jackknife-t"}
+        As `sd_ratio` takes it.
+    """
     return "bonett" if min(n, m) >= 5 and max(n, m) >= 7 else "jackknife-t"
 
 

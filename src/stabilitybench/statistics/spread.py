@@ -16,12 +16,33 @@ from stabilitybench.statistics.results import Floats, TestResult, check_draws, i
 
 
 def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> TestResult:
-    """Test equal spread by Levene's test with medians (Brown & Forsythe 1974, JASA 69:364-367).
+    """Test equal spread by Levene's test with medians [1]_.
 
-    It compares the mean distance to the median, keeps its size under skew, heavy tails and failed runs, and
-    is conservative for small n.  Undefined below 3 runs per arm, when both arms are constant, and when the
-    distances to the median do not vary within either arm.  Raises UserError for scores that are not finite.
+    It compares the mean distance to the median, keeps its size under skew, heavy tails and failed runs, and is
+    conservative for small n.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs, in one unit.
+
+    Returns
+    -------
+    TestResult
+        The statistic is an F with 1 and n + m - 2 degrees of freedom. Undefined below 3 runs per arm, when both arms
+        are constant, and when the distances to the median do not vary within either arm.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite.
+
+    References
+    ----------
+    .. [1] Brown & Forsythe (1974), JASA 69:364-367.
+
+    Examples
+    --------
     >>> test = brown_forsythe([1.0, 2.0, 3.0, 4.0, 5.0], [-8.0, 0.0, 1.0, 7.0, 15.0])
     >>> round(test.statistic, 3), round(test.p, 3)
     (3.368, 0.104)
@@ -46,13 +67,33 @@ def brown_forsythe(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> TestResult:
 
 
 def bonett(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> TestResult:
-    r"""Test equal spread by the log variance ratio with a pooled kurtosis (Bonett 2006, Appl. Psych. Meas. 30:432-439).
+    r"""Test equal spread by the log variance ratio with a pooled kurtosis [1]_.
 
     The statistic is the z at which Bonett's interval just touches a ratio of 1; for arms of equal size that is
-    :math:`|\log(s_1^2 / s_2^2)| / se`.  More powerful than Brown-Forsythe for normal scores, but **not** for scores
-    with failed runs: there it rejects equal spreads up to twice as often as it claims (docs/statistics.md).
-    Undefined below 5 runs per arm and when an arm is constant.  Raises UserError for scores that are not finite.
+    :math:`|\log(s_1^2 / s_2^2)| / se`. More powerful than Brown-Forsythe for normal scores, but **not** for scores with
+    failed runs: there it rejects equal spreads up to twice as often as it claims (docs/statistics.md).
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs, in one unit.
+
+    Returns
+    -------
+    TestResult
+        Undefined below 5 runs per arm and when an arm is constant.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite.
+
+    References
+    ----------
+    .. [1] Bonett (2006), Applied Psychological Measurement 30:432-439.
+
+    Examples
+    --------
     >>> round(bonett([1.0, 2.0, 3.0, 4.0, 5.0], [-8.0, 0.0, 1.0, 7.0, 15.0]).p, 3)
     0.026
     """
@@ -91,13 +132,36 @@ def median_centred_permutation(
 ) -> TestResult:
     r"""Test equal spread by permuting the scores after each arm's median is taken away.
 
-    The statistic is :math:`|\log(s_1^2 / s_2^2)|` with :math:`s^2 = \sum (x - \mathrm{median})^2 / (n - 1)`;
-    it is infinite when one arm is constant.  The p-value is (1 + draws at least as large) / (1 + draws), as
-    befits a random sample of permutations (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585); where there are no
-    more than `draws` ways to split the scores, all of them are listed and p is the share at least as large.  It is
-    approximate because the medians are estimated.  Undefined below 3 runs per arm and when both arms are
-    constant.  Raises UserError for scores that are not finite or fewer than 99 draws.
+    The statistic is :math:`|\log(s_1^2 / s_2^2)|` with :math:`s^2 = \sum (x - \mathrm{median})^2 / (n - 1)`; it is
+    infinite when one arm is constant. The p-value is (1 + draws at least as large) / (1 + draws), as befits a random
+    sample of permutations [1]_; where there are no more than `draws` ways to split the scores, all of them are listed
+    and p is the share at least as large. It is approximate because the medians are estimated.
 
+    Parameters
+    ----------
+    arm, baseline : array_like, shape (n,) and (m,)
+        Scores of independent runs, in one unit.
+    rng : numpy.random.Generator
+        Draws the permutations.
+    draws : int, default 9999
+        How many, at least 99.
+
+    Returns
+    -------
+    TestResult
+        Undefined below 3 runs per arm and when both arms are constant.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite or fewer than 99 draws.
+
+    References
+    ----------
+    .. [1] Phipson & Smyth (2010), doi:10.2202/1544-6115.1585.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> test = median_centred_permutation(rng.normal(0, 1, 20), rng.normal(0, 4, 20), rng)
     >>> test.p < 0.001
@@ -115,12 +179,31 @@ def median_centred_permutation(
 def median_centred_permutations(
     arms: npt.ArrayLike, baselines: npt.ArrayLike, rng: np.random.Generator, draws: int = 9999
 ) -> pd.DataFrame:
-    """Return the permutation tests of many comparisons at once: one row each, as `median_centred_permutation`.
+    """Return the permutation tests of many comparisons at once, each as `median_centred_permutation` would give it.
 
-    arms, baselines : scores of shape (comparisons, runs); the two may differ in the number of runs.
-    The columns are statistic, p, defined and reason; a number that `reason` explains away is NaN.  The comparisons
-    share their permutations.  Raises UserError as `median_centred_permutation`, and for unequal numbers of rows.
+    The comparisons share their permutations.
 
+    Parameters
+    ----------
+    arms, baselines : array_like, shape (comparisons, n) and (comparisons, m)
+        Scores of independent runs.
+    rng : numpy.random.Generator
+        Draws the permutations.
+    draws : int, default 9999
+        How many, at least 99.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per comparison: statistic, p, defined and reason; a number that `reason` explains away is NaN.
+
+    Raises
+    ------
+    UserError
+        As in `median_centred_permutation`, and for unequal numbers of rows.
+
+    Examples
+    --------
     >>> scores = np.random.default_rng(0).normal(size=(3, 20))
     >>> median_centred_permutations(scores, 4 * scores, np.random.default_rng(1))["p"].round(3).tolist()
     [0.0, 0.0, 0.0]

@@ -20,12 +20,22 @@ ENOUGH = 10
 
 @dataclass(frozen=True)
 class Mixture:
-    """The variance of one arm taken apart: n runs, `failed` of them failed.
+    """The variance of one arm taken apart into failure and spread.
 
-    total : sample variance (ddof = 1) of all runs; None below two runs.
-    between : the part that failing or not explains, from the distance of the two group means.
-    within_failed, within_kept : the part that scores of failed, and of other, runs spread about their own mean.
-    The three add up to `total`.
+    The three parts add up to `total`.
+
+    Attributes
+    ----------
+    n : int
+        All runs.
+    failed : int
+        Failed runs.
+    total : float or None
+        Sample variance (ddof = 1) of all runs; None below two runs, and so are its parts.
+    between : float or None
+        The part that failing or not explains, from the distance of the two group means.
+    within_failed, within_kept : float or None
+        The part that scores of failed, and of other, runs spread about their own mean.
     """
 
     n: int
@@ -53,12 +63,24 @@ class Mixture:
 class TwoPart:
     """An arm against the baseline in two parts: how often runs fail, and how the others spread.
 
-    failure, baseline_failure : rates with Wilson intervals.
-    difference : failure rate minus the baseline's, Newcombe's interval.  fisher : the test of equal rates.
-    mixture, baseline_mixture : what makes each arm's SD.
-    ratio, distance, brown_forsythe : spread among the runs that did not fail.  It conditions on the outcome, so it
-    describes and does not compare as the draw of seeds would: the runs that one method saves from failing enter on
-    one side only.  Without an estimate, with a note, below 10 such runs in an arm.
+    Spread among the runs that did not fail conditions on the outcome, so it describes and does not compare as the draw
+    of seeds would: the runs that one method saves from failing enter on one side only.
+
+    Attributes
+    ----------
+    failure, baseline_failure : Rate
+        Failure rates with Wilson intervals.
+    difference : Estimate
+        Failure rate minus the baseline's, Newcombe's interval.
+    fisher : TestResult
+        The test of equal rates.
+    mixture, baseline_mixture : Mixture
+        What makes each arm's SD.
+    ratio, distance : SdRatio, Estimate
+        Ratios of SDs and of mean distances to the median among the runs that did not fail. Without an estimate, with a
+        note, below 10 such runs in an arm.
+    brown_forsythe : TestResult
+        The test of equal spread among the same runs; undefined where the ratios are.
     """
 
     failure: Rate
@@ -75,15 +97,31 @@ class TwoPart:
 def mixture(scores: npt.ArrayLike, failed: npt.ArrayLike) -> Mixture:
     r"""Take the variance of one arm apart into what failing and what ordinary spread contribute.
 
-    scores : one per run, failed ones included.  failed : as many truth values.
-
     .. math::
         (n - 1) s^2 = \frac{n_f n_k}{n} (\bar x_f - \bar x_k)^2 + \sum_f (x - \bar x_f)^2
         + \sum_k (x - \bar x_k)^2
 
-    over failed (f) and other (k) runs.  Raises UserError for scores that are not finite or when the two arrays
-    differ in length.
+    over failed (f) and other (k) runs.
 
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        One per run, failed ones included.
+    failed : array_like of bool, shape (n,)
+        Which runs failed.
+
+    Returns
+    -------
+    Mixture
+        Without numbers below two runs.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite or when the two arrays differ in length.
+
+    Examples
+    --------
     >>> found = mixture([0.0, 0.7, 0.71, 0.69, 0.7], [True, False, False, False, False])
     >>> found.driver, round(found.failure_share, 3)
     ('failures', 0.999)
@@ -111,9 +149,31 @@ def two_part(
 ) -> TwoPart:
     """Compare failure, and then spread among the runs that did not fail.
 
-    arm, baseline : scores of all finished runs.  arm_failed, baseline_failed : as many truth values.
-    Raises UserError for scores that are not finite, arrays that differ in length or a level outside (0, 1).
+    Parameters
+    ----------
+    arm : array_like, shape (n,)
+        Scores of all finished runs of the arm.
+    arm_failed : array_like of bool, shape (n,)
+        Which of them failed.
+    baseline : array_like, shape (m,)
+        Scores of all finished runs of the baseline.
+    baseline_failed : array_like of bool, shape (m,)
+        Which of them failed.
+    level : float, default 0.95
+        Confidence level of the intervals, in (0, 1).
 
+    Returns
+    -------
+    TwoPart
+        What the data do not admit is None, with a note.
+
+    Raises
+    ------
+    UserError
+        For scores that are not finite, arrays that differ in length or a level outside (0, 1).
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> scores, failed = rng.normal(0.7, 0.01, 20), np.arange(20) < 6
     >>> found = two_part(scores + 0.02, np.zeros(20, bool), np.where(failed, 0.5, scores), failed)

@@ -11,7 +11,7 @@ from stabilitybench.documents import formats
 from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, place, place_columns, share
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import STREAMS
-from stabilitybench.statistics import level as level_statistics
+from stabilitybench.statistics import level, location
 from stabilitybench.statistics.components import variance_components
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
         base = values.get((c.encoder, c.task, comparison.baseline), np.empty(0))
         if not len(own):
             continue
-        table = level_statistics.levels(own).astype(object)
+        table = location.levels(own).astype(object)
         entries = [_points(row["estimate"], row["low"], row["high"]) for _, row in table.iterrows()]
         for budget in BUDGETS:
-            best = float(level_statistics.expected_best(own, [budget])[0]) if budget <= len(own) else None
+            best = float(location.expected_best(own, [budget])[0]) if budget <= len(own) else None
             entries.append(TableCell(formats.points(best), best))
         if c.is_baseline:
             entries.append(TableCell("(baseline)", 0.5))
         else:
-            found = level_statistics.probability_of_improvement(own, base)
+            found = level.probability_of_improvement(own, base)
             limits = "" if found.low is None else f" [{formats.percent(found.low)}, {formats.percent(found.high)}]"
             entries.append(TableCell(formats.percent(found.estimate) + limits, found.estimate))
         rows.append((*place(comparison, c), count(c.n), *entries))
