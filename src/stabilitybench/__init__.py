@@ -12,17 +12,20 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stabilitybench.comparison import compare
+    from stabilitybench.comparison.study_report import report
     from stabilitybench.encoders import load_encoder
     from stabilitybench.errors import EnvironmentFailure, UserError
     from stabilitybench.finetuning import finetune
+    from stabilitybench.planning.plan import plan
     from stabilitybench.recipe import Recipe
     from stabilitybench.seeds import Seeds
     from stabilitybench.stabilizers import Stabilizer, build, compose, register
     from stabilitybench.studies import Results, Store, Study
+    from stabilitybench.suites import Suite
     from stabilitybench.tasks import load_task
 
     __version__: str
@@ -36,6 +39,7 @@ _PUBLIC = {
     "Stabilizer": "stabilizers",
     "Store": "studies",
     "Study": "studies",
+    "Suite": "suites",
     "UserError": "errors",
     "build": "stabilizers",
     "compare": "comparison",
@@ -43,7 +47,9 @@ _PUBLIC = {
     "finetune": "finetuning",
     "load_encoder": "encoders",
     "load_task": "tasks",
+    "plan": "planning.plan",
     "register": "stabilizers",
+    "report": "comparison.study_report",
 }
 
 __all__ = [
@@ -54,6 +60,7 @@ __all__ = [
     "Stabilizer",
     "Store",
     "Study",
+    "Suite",
     "UserError",
     "__version__",
     "build",
@@ -62,15 +69,17 @@ __all__ = [
     "finetune",
     "load_encoder",
     "load_task",
+    "plan",
     "register",
+    "report",
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "__version__":
         from importlib.metadata import version
 
-        value: Any = version("stabilitybench")
+        value: object = version("stabilitybench")
     elif name in _PUBLIC:
         value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
     else:
@@ -80,4 +89,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Return what is ours: the public names, whether or not they were asked for before."""
+    return list(__all__)

@@ -15,7 +15,7 @@ from stabilitybench.errors import EnvironmentFailure, UserError
 from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.storage.records import owner_lives, write_text
+from stabilitybench.storage.writing import owner_lives, write_atomically
 from stabilitybench.studies import Store
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import load_task
@@ -145,14 +145,14 @@ def test_drafts_of_dead_processes_are_cleared_and_those_of_living_ones_kept(stor
 
 def test_write_text_leaves_the_old_file_when_the_disk_fails(tmp_path, monkeypatch):
     file = tmp_path / "a.json"
-    write_text(file, "old")
+    write_atomically(file, "old")
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EnvironmentFailure, match="the disk is full"):
-        write_text(file, "new")
+        write_atomically(file, "new")
     assert file.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stabilitybench.claims.evidence import MissingEvidence
-from stabilitybench.storage.records import write_text
+from stabilitybench.storage.writing import write_atomically
 from stabilitybench.studies.store import FINISHED
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def suites_table(store: str | Path, *, datasets: int = DATASETS, jobs: int | Non
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a kept table as CSV, every number so that it is read back as it is."""
-    write_text(Path(path), table.to_csv(index=False, lineterminator="\n"))
+    write_atomically(Path(path), table.to_csv(index=False, lineterminator="\n"))
 
 
 def conditions() -> dict[str, str]:
@@ -148,7 +148,7 @@ def _processor() -> str:
 
 def write_conditions(path: str | Path) -> None:
     """Write the conditions of this machine beside a kept table."""
-    write_text(Path(path), json.dumps(conditions(), indent=1) + "\n")
+    write_atomically(Path(path), json.dumps(conditions(), indent=1) + "\n")
 
 
 def _predicted(study: Study, run: PlannedRun) -> str:

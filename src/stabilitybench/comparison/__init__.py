@@ -1,10 +1,11 @@
 """From a table of runs to a report: comparison, verdicts, figures, and the page."""
 
-from stabilitybench.comparison.analysis import ArmResult, BaselineContrast, Comparison, compare
+from stabilitybench.comparison.analysis import compare
 from stabilitybench.comparison.file_comparison import compare_files
+from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison, Verdict
+from stabilitybench.comparison.report import ReportPaths, write_report
 from stabilitybench.comparison.study_facts import StudyFacts
 from stabilitybench.comparison.terminal import print_comparison
-from stabilitybench.documents.report import ReportPaths, write_report
 
 __all__ = [
     "ArmResult",
@@ -12,6 +13,7 @@ __all__ = [
     "Comparison",
     "ReportPaths",
     "StudyFacts",
+    "Verdict",
     "compare",
     "compare_files",
     "print_comparison",

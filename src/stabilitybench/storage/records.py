@@ -10,19 +10,17 @@ import errno
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
-from stabilitybench.errors import EnvironmentFailure, UserError
+from stabilitybench.errors import UserError
+from stabilitybench.storage.writing import draft_name, flush, owner_lives, saving
 
 #: Statuses of work that has no result; it can be done again.
 MISSING = ("crashed", "timeout")
@@ -67,7 +65,7 @@ class Records:
         with saving(self.folder):
             self._kind.mkdir(parents=True, exist_ok=True)
             self._drafts.mkdir(exist_ok=True)
-            probe = self._drafts / _draft_name("probe")
+            probe = self._drafts / draft_name("probe")
             probe.write_text("x")
             probe.unlink()
         for draft in self._drafts.iterdir():
@@ -110,7 +108,7 @@ class Records:
         fill : writes what belongs to the record into the folder it is given.
         """
         record_id = str(record["id"])
-        draft, target = self._drafts / _draft_name(record_id), self.path(record_id)
+        draft, target = self._drafts / draft_name(record_id), self.path(record_id)
         with saving(self.folder):
             try:
                 draft.mkdir(parents=True)
@@ -134,69 +132,9 @@ class Records:
             shutil.rmtree(self.path(record_id))
 
 
-@contextmanager
-def saving(folder: Path) -> Iterator[None]:
-    """Turn what a disk can do to us into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise storage_failure(folder, error) from error
-
-
-def storage_failure(folder: Path, error: OSError) -> EnvironmentFailure:
-    """Return the failure that tells what is wrong with `folder`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EnvironmentFailure(
-            f"{folder}: the disk is full. Finished runs are kept; free some space and start the same command again."
-        )
-    reason = error.strerror or str(error)
-    return EnvironmentFailure(f"{folder}: cannot be written ({reason}). Choose a folder you may write to.")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that no partial one is ever visible."""
-    draft = path.with_name(f".{_draft_name(path.name)}")
-    with saving(path.parent):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(text, "utf-8")
-            flush(draft)
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-
-
-def flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of packages that can change a number, and of Python."""
     return {name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()}
-
-
-def owner_lives(name: str) -> bool:
-    """Tell whether the process that writes this draft may still be running."""
-    parts = name.split("@")
-    if len(parts) != 4 or parts[1] != socket.gethostname() or not parts[2].isdigit():
-        return True  # another machine's, or not ours: leave it
-    try:
-        os.kill(int(parts[2]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _draft_name(stem: str) -> str:
-    # Host and process say later whether the writer still lives.
-    return f"{stem}@{socket.gethostname()}@{os.getpid()}@{uuid4().hex[:8]}"
 
 
 def _rename_once(draft: Path, target: Path) -> None:

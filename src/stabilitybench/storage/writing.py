@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from stabilitybench.errors import EnvironmentFailure
 
@@ -13,17 +18,60 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
     Raises EnvironmentFailure when the folder cannot be made or written, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{draft_name(path.name)}")
+    with saving(path.parent):
         try:
-            with temporary.open("wb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(content.encode() if isinstance(content, str) else content)
+            flush(draft)
+            os.replace(draft, path)
         finally:
-            temporary.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def saving(folder: Path) -> Iterator[None]:
+    """Turn what a disk can do to us into one sentence."""
+    try:
+        yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise EnvironmentFailure(f'cannot write the report to "{path}": {reason}; finished runs are kept') from error
+        raise storage_failure(folder, error) from error
+
+
+def storage_failure(folder: Path, error: OSError) -> EnvironmentFailure:
+    """Return the failure that tells what is wrong with `folder`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EnvironmentFailure(
+            f"{folder}: the disk is full. Finished runs are kept; free some space and start the same command again."
+        )
+    reason = error.strerror or str(error)
+    return EnvironmentFailure(f"{folder}: cannot be written ({reason}). Choose a folder you may write to.")
+
+
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def draft_name(stem: str) -> str:
+    """Return a name for what is not whole yet."""
+    # host and process say later whether the writer still lives.
+    return f"{stem}@{socket.gethostname()}@{os.getpid()}@{uuid4().hex[:8]}"
+
+
+def owner_lives(name: str) -> bool:
+    """Tell whether the process that writes this draft may still be running."""
+    parts = name.split("@")
+    if len(parts) != 4 or parts[1] != socket.gethostname() or not parts[2].isdigit():
+        return True  # another machine's, or not ours: leave it
+    try:
+        os.kill(int(parts[2]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

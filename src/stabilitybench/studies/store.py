@@ -19,7 +19,8 @@ from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome
 from stabilitybench.storage import records
-from stabilitybench.storage.records import DIGITS, Records, flush
+from stabilitybench.storage.records import DIGITS, Records
+from stabilitybench.storage.writing import flush
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import Task
 

@@ -15,7 +15,7 @@ from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
 from stabilitybench.storage.pool import Progress, Silent
-from stabilitybench.storage.records import saving, write_text
+from stabilitybench.storage.writing import saving, write_atomically
 from stabilitybench.studies import file as study_file
 from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
@@ -277,7 +277,7 @@ class Study:
         self.store.prepare()
         with saving(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / ".writable", "")
+        write_atomically(self.folder / ".writable", "")
         (self.folder / ".writable").unlink()
 
     def _known(self) -> dict[str, Any]:
@@ -315,7 +315,7 @@ class Study:
         if gone:
             notes = [*notes, f"{gone} earlier runs no longer belong to this study: its task, encoder or tuning changed"]
         content = {"spec": self.file.plain(), "runs": runs, "notes": list(dict.fromkeys(notes))}
-        write_text(self.folder / "study.json", json.dumps(content, indent=1) + "\n")
+        write_atomically(self.folder / "study.json", json.dumps(content, indent=1) + "\n")
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
