@@ -17,7 +17,7 @@ from stabilitybench.claims import Claims, judge, kept_tables, read_claims
 from stabilitybench.claims.evidence_tables import runs_table, suites_table, write_conditions, write_table
 from stabilitybench.claims.page import verdicts_markdown
 from stabilitybench.claims.schema import check_name
-from stabilitybench.storage.records import write_text
+from stabilitybench.storage.writing import write_atomically
 from stabilitybench.studies import Study
 
 HERE = Path(__file__).resolve().parent
@@ -93,7 +93,7 @@ def accept() -> None:
         if now != then:
             print(f"{name}: {then} -> {now}")
     left = iter(verdicts)
-    write_text(path, re.sub(VERDICT, lambda _: f'verdict = "{next(left)}"', text, flags=re.MULTILINE))
+    write_atomically(path, re.sub(VERDICT, lambda _: f'verdict = "{next(left)}"', text, flags=re.MULTILINE))
     claims = read_claims(path)
     checks = {
         " / ".join(p for p in (claim.id, c.tier, c.label) if p): (claim, c)
@@ -101,7 +101,7 @@ def accept() -> None:
         for c in claim.checks
     }
     now = [replace(j, claim=checks[name][0], check=checks[name][1]) for name, j in judged.items()]
-    write_text(HERE / "VERDICTS.md", verdicts_markdown(claims, now))
+    write_atomically(HERE / "VERDICTS.md", verdicts_markdown(claims, now))
 
 
 def nothing_on_record(file: Claims) -> Claims:
