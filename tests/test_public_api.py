@@ -45,6 +45,13 @@ def test_every_public_name_is_there_and_is_the_thing_itself():
         assert name in dir(sb)
 
 
+def test_dir_shows_what_is_ours_and_nothing_else():
+    assert dir(sb) == sorted(sb.__all__)
+    code = "import stabilitybench as sb, stabilitybench.errors; sb.Recipe; print(set(dir(sb)) ^ set(sb.__all__))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_the_lazy_names_are_those_that_type_checkers_see():
     assert set(sb._PUBLIC) | {"__version__"} == set(sb.__all__)
     assert list(sb.__all__) == sorted(sb.__all__)

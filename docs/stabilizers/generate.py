@@ -22,9 +22,8 @@ from method_figure import method_figure
 from method_page import method_page
 
 from stabilitybench.comparison import compare
-from stabilitybench.comparison.analysis import Comparison
+from stabilitybench.comparison.model import Comparison
 from stabilitybench.comparison.score_table import STREAMS, check_scores, finished
-from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.documents import formats
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
@@ -195,7 +194,7 @@ def _overview(measured: list[tuple[str, Comparison]], costs: dict[str, dict[str,
                     continue
                 text = f"{formats.mean_sd(cell.mean, cell.sd)}"
                 text += f", {cell.failure.failed}/{cell.n} failed" if cell.failure.failed else ""
-                found = verdict(cell, comparison.baseline_of(cell))
+                found = cell.verdict
                 said.append(text if found.tone == "neutral" else f"**{text}: {found.claim}**")
             cost = f"{costs[name]['time']:.2f}" if name in costs else ""
             lines.append(f"| [`{arm}`](stabilizers/{name}.md) | {cost} | " + " | ".join(said) + " |")

@@ -9,7 +9,6 @@ from dataclasses import MISSING, fields
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.documents import formats
 from stabilitybench.encoders import Layout
 from stabilitybench.encoders.layout import ARCHITECTURES
@@ -20,7 +19,7 @@ from stabilitybench.stabilizers import Stabilizer, TaskFacts, compose
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stabilitybench.comparison.analysis import ArmResult, Comparison
+    from stabilitybench.comparison.model import ArmResult, Comparison
 
 #: Depth of the encoders that are asked what they refuse: that of the base models.
 DEPTH = 12
@@ -198,7 +197,7 @@ def _results(comparison: Comparison, runs: pd.DataFrame) -> list[str]:
         else:
             ratio = formats.estimate(a.ratio.estimate, a.ratio.low, a.ratio.high)
             entries += ["withheld" if a.withheld else ratio, formats.p_value(a.brown_forsythe.p)]
-            entries += [formats.p_value(a.fisher.p), _time(cell, base, runs), verdict(cell, base).text]
+            entries += [formats.p_value(a.fisher.p), _time(cell, base, runs), cell.verdict.text]
         rows.append("| " + " | ".join(entries) + " |")
     return rows
 

@@ -17,13 +17,16 @@ from stabilitybench.lazy import lazy_names
 
 if TYPE_CHECKING:
     from stabilitybench.comparison import compare
+    from stabilitybench.comparison.study_report import report
     from stabilitybench.encoders import load_encoder
     from stabilitybench.errors import EnvironmentFailure, UserError
     from stabilitybench.finetuning import finetune
+    from stabilitybench.planning.plan import plan
     from stabilitybench.recipe import Recipe
     from stabilitybench.seeds import Seeds
     from stabilitybench.stabilizers import Stabilizer, build, compose, register
     from stabilitybench.studies import Results, Store, Study
+    from stabilitybench.suites import Suite
     from stabilitybench.tasks import load_task
 
     __version__: str
@@ -37,6 +40,7 @@ _PUBLIC = {
     "Stabilizer": "stabilizers",
     "Store": "studies",
     "Study": "studies",
+    "Suite": "suites",
     "UserError": "errors",
     "build": "stabilizers",
     "compare": "comparison",
@@ -44,7 +48,9 @@ _PUBLIC = {
     "finetune": "finetuning",
     "load_encoder": "encoders",
     "load_task": "tasks",
+    "plan": "planning.plan",
     "register": "stabilizers",
+    "report": "comparison.study_report",
 }
 
 __all__ = [
@@ -55,6 +61,7 @@ __all__ = [
     "Stabilizer",
     "Store",
     "Study",
+    "Suite",
     "UserError",
     "__version__",
     "build",
@@ -63,7 +70,9 @@ __all__ = [
     "finetune",
     "load_encoder",
     "load_task",
+    "plan",
     "register",
+    "report",
 ]
 
 
@@ -79,4 +88,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    """Return what is ours: the public names, whether or not they were asked for before."""
+    return list(__all__)

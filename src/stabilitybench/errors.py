@@ -1,4 +1,4 @@
-"""The two ways in which stabilitybench stops: the user can mend it, or the machine must."""
+"""The two ways in which stabilitybench stops: the user can fix it, or the machine must."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_a_certificate_from_a_folder_of_files(cli, monkeypatch, tiny_bert, tiny_
     code, out, err = cli("certify", tiny_bert, tiny_task, "--n", "20", "--steps", "5", "--steps", "50")
     assert (code, err) == (0, "")
     assert "20 rows of 16 mean features, 2 classes, logistic loss" in out
-    assert "no bias, zero start, full-batch gradient descent at rate" in out
+    assert "no bias, zero start, full-batch gradient descent at learning rate" in out
     assert "gamma" in out
     rows = [line.split()[0] for line in out.splitlines() if line.split() and line.split()[0].isdigit()]
     assert rows == ["5", "50"]

@@ -13,7 +13,6 @@ from rich.console import Console
 from scipy import stats
 
 from stabilitybench.comparison import Comparison, compare, print_comparison
-from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import sd_ratio
 from support.score_frames import NO_SKILL, quickstart, study_frames
@@ -30,7 +29,7 @@ def comparison_of(**arms: np.ndarray) -> Comparison:
 
 def said(comparison: Comparison, arm: str) -> str:
     cell = next(c for c in comparison.cells if c.arm == arm)
-    return verdict(cell, comparison.baseline_of(cell)).text
+    return cell.verdict.text
 
 
 def test_numbers_are_those_of_the_scores() -> None:

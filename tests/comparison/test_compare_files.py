@@ -284,7 +284,7 @@ def test_unfinished_runs_of_a_study_need_no_score_and_the_same_runs_are_told(tmp
     (tmp_path / "copy").mkdir()
     both.to_csv(tmp_path / "copy" / "scores.csv", index=False)
     same, _ = compare_files([tmp_path / "one", tmp_path / "copy"])
-    assert any("19 runs stand in both one and copy" in note for note in same.notes)
+    assert any("19 runs in both one and copy" in note for note in same.notes)
 
 
 def test_hostile_names_are_text_everywhere(cli: Cli, tmp_path: Path) -> None:

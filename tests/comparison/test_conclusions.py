@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from stabilitybench.comparison import Comparison, compare, print_comparison
-from stabilitybench.comparison.conclusions import conclusion
 from stabilitybench.comparison.detectable import (
     detectable_rate,
     detectable_ratio,
@@ -36,7 +35,7 @@ def compared(**arms: np.ndarray) -> Comparison:
 
 def told(comparison: Comparison, arm: str) -> str:
     cell = next(c for c in comparison.cells if c.arm == arm)
-    return conclusion(cell, comparison.baseline_of(cell))
+    return cell.conclusion
 
 
 def failing(count: int, n: int = 20) -> np.ndarray:

@@ -16,8 +16,8 @@ from stabilitybench.comparison import compare, write_report
 from stabilitybench.comparison.across_tasks import over_tasks
 from stabilitybench.comparison.agreement import agreements
 from stabilitybench.comparison.score_table import check_scores
-from stabilitybench.comparison.tables import across_tasks, components, levels, two_parts
-from stabilitybench.comparison.tables.evidence import crossed_streams
+from stabilitybench.comparison.tables.evidence import across_tasks, components, crossed_streams, levels
+from stabilitybench.comparison.tables.scores import two_parts
 from stabilitybench.documents.latex import escape
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import disagreement, sd_ratio
@@ -40,8 +40,8 @@ def frames(cells: dict[tuple[str, str], np.ndarray] = CELLS) -> tuple[pd.DataFra
 
 
 def table_of(table, *columns: str) -> list[dict[str, str]]:
-    titles = [c.title for c in table.columns]
-    return [{c: row[titles.index(c)].text for c in columns} for row in table.rows]
+    keys = {c.title: c.key for c in table.columns}
+    return [{c: row[keys[c]].text for c in columns} for row in table.rows]
 
 
 def predictor(scores: pd.DataFrame, rows: int = 40, classes: int = 2):
@@ -103,15 +103,15 @@ def test_every_section_is_there_and_in_the_contents(written: tuple[Path, pd.Data
     text = (written[0] / "report.html").read_text("utf-8")
     page = Parts(text)
     assert page.sections == [
-        "verdicts", "figures", "failures-and-spread", "level-part", "across-tasks", "predictions", "seed-selection",
-        "coverage-part", "failed", "methods", "spec", "environment", "words", "data",
+        "verdicts", "figures", "failures-and-spread", "performance-part", "across-tasks", "predictions",
+        "seed-selection", "coverage-part", "failed", "methods", "spec", "environment", "glossary", "data",
     ]  # fmt: skip
     assert len(page.ids) == len(set(page.ids))
     assert set(page.sections) <= {link.removeprefix("#") for link in page.links}
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     assert "default-src 'none'" in text
     assert not re.search(r'(?:src|href)="(?!data:|#)', text)
-    for table in ("summary", "failures", "spread", "two-part", "level", "across", "instability", "every-run"):
+    for table in ("summary", "failures", "spread", "two-part", "performance", "across", "instability", "every-run"):
         assert table in page.tables
 
 

@@ -10,10 +10,8 @@ import pytest
 
 from stabilitybench.comparison import write_report
 from stabilitybench.comparison.score_table import check_curves, check_scores
-from stabilitybench.comparison.seed_selection import droppings, joined
-from stabilitybench.comparison.tables import early_dropping as dropping_table
-from stabilitybench.comparison.tables import early_failures
-from stabilitybench.comparison.tables import ensembles as ensemble_table
+from stabilitybench.comparison.seed_selection import droppings, ensembles
+from stabilitybench.comparison.tables import selection
 from stabilitybench.statistics import early_dropping, expected_best, failure_auc
 from support.score_frames import facts, study_frames
 
@@ -95,7 +93,7 @@ def test_few_runs_say_nothing() -> None:
 
 def test_ensembles_of_right_and_wrong_votes_beat_single_runs() -> None:
     scores, _ = frames()
-    found = {j.arm: j for j in joined(scores, predictor(scores))}
+    found = {j.arm: j for j in ensembles(scores, predictor(scores))}
     three, five = (found["calm"].ensembles[size] for size in (3, 5))
     assert three.single_mean < three.mean < five.mean
     assert three.groups == 6
@@ -105,19 +103,19 @@ def test_ensembles_under_regression_average_the_numbers() -> None:
     scores, _ = study_frames({("sts", "plain"): np.full(12, 0.7)}, metric="spearman")
     scores["no_skill"] = 0.0
     scores = check_scores(scores)
-    (found,) = joined(scores, predictor(scores, classes=1))
+    (found,) = ensembles(scores, predictor(scores, classes=1))
     assert found.ensembles[5].mean > found.ensembles[3].mean > found.ensembles[3].single_mean
 
 
 def test_tables_name_what_is_not_there() -> None:
     scores, curves = frames()
     found = droppings(scores, curves)
-    assert [row[1].text for row in early_failures(found).rows] == ["plain"]
-    assert "30 % at 40 %" in dropping_table(found).caption
+    assert [row["arm"].text for row in selection.early_failures(found).rows] == ["plain"]
+    assert "30 % at 40 %" in selection.early_dropping(found).caption
     few = check_scores(study_frames({("rte", "plain"): np.full(4, 0.7)})[0])
-    (row,) = ensemble_table(joined(few, predictor(few))).rows
-    assert row[-2].text.count("±") == 1
-    assert row[-1].text.count("±") == 0  # one ensemble of 3 of 4 runs: a mean without an SD
+    (row,) = selection.ensembles(ensembles(few, predictor(few))).rows
+    assert row["single"].text.count("±") == 1
+    assert row["ensemble_3"].text.count("±") == 0  # one ensemble of 3 of 4 runs: a mean without an SD
 
 
 def test_a_report_has_the_section_where_the_study_has_the_data(tmp_path: Path) -> None:

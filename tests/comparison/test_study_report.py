@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from stabilitybench.comparison.report import report_study, study_facts
+from stabilitybench.comparison.study_report import report, study_facts
 from stabilitybench.studies import Study
 from stabilitybench.studies.file import parse
 
@@ -38,7 +38,7 @@ def results(raw, folders):
 
 
 def test_the_report_is_written_and_the_comparison_covers_every_arm(results, tmp_path):
-    comparison, paths = report_study(results, tmp_path)
+    comparison, paths = report(results, tmp_path)
     assert [cell.arm for cell in comparison.cells] == ["bert-adam", "plain", "reinit"]
     assert [cell.n for cell in comparison.cells] == [2, 2, 2]
     page = paths.html.read_text("utf-8")
@@ -49,7 +49,7 @@ def test_the_report_is_written_and_the_comparison_covers_every_arm(results, tmp_
 
 def test_stored_predictions_are_set_against_each_other(results, raw, folders, tmp_path):
     store = Study.from_dict(raw, **folders).store
-    _, paths = report_study(results, tmp_path, store.predictions)
+    _, paths = report(results, tmp_path, store.predictions)
     text = paths.markdown.read_text("utf-8")
     table = text.partition("## Instability measures")[2].partition("\n## ")[0]
     rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][1:]
@@ -122,7 +122,7 @@ def test_warnings_and_environment_come_from_the_runs(results):
     first["versions"]["torch"] = "1.0"
     try:
         facts = study_facts(results)
-        assert facts.environment["torch"] == f"{before} (5 runs), 1.0 (1 runs)"
+        assert facts.environment["torch"] == f"{before} (5 runs), 1.0 (1 run)"
         assert any(text.endswith(f": torch {before} (5 runs), 1.0 (1 run)") for text in facts.warnings)
     finally:
         first["versions"]["torch"] = before
@@ -141,7 +141,7 @@ def test_tuning_says_what_was_chosen_and_that_its_seeds_are_apart(raw, folders):
     chosen = next(iter(results.tuned.values()))["learning_rate"]
     assert f"tuned on {study.file.tasks[0].label}: learning_rate = {chosen}" in facts.arms["bert-adam"]
     assert parse(tomllib.loads(facts.spec_toml)) == study.file
-    assert report_study(results, study.folder)[1].html.exists()
+    assert report(results, study.folder)[1].html.exists()
 
 
 def test_what_an_arm_sets_itself_was_not_tuned(raw, folders):
@@ -156,6 +156,6 @@ def test_what_an_arm_sets_itself_was_not_tuned(raw, folders):
 
 def test_an_unfinished_study_is_reported_with_what_it_has(results, raw, folders, tmp_path):
     more = Study.from_dict({**raw, "seeds": 3}, **folders).results()
-    comparison, paths = report_study(more, tmp_path)
+    comparison, paths = report(more, tmp_path)
     assert [(cell.planned, cell.n) for cell in comparison.cells] == [(3, 2)] * 3
     assert "3 of 9 planned runs are not finished" in paths.markdown.read_text()

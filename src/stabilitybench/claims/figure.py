@@ -7,8 +7,19 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from stabilitybench.comparison.figures import BLUE, GREY, STYLE, VERMILION, Figure
-from stabilitybench.documents.drawing import canvas_of, log_ticks, plain, remark, rows, svg_of
+from stabilitybench.documents.drawing import (
+    BLUE,
+    GREY,
+    STYLE,
+    VERMILION,
+    Figure,
+    canvas_of,
+    log_ticks,
+    plain,
+    remark,
+    rows,
+    svg_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

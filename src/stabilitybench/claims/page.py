@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.claims.figure import RATIOS, claim_figure
 from stabilitybench.claims.findings import VERDICTS, VerdictName
-from stabilitybench.comparison.sections import FigureGroup, Section
-from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.comparison.verdicts import Tone
 from stabilitybench.documents.formats import ABSENT, p_value, ratio
+from stabilitybench.documents.html import html
 from stabilitybench.documents.markdown import markdown
-from stabilitybench.documents.report import Report, html
-from stabilitybench.documents.table import Column, Table, TableCell, numeric
+from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
+from stabilitybench.documents.table import Column, Table, TableCell, Tone, count, numeric, sentences, texts
 from stabilitybench.errors import Argument, UserError, suggest
 from stabilitybench.storage.atomic import write_atomically
 
@@ -34,7 +32,7 @@ METHODS = (
     "for equivalence and bounds on an average, after Holm's adjustment over the checks of a family in the same tier "
     "and table. Supported: significant, and in the direction claimed. Contradicted: significant, and against it. Not "
     "detected: neither; the table then says which effect would have been detected with a power of 80 %, and how many "
-    "runs per arm would detect the minimal effect of interest. Four rules were mended after results were known; "
+    "runs per arm would detect the minimal effect of interest. Four rules were fixed after results were known; "
     "docs/paper-checks.md names them.",
     "Means are compared by Welch's t, over several tasks as the mean of the tasks' differences; interactions and "
     "shares are contrasts of means. Spread: Brown-Forsythe for one task, a median-centred permutation test over "
@@ -49,7 +47,7 @@ METHODS = (
     "to P3 of Fu et al. are computed as recalled, with constants most in their favour; their tables of methods were "
     "not at hand, so that those claims stand as the abstract words them.",
 )
-WORDS = (
+GLOSSARY = (
     ("effect", "first arm against second; in points (x100), as a ratio, a chance or a difference of failure rates"),
     ("detectable", "the effect that would be detected with a power of 80 %: a distance from none, or a ratio"),
     ("power", "the chance to detect the minimal effect of interest with these runs"),
@@ -57,13 +55,19 @@ WORDS = (
     ("absent", "the runs have not been made yet; supports nothing"),
     ("not applicable", "the evidence cannot speak to the claim, for the reason given"),
 )
-COLUMNS = (
-    Column("claim"), Column("tier"), Column("check", wraps=True), Column("n"), *numeric("effect [95 %]"),
-    Column("unit"), *numeric("p", "Holm", "power", "detectable", "runs needed"), Column("verdict"),
-    Column("note", wraps=True),
-)  # fmt: skip
-#: The columns of the short table: claim, tier, check, verdict, effect, n, p, Holm, power.
-BRIEF = (0, 1, 2, 11, 4, 3, 6, 7, 8)
+COLUMNS = {
+    column.key: column
+    for column in (
+        *texts(claim="claim", tier="tier"), *sentences(check="check"), *texts(n="n"), *numeric(effect="effect [95 %]"),
+        *texts(unit="unit"), *numeric(p="p", holm="Holm", power="power", detectable="detectable", needed="runs needed"),
+        *texts(verdict="verdict"), *sentences(note="note"),
+    )
+}  # fmt: skip
+#: The columns of the short table.
+BRIEF = ("claim", "tier", "check", "verdict", "effect", "n", "p", "holm", "power")
+#: The columns in the terminal, beside the check, and those of a narrow one.
+PRINTED = ("n", "effect", "p", "holm", "power", "detectable", "verdict")
+PRINTED_NARROW = ("effect", "holm", "verdict")
 #: Narrower consoles get the short print.
 WIDE = 150
 EVERY = "Every check: what was compared, what was found, and the verdict that its rule draws."
@@ -101,24 +105,30 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
 def report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:
     """Return the report of some checks: the table of all, then every claim with what it says and its figure."""
     by_claim = {c.id: [j for j in judged if j.claim.id == c.id] for c in claims.claims}
-    sections = [Section("verdicts", "Verdicts", (_count(judged), _overview(judged)))]
+    sections = [Section("verdicts", "Verdicts", (_counts(judged), _overview(judged)))]
     for claim in claims.claims:
         found = by_claim[claim.id]
         if not found:
             continue
         caption = f"Predicted: {claim.prediction} ({claims.papers[claim.paper]}, {claim.where}.)"
-        table = Table(f"table-{claim.id}", claim.id, caption, COLUMNS[1:], tuple(_row(j)[1:] for j in found))
+        table = _table(f"table-{claim.id}", claim.id, caption, tuple(COLUMNS)[1:], map(_row, found))
         gallery = FigureGroup(f"figure-{claim.id}", "Figure", caption, (claim_figure(found),) if figures else ())
         sections.append(Section(claim.id, claim.statement, (gallery, table) if figures else (table,), listed=False))
     return Report(
-        facts=StudyFacts("Published claims, checked", "", {}, {}, "", ""),
+        title="Published claims, checked",
         headline=headline(judged),
         notes=tuple(_notes(judged)),
         sections=tuple(sections),
-        methods=METHODS,
-        references=tuple(claims.papers.values()),
-        glossary=WORDS,
-        every_run=Table("every-check", "Every check", EVERY, COLUMNS, tuple(_row(j) for j in judged)),
+        appendices=_appendices(claims),
+        data=_table("every-check", "Every check", EVERY, tuple(COLUMNS), map(_row, judged)),
+    )
+
+
+def _appendices(claims: Claims) -> tuple[Section, ...]:
+    references = BulletList("references", "References", tuple(claims.papers.values()))
+    return (
+        Section("methods", "Methods", (Prose("methods-text", "", METHODS), references), listed=False),
+        Section("glossary", "Glossary", (Definitions("glossary-list", "", GLOSSARY),)),
     )
 
 
@@ -159,22 +169,21 @@ def print_verdicts(judged: Sequence[ClaimVerdict], console: Console) -> None:
     from rich.text import Text
 
     wide = console.width >= WIDE
-    shown = (3, 4, 6, 7, 8, 9, 11) if wide else (4, 7, 11)
+    shown = PRINTED if wide else PRINTED_NARROW
     grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     grid.add_column("claim", max_width=None if wide else 46)
-    for k in shown:
-        title = f"p ({COLUMNS[k].title})" if COLUMNS[k].title == "Holm" else COLUMNS[k].title
-        grid.add_column(title, justify="right" if COLUMNS[k].numeric else "left", no_wrap=k == 11)
+    for column in (COLUMNS[key] for key in shown):
+        title = f"p ({column.title})" if column.key == "holm" else column.title
+        grid.add_column(title, justify="right" if column.numeric else "left", no_wrap=column.key == "verdict")
     last = ""
     for j in judged:
         if j.claim.id != last:
             grid.add_row(Text(j.claim.id, style="bold"), *[""] * len(shown))
             last = j.claim.id
-        row = _row(j)
-        cells = {k: Text(row[k].text, style=STYLES[row[k].tone]) for k in shown}
-        cells[4] = Text(f"{row[4].text} {row[5].text}".rstrip())
+        row = _with_unit(_row(j))
+        cells = {key: Text(row[key].text, style=STYLES[row[key].tone]) for key in shown}
         if j.finding.effect is None and j.finding.note:  # why there is nothing to see
-            cells[4] = Text(j.finding.note, style="dim")
+            cells["effect"] = Text(j.finding.note, style="dim")
         grid.add_row(Text(f"  {j.check.tier} {j.check.label}".rstrip()), *cells.values())
     console.print(grid)
     console.print(Text(headline(judged), style="bold"))
@@ -198,40 +207,54 @@ def _notes(judged: Iterable[ClaimVerdict]) -> list[str]:
 
 
 def _overview(judged: Iterable[ClaimVerdict]) -> Table:
-    rows = []
-    for j in judged:
-        row = list(_row(j))
-        row[4] = TableCell(f"{row[4].text} {row[5].text}".rstrip(), j.finding.effect)
-        rows.append(tuple(row[k] for k in BRIEF))
-    return Table("verdicts-table", "Verdicts", EVERY, tuple(COLUMNS[k] for k in BRIEF), tuple(rows))
+    return _table("verdicts-table", "Verdicts", EVERY, BRIEF, (_with_unit(_row(j)) for j in judged))
 
 
-def _count(judged: Sequence[ClaimVerdict]) -> Table:
+def _table(key: str, title: str, caption: str, keys: Sequence[str], rows: Iterable[dict[str, TableCell]]) -> Table:
+    """Return a table of some of the columns."""
+    columns: tuple[Column, ...] = tuple(COLUMNS[k] for k in keys)
+    return Table(key, title, caption, columns, tuple({k: row[k] for k in keys} for row in rows))
+
+
+def _with_unit(row: dict[str, TableCell]) -> dict[str, TableCell]:
+    """Return a row whose effect names its unit."""
+    effect = row["effect"]
+    return {**row, "effect": TableCell(f"{effect.text} {row['unit'].text}".rstrip(), effect.order)}
+
+
+def _counts(judged: Sequence[ClaimVerdict]) -> Table:
     tiers = list(dict.fromkeys(j.check.tier for j in judged))
-    rows = tuple(
-        (TableCell(tier), *(TableCell(str(n), n) for v in VERDICTS for n in [_number(judged, tier, v)]))
-        for tier in tiers
-    )
+    rows = tuple({"tier": TableCell(tier), **{v: count(_number(judged, tier, v)) for v in VERDICTS}} for tier in tiers)
     caption = (
         "How many checks of each tier have which verdict. Those of tier pocket are about the embedded laboratory "
-        "alone: encoders hundreds of times smaller than BERT-large, far higher rates, one layer a quarter of them."
+        "alone: encoders hundreds of times smaller than BERT-large, far higher learning rates, one layer a quarter of "
+        "them."
     )
-    return Table("counts-table", "Counts", caption, (Column("tier"), *numeric(*VERDICTS)), rows)
+    columns = (*texts(tier="tier"), *numeric(**{v: v for v in VERDICTS}))
+    return Table("counts-table", "Counts", caption, columns, rows)
 
 
 def _number(judged: Iterable[ClaimVerdict], tier: str, verdict: str) -> int:
     return sum(j.check.tier == tier and j.verdict == verdict for j in judged)
 
 
-def _row(j: ClaimVerdict) -> tuple[TableCell, ...]:
+def _row(j: ClaimVerdict) -> dict[str, TableCell]:
     f = j.finding
-    return (
-        TableCell(j.claim.id), TableCell(j.check.tier), TableCell(j.check.label), TableCell(f.n),
-        TableCell(_effect(f.effect, f.low, f.high, f.unit), f.effect), TableCell(f.unit), TableCell(p_value(f.p), f.p),
-        TableCell(p_value(j.adjusted), j.adjusted), TableCell(ABSENT if f.power is None else f"{f.power:.2f}", f.power),
-        TableCell(_amount(f.detectable, f.unit), f.detectable), TableCell(ABSENT if f.seeds is None else str(f.seeds), f.seeds),
-        TableCell(j.verdict, None, j.verdict, TONES.get(j.verdict, "neutral")), TableCell(f.note),
-    )  # fmt: skip
+    return {
+        "claim": TableCell(j.claim.id),
+        "tier": TableCell(j.check.tier),
+        "check": TableCell(j.check.label),
+        "n": TableCell(f.n),
+        "effect": TableCell(_effect(f.effect, f.low, f.high, f.unit), f.effect),
+        "unit": TableCell(f.unit),
+        "p": TableCell(p_value(f.p), f.p),
+        "holm": TableCell(p_value(j.adjusted), j.adjusted),
+        "power": TableCell(ABSENT if f.power is None else f"{f.power:.2f}", f.power),
+        "detectable": TableCell(_amount(f.detectable, f.unit), f.detectable),
+        "needed": count(f.seeds),
+        "verdict": TableCell(j.verdict, None, j.verdict, TONES.get(j.verdict, "neutral")),
+        "note": TableCell(f.note),
+    }
 
 
 def _effect(effect: float | None, low: float | None, high: float | None, unit: str) -> str:

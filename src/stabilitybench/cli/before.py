@@ -58,7 +58,7 @@ def check(
     stabilitybench check my_method.py
     stabilitybench check mixout r3f
 
-    Trains tiny encoders of five families for a few steps; says what to mend. Ends with 1 if anything fails.
+    Trains tiny encoders of five families for a few steps; says what to fix. Ends with 1 if anything fails.
     """
     from stabilitybench.stabilizers import build, load_file
     from stabilitybench.testing import check_stabilizer
@@ -118,22 +118,22 @@ def plan(
     study: Annotated[
         Path | None, typer.Argument(metavar="STUDY.toml", help="The study file, if there is one.", show_default=False)
     ] = None,
-    ratios: Annotated[
+    sd_ratios: Annotated[
         list[float] | None, typer.Option("--sd-ratio", help="An SD ratio to be shown, as often as needed.")
     ] = None,
-    rates: Annotated[
+    failures: Annotated[
         tuple[float, float] | None,
         typer.Option("--failures", metavar="ARM BASELINE", help="Two failure rates to be told apart."),
     ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", help="Seeds per arm; left out: the study's own.")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Seeds per arm; default: the study's own.")] = None,
     tests: Annotated[
         int | None,
-        typer.Option("--tests", help="Tests in the family; left out: each arm of the study on each task, or 1."),
+        typer.Option("--tests", help="Tests in the family; default: each arm of the study on each task, or 1."),
     ] = None,
     power: Annotated[float, typer.Option("--power", help="Chance that a true difference is to be shown with.")] = 0.8,
     scores: Annotated[
         str | None,
-        typer.Option("--scores", help="normal, t4 (heavy tails) or pilot; left out: the pilot's, or normal."),
+        typer.Option("--scores", help="normal, t4 (heavy tails) or pilot; default: the pilot's, or normal."),
     ] = None,
     pilot: Annotated[
         Path | None, typer.Option("--pilot", help="Runs done before: a results folder, or a CSV with a score column.")
@@ -155,9 +155,10 @@ def plan(
     stabilitybench plan --failures 0.5 0.05
     stabilitybench plan --seeds 20
     """
+    from stabilitybench.cli.views.progress import headline
+    from stabilitybench.planning import plan as planning
     from stabilitybench.planning.figure import check_figure, draw_power
     from stabilitybench.planning.pilot import read_pilot
-    from stabilitybench.planning.plan import plan_effects, plan_study
     from stabilitybench.planning.view import plan_view
 
     if study is None and (overrides or files):
@@ -165,14 +166,18 @@ def plan(
     if figure is not None:
         check_figure(figure)
     before = None if pilot is None else read_pilot(pilot, points=points)
-    asked = (seeds, tests, ratios or [], rates, power, scores, before)
-    it = (
-        plan_effects(*asked)
-        if study is None
-        else plan_study(read_study(study, overrides, files, store, results), *asked)
+    it = planning.plan(
+        None if study is None else read_study(study, overrides, files, store, results),
+        seeds=seeds,
+        tests=tests,
+        sd_ratios=sd_ratios or [],
+        failures=failures,
+        power=power,
+        scores=scores,
+        pilot=before,
     )
     console = open_console()
-    console.print(plan_view(it))
+    console.print(plan_view(it, "" if it.study is None else headline(it.study)))
     if figure is not None:
         draw_power(it, figure)
         console.print(f"figure: {figure}", soft_wrap=True)

@@ -36,7 +36,7 @@ def pretrain(
         str, typer.Argument(metavar="ENCODER", help="An embedded encoder: pocket/...", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.", show_default=False)],
-    steps: Annotated[int | None, typer.Option(help="Stop after so many steps; left out: all of the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many steps; default: all of the recipe's.")] = None,
 ) -> None:
     """Pretrain an embedded encoder again, from its own recipe, on the generated language.
 

@@ -32,7 +32,7 @@ With = Annotated[
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of finished runs, shared by all studies.")]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of reports: <results>/<name of the study>/.")]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", help="Worker processes; left out: one for each core, or each GPU.")
+    int | None, typer.Option("--jobs", "-j", help="Worker processes; default: one for each core, or each GPU.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:K.")]
 ShardText = Annotated[

@@ -120,8 +120,8 @@ def compare(
             show_default=False,
         ),
     ],
-    baseline: Annotated[str | None, typer.Option("--baseline", help="One of them; left out: the first.")] = None,
-    column: Annotated[str | None, typer.Option("--column", help="The column of scores; left out: score.")] = None,
+    baseline: Annotated[str | None, typer.Option("--baseline", help="One of them; default: the first.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The column of scores; default: score.")] = None,
     no_skill: Annotated[
         float | None, typer.Option("--no-skill", help="Best score of a constant prediction; runs not above it failed.")
     ] = None,
@@ -170,12 +170,12 @@ def show(
 
 
 def _report(study: Study, found: Results, console: Console) -> None:
-    from stabilitybench.comparison.report import report_study
+    from stabilitybench.comparison.study_report import report as write_report
 
     if not found.records:
         raise UserError(f"{study.source}: no run of this study is in the store; start it with `stabilitybench run`")
     with waiting(console, "writing the report"):
-        comparison, paths = report_study(found, study.folder, study.store.predictions)
+        comparison, paths = write_report(found, study.folder, study.store.predictions)
     comparison.show(console)
     if not found.complete:
         _print_coverage(found, console)

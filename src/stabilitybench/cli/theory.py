@@ -52,7 +52,7 @@ def certify(
     features: Annotated[str, typer.Option("--features", help="What the head reads: cls, mean or pooler.")] = "mean",
     n: Annotated[int, typer.Option("--n", help="Training rows, class ratio kept.")] = 200,
     steps: Annotated[
-        list[int] | None, typer.Option("--steps", help="Gradient steps, as often as needed; left out: 10, 100, 1000.")
+        list[int] | None, typer.Option("--steps", help="Gradient steps, as often as needed; default: 10, 100, 1000.")
     ] = None,
     rate: Annotated[float, typer.Option("--rate", help="Learning rate, as a multiple of 1 / beta.")] = 1.0,
     weight: Annotated[str, typer.Option("--weight", help="Of the rows that stay: 1/n or 1/(n-1).")] = "1/n",
@@ -85,7 +85,7 @@ SuiteNames = Annotated[
 def claims(
     tiers: Annotated[
         list[str] | None,
-        typer.Option("--tier", help="analytic, numeric, recorded or pocket, as often as needed; left out: all."),
+        typer.Option("--tier", help="analytic, numeric, recorded or pocket, as often as needed; default: all."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Also write claims.html, claims.md and claims.csv.")

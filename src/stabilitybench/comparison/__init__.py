@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from stabilitybench.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import ArmResult, BaselineContrast, Comparison, compare
+    from stabilitybench.comparison.analysis import compare
     from stabilitybench.comparison.file_comparison import compare_files
+    from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison, Verdict
+    from stabilitybench.comparison.report import ReportPaths, write_report
     from stabilitybench.comparison.study_facts import StudyFacts
     from stabilitybench.comparison.terminal import print_comparison
-    from stabilitybench.documents.report import ReportPaths, write_report
 
 __all__ = [
     "ArmResult",
@@ -19,6 +20,7 @@ __all__ = [
     "Comparison",
     "ReportPaths",
     "StudyFacts",
+    "Verdict",
     "compare",
     "compare_files",
     "print_comparison",
@@ -29,11 +31,12 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "BaselineContrast": "analysis",
-        "ArmResult": "analysis",
-        "Comparison": "analysis",
+        "ArmResult": "model",
+        "BaselineContrast": "model",
+        "Comparison": "model",
         "ReportPaths": "report",
         "StudyFacts": "study_facts",
+        "Verdict": "model",
         "compare": "analysis",
         "compare_files": "file_comparison",
         "print_comparison": "terminal",

@@ -9,7 +9,7 @@ from stabilitybench.statistics.across import MetaAnalysis, meta_analysis
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import Comparison
+    from stabilitybench.comparison.model import Comparison
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from stabilitybench.comparison.conclusions import conclusion
 from stabilitybench.comparison.detectable import detectable_rate, detectable_ratio
+from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
 from stabilitybench.comparison.score_table import GROUP, check_scores, finished, seed_streams
+from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.errors import UserError, suggest
 from stabilitybench.statistics import (
-    DetectableRate,
-    DetectableRatio,
     Rate,
-    SdRatio,
     TestResult,
     brown_forsythe,
     fisher,
@@ -27,134 +27,7 @@ from stabilitybench.statistics import (
     wilson,
 )
 from stabilitybench.statistics.decisions import LEVEL
-from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-
-@dataclass(frozen=True)
-class BaselineContrast:
-    """An arm set against the baseline of its encoder and task.
-
-    ratio : SD ratio over all runs; its interval is withheld (`ratio.note`) when either side has failed runs.
-    distance_ratio : mean distance to the median over the baseline's, which is what Brown-Forsythe compares.
-    two_part : failure, then spread among the runs that did not fail; the latter is descriptive, as it conditions on
-        the outcome.
-    brown_forsythe, fisher, permutation : the tests, over all finished runs; the permutation test is a
-        companion without adjustment, and no verdict rests on it.
-    brown_forsythe_holm, fisher_holm : adjusted over all printed tests of the same kind.
-    detectable_ratio, detectable_rate : what each test shows in 80 of 100 studies with these numbers of runs at the
-        first step of Holm's adjustment, for normal scores and for the baseline's rate as seen; None beside a test that
-        is undefined or too large to count.
-    """
-
-    ratio: SdRatio
-    distance_ratio: float | None
-    two_part: TwoPart
-    brown_forsythe: TestResult
-    permutation: TestResult
-    fisher: TestResult
-    brown_forsythe_holm: float | None = None
-    fisher_holm: float | None = None
-    detectable_ratio: DetectableRatio | None = None
-    detectable_rate: DetectableRate | None = None
-
-    @property
-    def kept_ratio(self) -> float | None:
-        """SD ratio among the runs that did not fail, where some did and 10 on each side did not; descriptive."""
-        return self.two_part.ratio.estimate if self.withheld else None
-
-    @property
-    def withheld(self) -> bool:
-        """True when the SD ratio's interval is held back because of failed runs."""
-        return self.ratio.note.startswith("withheld")
-
-
-@dataclass(frozen=True)
-class ArmResult:
-    """One arm on one task with one encoder: scores are fractions, None where there are too few runs.
-
-    planned, n : runs planned, and runs finished (failed and diverged ones included).
-    failure : failed runs of n with the Wilson interval; without a rate where nothing tells failed runs from others,
-        and `failed` then counts those that ended without a score.
-    kept, mean_kept, sd_kept : the runs that did not fail.
-    near_no_skill, constant : runs so flagged; None where the scores come without these flags.
-    mixture : what failed runs, and what ordinary spread, contribute to the variance.
-    mean_best, sd_best : the test score of the best-validation checkpoint.
-    against : None for the baseline.
-    """
-
-    encoder: str
-    task: str
-    arm: str
-    is_baseline: bool
-    metric: str
-    no_skill: float | None
-    n_train: str
-    planned: int
-    n: int
-    failure: Rate
-    near_no_skill: int | None
-    constant: int | None
-    diverged: int
-    mean: float | None
-    sd: float | None
-    median: float | None
-    minimum: float | None
-    maximum: float | None
-    mean_best: float | None
-    sd_best: float | None
-    kept: int
-    mean_kept: float | None
-    sd_kept: float | None
-    mixture: Mixture
-    against: BaselineContrast | None
-
-    @property
-    def failures_known(self) -> bool:
-        """False when nothing tells which of the runs failed."""
-        return self.n == 0 or self.failure.rate is not None
-
-    @property
-    def level(self) -> bool:
-        """True when all scores are equal, which no fine-tuning that works brings about."""
-        return self.n > 1 and self.minimum == self.maximum
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Every arm of a study against its baseline; made by `compare`.
-
-    varied, fixed : seed streams that differ between runs, and that do not.
-    notes : what a reader must know before trusting the p-values, one sentence each.
-    elsewhere : the scores were not made by a study, so that split and checkpoint are not known.
-    """
-
-    baseline: str
-    cells: tuple[ArmResult, ...]
-    varied: str
-    fixed: str
-    notes: tuple[str, ...]
-    elsewhere: bool = False
-
-    def baseline_of(self, cell: ArmResult) -> ArmResult:
-        """Return the baseline's cell for the same encoder and task."""
-        return next(c for c in self.cells if c.is_baseline and (c.encoder, c.task) == (cell.encoder, cell.task))
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per (encoder, task, arm) in fractions, with NaN where a number is undefined."""
-        from stabilitybench.comparison.tidy import comparison_frame
-
-        return comparison_frame(self)
-
-    def show(self, console: Console | None = None) -> None:
-        """Print the summary table to the terminal."""
-        from rich.console import Console
-
-        from stabilitybench.comparison.terminal import print_comparison
-
-        print_comparison(self, console or Console())
+from stabilitybench.statistics.two_part_model import mixture, two_part
 
 
 class Tabular(Protocol):
@@ -201,7 +74,7 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
         )
     elsewhere = not varied and not fixed
     told = ("not stated", "not stated") if elsewhere else (_listed(varied), _listed(fixed))
-    return Comparison(baseline, _adjusted(cells), *told, tuple(notes), elsewhere)
+    return Comparison(baseline, _judged(_adjusted(cells)), *told, tuple(notes), elsewhere)
 
 
 def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> ArmResult:
@@ -300,6 +173,16 @@ def _adjusted(cells: list[ArmResult]) -> tuple[ArmResult, ...]:
                 found = replace(found, detectable_ratio=detectable_ratio(cell.n, base.n, spreads))
             cell = replace(cell, against=found)
         result.append(cell)
+    return tuple(result)
+
+
+def _judged(cells: tuple[ArmResult, ...]) -> tuple[ArmResult, ...]:
+    """Return the cells with the verdict and the conclusion on each; the baseline stands before its arms."""
+    result: list[ArmResult] = []
+    base = cells[0]
+    for cell in cells:
+        base = cell if cell.is_baseline else base
+        result.append(replace(cell, verdict=verdict(cell, base), conclusion=conclusion(cell, base)))
     return tuple(result)
 
 

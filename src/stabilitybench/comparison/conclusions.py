@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from stabilitybench.comparison.analysis import ArmResult, BaselineContrast
-from stabilitybench.comparison.detectable import seeds_for_failure_rates, seeds_for_sd_ratio
+from stabilitybench.comparison.detectable import (
+    detectable_rate_words,
+    seeds_for_failure_rates,
+    seeds_for_sd_ratio,
+)
+from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.documents import formats
 from stabilitybench.statistics.decisions import ALPHA
 
@@ -77,7 +81,7 @@ def _would_show(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> 
     found = against.detectable_rate
     if found is None or (found.below is None and found.above is None):
         return f"{_seeds(cell, base)} would show no difference"
-    return f"{_seeds(cell, base)} would show a rate {formats.detectable_rate(found)}"
+    return f"{_seeds(cell, base)} would show a rate {detectable_rate_words(found)}"
 
 
 def _seeds(cell: ArmResult, base: ArmResult) -> str:

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from scipy import stats
 
+from stabilitybench.documents import formats
 from stabilitybench.statistics.decisions import ALPHA, POWER
 from stabilitybench.statistics.failure_power import (
     MOST_SEEDS_FISHER,
@@ -108,3 +109,35 @@ def seeds_for_failure_rates(rate_arm: float, rate_baseline: float, level: float)
     if needed <= _ENUMERATED:  # the form is up to a third too large for few runs and rates near 0 or 1
         return seeds_for_rates(rate_arm, rate_baseline, level, POWER)
     return needed if needed <= MOST_SEEDS else None
+
+
+def detectable_ratio_words(found: DetectableRatio | None) -> str:
+    """Print the SD ratios that a test can show.
+
+    >>> from stabilitybench.statistics import DetectableRatio
+    >>> detectable_ratio_words(DetectableRatio(0.348, 2.87, 0.008, 0.8)), detectable_ratio_words(None)
+    ('≤ 0.35 or ≥ 2.87', '–')
+    """
+    if found is None:
+        return formats.ABSENT
+    return _beyond(*(None if r is None else formats.ratio(r) for r in (found.below, found.above)))
+
+
+def detectable_rate_words(found: DetectableRate | None) -> str:
+    """Print the failure rates that a test can tell from the baseline's, rounded to the safe side.
+
+    >>> from stabilitybench.statistics import DetectableRate
+    >>> detectable_rate_words(DetectableRate(None, 0.306, 0.05, 0.8))
+    '≥ 31 %'
+    """
+    if found is None:
+        return formats.ABSENT
+    below = None if found.below is None else f"{math.floor(100 * found.below)} %"
+    above = None if found.above is None else f"{math.ceil(100 * found.above)} %"
+    return _beyond(below, above)
+
+
+def _beyond(below: str | None, above: str | None) -> str:
+    parts = [f"≤ {below}"] if below is not None else []
+    parts += [f"≥ {above}"] if above is not None else []
+    return " or ".join(parts) or "none"

@@ -6,23 +6,22 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from stabilitybench import arguments
 from stabilitybench.arguments import flag, number, several, text
-from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, printable, read_scores
+from stabilitybench.comparison.analysis import compare
+from stabilitybench.comparison.model import Comparison
+from stabilitybench.comparison.report import ReportPaths, build, in_order, write
+from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, read_scores
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.comparison.study_facts import StudyFacts
+from stabilitybench.documents.formats import counted, printable
 from stabilitybench.equality import EqualByContent
-from stabilitybench.errors import Argument, EnvironmentFailure, UserError, suggest
+from stabilitybench.errors import Argument, UserError, suggest
 from stabilitybench.seeds import STREAMS
 from stabilitybench.studies.versions import mixed_versions
-
-if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import Comparison
-    from stabilitybench.documents.report import ReportPaths
 
 KEY = ["encoder", "task", "arm"]
 WRITTEN = ("report.html", "report.md", "tables.tex", "scores.csv")
@@ -62,21 +61,15 @@ def compare_files(
 
 def compared(files: Files) -> Comparison:
     """Compare the files with their baseline; what must be said about them is among the notes."""
-    from stabilitybench.comparison.analysis import compare
-
-    comparison = compare(files.scores, files.baseline)
+    comparison = compare(in_order(files.scores, files.facts), files.baseline)
     return replace(comparison, notes=(*comparison.notes, *files.facts.warnings))
 
 
 def write_files(files: Files, comparison: Comparison, out: Path) -> ReportPaths:
     """Write the report of a comparison; raises EnvironmentFailure when the folder cannot be written."""
-    from stabilitybench.documents.report import write_report
-
-    facts = replace(files.facts, varied=comparison.varied, fixed=comparison.fixed)
-    try:
-        return write_report(files.scores, None, facts, out)
-    except EnvironmentFailure as error:
-        raise EnvironmentFailure(str(error).removesuffix("; finished runs are kept")) from None
+    # the warnings are among the notes of the comparison
+    told = replace(files.facts, varied=comparison.varied, fixed=comparison.fixed, warnings=())
+    return write(build(comparison, files.scores, None, told), files.scores, out)
 
 
 def check_out(out: Path, paths: Sequence[Path | str]) -> None:
@@ -278,8 +271,8 @@ def _same_runs(files: list[ScoreFile]) -> list[str]:
             both = set(finished(one.scores)["run_id"]) & set(finished(two.scores)["run_id"])
             if both:
                 notes.append(
-                    f"{len(both)} runs stand in both {one.label} and {two.label}: they are not independent, and the "
-                    "tests, which take them as independent, are too cautious."
+                    f"{counted(len(both), 'run')} in both {one.label} and {two.label}: they are not independent, and "
+                    "the tests, which take them as independent, are too cautious."
                 )
     return notes
 

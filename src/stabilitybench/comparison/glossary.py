@@ -1,4 +1,4 @@
-"""The words of a report, for a reader who sees one for the first time."""
+"""The glossary of a report, for a reader who sees one for the first time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ GLOSSARY = (
     (
         "failed run",
         "A run whose last checkpoint, on the test split, scores no better than the best constant prediction "
-        "(no skill), or predicts one constant, or whose training diverged. Failures and spread are separate "
-        "questions: one failed run can dominate the SD of an arm that is otherwise very stable.",
+        "(no skill, or majority baseline), or predicts one constant, or whose training diverged. Failures and spread "
+        "are separate questions: one failed run can dominate the SD of an arm that is otherwise very stable.",
     ),
     (
         "near no skill",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from stabilitybench.comparison.analysis import Comparison
+from stabilitybench.comparison.model import Comparison
 from stabilitybench.comparison.study_facts import StudyFacts
 from stabilitybench.documents.formats import metric
 

@@ -1,163 +1,129 @@
-"""From the results of a study to its report: everything the page says beside the scores."""
+"""The report of a comparison: a page, the same in Markdown, its tables in LaTeX, and every run as CSV."""
 
 from __future__ import annotations
 
-import os
-import platform
-from collections import Counter
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stabilitybench.comparison.agreement import Predictions
-from stabilitybench.comparison.analysis import Comparison, compare
+from stabilitybench.comparison.analysis import compare
+from stabilitybench.comparison.glossary import GLOSSARY
+from stabilitybench.comparison.methods_section import STATISTICS_REFERENCES, methods
+from stabilitybench.comparison.model import Comparison
+from stabilitybench.comparison.score_table import check_curves, check_scores, finished
+from stabilitybench.comparison.sections import sections
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.documents.report import ReportPaths, write_report
-from stabilitybench.errors import shown
-from stabilitybench.finetuning import resolved
-from stabilitybench.recipe import Recipe
-from stabilitybench.seeds import STREAMS, TUNING_OFFSET
-from stabilitybench.studies.store import versions
+from stabilitybench.comparison.tables.runs import every_run
+from stabilitybench.documents.formats import counted
+from stabilitybench.documents.html import html
+from stabilitybench.documents.latex import latex
+from stabilitybench.documents.markdown import markdown
+from stabilitybench.documents.report import BulletList, Code, Definitions, Prose, Report, Section
+from stabilitybench.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from stabilitybench.stabilizers import Stabilizer
-    from stabilitybench.studies import Results
+    import pandas as pd
 
-#: Recipe fields the methods paragraph names, in the order to print.
-SAID = (
-    "learning_rate", "batch_size", "epochs", "steps", "warmup", "schedule", "weight_decay", "clip", "dropout",
-    "max_length", "precision", "evaluations",
+#: Tables that belong into a paper; lists of single runs do not.
+FOR_PAPERS = (
+    "summary", "failures", "spread", "two-part", "performance", "checkpoints", "across", "instability", "components",
 )  # fmt: skip
 
 
-def report_study(
-    results: Results, folder: Path, predictions: Predictions | None = None
-) -> tuple[Comparison, ReportPaths]:
-    """Compare the arms of a study and write report.html, report.md, tables.tex and scores.csv into `folder`.
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where the files of a report are."""
 
-    predictions : `Store.predictions`, for the disagreement of runs; without it the report says nothing of that.
-    Unfinished runs are counted and enter no statistic.  Raises EnvironmentFailure where `folder` cannot be written.
+    html: Path
+    markdown: Path
+    latex: Path
+    csv: Path
+
+
+def write_report(
+    scores: pd.DataFrame,
+    curves: pd.DataFrame | None,
+    facts: StudyFacts,
+    folder: Path,
+    predictions: Predictions | None = None,
+) -> ReportPaths:
+    """Write `report.html`, `report.md`, `tables.tex` and `scores.csv` into `folder`, each whole or not at all.
+
+    scores : one row per planned run; curves : one row per evaluation, or None (columns in docs/reports.md).
+    predictions : returns the stored predictions of a run by its id; without it nothing is said of them.  The page
+    needs no network and no other file.  Raises UserError for frames that break their contract, and
+    EnvironmentFailure when the folder cannot be written.
     """
-    scores = results.to_frame()
-    comparison = compare(scores, results.study.baseline)
-    return comparison, write_report(scores, results.curves(), study_facts(results), folder, predictions)
+    comparison = compare(in_order(scores, facts), facts.baseline)
+    return write(build(comparison, scores, curves, facts, predictions), scores, folder)
 
 
-def study_facts(results: Results) -> StudyFacts:
-    """Return what a report must say of a study beside its scores."""
-    import tomli_w
-
-    study = results.study
-    varied, fixed = _streams(study.seeds)
-    built = [s for arm in study.arms for s in study.stabilizers(arm)]
-    return StudyFacts(
-        name=study.name,
-        baseline=study.baseline,
-        arms={arm: _arm(results, arm) for arm in study.arms},
-        recipe=_recipe(results),
-        varied=varied,
-        fixed=fixed,
-        references=tuple(dict.fromkeys(s.paper for s in built if s.paper)),
-        spec_toml=tomli_w.dumps(_without_none(study.plain())),
-        environment=_environment(results),
-        warnings=tuple(dict.fromkeys(results.warnings())),
-        paired=study.paired,
+def build(
+    comparison: Comparison,
+    scores: pd.DataFrame,
+    curves: pd.DataFrame | None,
+    facts: StudyFacts,
+    predictions: Predictions | None = None,
+) -> Report:
+    """Tabulate and draw a comparison of `scores`; nothing is written."""
+    scores = in_order(scores, facts)
+    curves = None if curves is None else check_curves(curves)
+    return Report(
+        title=facts.name,
+        headline=_headline(scores),
+        notes=(*_incomplete(comparison), *comparison.notes, *facts.warnings),
+        sections=sections(comparison, scores, curves, facts, predictions),
+        appendices=_appendices(comparison, scores, facts),
+        data=every_run(scores),
     )
 
 
-def _arm(results: Results, arm: str) -> list[str]:
-    """Say what an arm does: its stabilizers, its own recipe fields, what these change in the recipe, what was tuned."""
-    study = results.study
-    lines = []
-    for stabilizer in study.stabilizers(arm):
-        lines.append(_called(stabilizer) + (f" after {stabilizer.paper}" if stabilizer.paper else ""))
-    lines += [f"{key} = {shown(value)}" for key, value in study.arms[arm].recipe.items()]
-    spec = next(run.spec for run in results.runs if run.arm == arm)
-    own = study.arm_recipe(arm).model_dump()
-    trained = resolved(spec.encoder, spec.task, study.arm_recipe(arm), spec.stabilizers).model_dump()
-    changed = {k: v for k, v in trained.items() if v != own[k] and own[k] is not None}
-    if changed:
-        lines.append("which sets " + ", ".join(f"{key} = {shown(value)}" for key, value in changed.items()))
-    for (encoder, task, tuned_arm), choice in results.tuned.items():
-        if tuned_arm == arm:
-            where = f"{task}, {encoder}" if len(study.encoders) > 1 else task
-            run = next(r.spec for r in results.runs if (r.encoder, r.task, r.arm) == (encoder, task, arm))
-            used = resolved(run.encoder, run.task, run.recipe, run.stabilizers).model_dump()
-            # What the arm or one of its stabilizers sets stands above what was tuned.
-            kept = {key: value for key, value in choice.items() if used[key] == value}
-            if kept:
-                chosen = ", ".join(f"{key} = {shown(value)}" for key, value in kept.items())
-                lines.append(f"tuned on {where}: {chosen}")
-    return lines
+def write(report: Report, scores: pd.DataFrame, folder: Path) -> ReportPaths:
+    """Write the files of a report; raises EnvironmentFailure when the folder cannot be written."""
+    paths = ReportPaths(*(folder / name for name in ("report.html", "report.md", "tables.tex", "scores.csv")))
+    tables = [table for section in report.sections for table in section.tables if table.key in FOR_PAPERS]
+    write_atomically(paths.csv, scores.to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.latex, latex(tables))
+    write_atomically(paths.markdown, markdown(report))
+    write_atomically(paths.html, html(report))
+    return paths
 
 
-def _called(stabilizer: Stabilizer) -> str:
-    """Name a stabilizer with all its settings, the default ones too."""
-    given = {f.name: getattr(stabilizer, f.name) for f in fields(stabilizer)}  # type: ignore[arg-type]
-    said = ", ".join(f"{key} = {shown(value)}" for key, value in given.items() if value is not None)
-    return f"{stabilizer.name} with {said}" if said else stabilizer.name
+def _appendices(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> tuple[Section, ...]:
+    """Return how it was done and what the words mean; scores from elsewhere have no study file and no environment."""
+    references = BulletList("references", "References", (*facts.references, *STATISTICS_REFERENCES))
+    said = Prose("methods-text", "", tuple(methods(comparison, scores, facts)))
+    found = [Section("methods", "Methods", (said, references), listed=False)]
+    if facts.spec_toml:
+        found.append(Section("spec", "Resolved study file", (Code("spec-text", "", facts.spec_toml, "toml"),)))
+    if facts.environment:
+        entries = tuple(facts.environment.items())
+        found.append(Section("environment", "Environment", (Definitions("environment-list", "", entries, short=True),)))
+    return (*found, Section("glossary", "Glossary", (Definitions("glossary-list", "", GLOSSARY),)))
 
 
-def _recipe(results: Results) -> dict[str, Any]:
-    """Return the recipe before an arm changes it; encoders that name different rates are told apart."""
-    study = results.study
-    recipe = Recipe(**study.recipe)
-    said: dict[str, Any] = {key: getattr(recipe, key) for key in SAID}
-    if recipe.steps is not None:
-        said["epochs"] = None
-    if recipe.learning_rate is None:
-        rates = {run.encoder: run.spec.encoder.learning_rate for run in results.runs}
-        same = len(set(rates.values())) == 1
-        each = ", ".join(f"{rate:g} for {name}" for name, rate in rates.items())
-        said["learning_rate"] = next(iter(rates.values())) if same else each
-    if recipe.clip == 0:
-        said["clip"] = "off"
-    out = {"mode": recipe.mode, "optimizer": "AdamW" if recipe.bias_correction else "Adam without bias correction"}
-    if study.tune is not None:
-        grid = "; ".join(f"{key} from {shown(values)}" for key, values in study.tune.grid.items())
-        whom = "for each arm" if study.tune.scope == "arm" else f'with the arm "{study.baseline}" for all arms'
-        out["tuned"] = (
-            f"by mean validation score over {study.tune.seeds} seeds of their own ({TUNING_OFFSET} and up, apart from "
-            f"the seeds reported) {whom}: {grid}"
-        )
-    return out | said
+def in_order(scores: pd.DataFrame, facts: StudyFacts) -> pd.DataFrame:
+    """Return checked rows, the arms of every task in the order of the study file and the baseline first."""
+    scores = check_scores(scores)
+    names = [facts.baseline, *(a for a in facts.arms if a != facts.baseline)]
+    place = {arm: i for i, arm in enumerate([*names, *(a for a in dict.fromkeys(scores["arm"]) if a not in names)])}
+    order = scores.assign(
+        _task=scores.groupby(["encoder", "task"], sort=False).ngroup(), _arm=scores["arm"].map(place)
+    ).sort_values(["_task", "_arm", "seed"], kind="stable")
+    return order.drop(columns=["_task", "_arm"]).reset_index(drop=True)
 
 
-def _streams(design: int | dict[str, int]) -> tuple[str, str]:
-    """Say which seed streams varied and which stayed fixed."""
-    together = isinstance(design, int)
-    counts = {s: 1 if s == "subset" else design for s in STREAMS} if isinstance(design, int) else dict(design)
-    varied = [str(s) for s in STREAMS if counts.get(s, 1) > 1]
-    fixed = [str(s) for s in STREAMS if s not in varied]
-    how = " (together)" if together else " (crossed)" if len(varied) > 1 else ""
-    return (_listed(varied) + how) if varied else "nothing", _listed(fixed) if fixed else "nothing"
+def _headline(scores: pd.DataFrame) -> str:
+    encoders, tasks, arms = (scores[c].nunique() for c in ("encoder", "task", "arm"))
+    count = f"{encoders} encoders x " if encoders > 1 else ""
+    tail = "" if encoders > 1 or not scores["encoder"].iloc[0] else f" on {scores['encoder'].iloc[0]}"
+    runs = f"{counted(len(scores), 'run')} planned, {len(finished(scores))} finished"
+    return f"{count}{counted(arms, 'arm')} x {counted(tasks, 'task')}{tail}: {runs}"
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + (" and " if names[1:] else "") + names[-1]
-
-
-def _environment(results: Results) -> dict[str, str]:
-    """Return versions, machines and devices of the stored runs, with their counts where runs differ."""
-    records = list(results.records.values())
-    keys = list(dict.fromkeys(key for r in records for key in r["versions"])) or list(versions())
-    told = {key: _several(Counter(str(r["versions"].get(key, "?")) for r in records)) for key in keys}
-    told["machine"] = _several(Counter(str(r["machine"]) for r in records))
-    told["device"] = _several(Counter(str(r["device"]) for r in records if "device" in r))
-    told["reported on"] = f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores"
-    seconds = sum(r["seconds"] for r in records if "seconds" in r)
-    told["training time"] = f"{seconds / 60:.1f} minutes in all, summed over runs"
-    return told
-
-
-def _several(counts: Counter[str]) -> str:
-    if len(counts) <= 1:
-        return next(iter(counts), "")
-    return ", ".join(f"{value} ({n} runs)" for value, n in counts.most_common())
-
-
-def _without_none(value: Any) -> Any:
-    """Leave out keys without a value, which TOML cannot write."""
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list) else value
+def _incomplete(comparison: Comparison) -> list[str]:
+    planned, done = sum(c.planned for c in comparison.cells), sum(c.n for c in comparison.cells)
+    if planned == done:
+        return []
+    return [f"{planned - done} of {planned} planned runs are not finished and enter no statistic: see Coverage."]

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stabilitybench.comparison.score_table import SCORE_COLUMNS
+from stabilitybench.documents.formats import printable
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, shown, suggest
 from stabilitybench.seeds import STREAMS
@@ -26,8 +27,6 @@ UNNAMED_TASK = "unnamed task"
 #: Metrics that no constant prediction can lift above 0, as others spell them, perhaps behind "eval_".
 NO_SKILL_0 = ("mcc", "matthews_correlation", "pearson", "pearsonr", "spearman", "spearmanr")
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "")
-#: Characters that command a terminal or turn the direction of text.
-COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 T = TypeVar("T")
 
 
@@ -169,15 +168,6 @@ def _text(file: Path) -> str:
     if "\0" in text:
         raise UserError(f"{file}: is not a text file in UTF-8; save it as CSV (comma separated)")
     return printable(text)
-
-
-def printable(text: str) -> str:
-    r"""Write out the characters that would command a terminal; tabs and line breaks stay.
-
-    >>> print(printable("a\x1b[31mred"))
-    a\x1b[31mred
-    """
-    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _head(file: Path, text: str) -> tuple[list[str], str]:

@@ -43,6 +43,11 @@ def finished(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["status"].isin(FINISHED)]
 
 
+def task_label(scores: pd.DataFrame, encoder: object, task: object) -> str:
+    """Name a task, with its encoder where there are several."""
+    return f"{task} ({encoder})" if scores["encoder"].nunique() > 1 else str(task)
+
+
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of `scores` in a fresh frame with plain column types.
 

@@ -131,7 +131,7 @@ def _readings(rows: list[pd.DataFrame], column: str, sign: int) -> Floats:
     return np.where(known, values, worst)
 
 
-def joined(scores: pd.DataFrame, predictions: Predictions) -> tuple[SeedEnsemble, ...]:
+def ensembles(scores: pd.DataFrame, predictions: Predictions) -> tuple[SeedEnsemble, ...]:
     """Return ensembles of the runs of each arm that has as many with usable predictions."""
     found = []
     for (encoder, task, arm), runs in finished(scores).groupby([*GROUP, "arm"], sort=False):
@@ -143,12 +143,12 @@ def joined(scores: pd.DataFrame, predictions: Predictions) -> tuple[SeedEnsemble
         if outputs.shape[2] > 1:
             outputs = softmax(outputs)
         score = _scorer(metric, read[0][1])
-        ensembles = {
+        sized = {
             size: seed_ensembles(outputs, score, size, np.random.default_rng(0), PARTITIONS)
             for size in SIZES
             if size <= len(read)
         }
-        found.append(SeedEnsemble(str(encoder), str(task), str(arm), len(read), ensembles))
+        found.append(SeedEnsemble(str(encoder), str(task), str(arm), len(read), sized))
     return tuple(found)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from stabilitybench.comparison.conclusions import conclusion
-from stabilitybench.comparison.score_files import printable
-from stabilitybench.comparison.tables import caption, failed, ratio
-from stabilitybench.comparison.verdicts import verdict
+from stabilitybench.comparison.tables.cells import caption, failed, ratio
 from stabilitybench.documents import formats
+from stabilitybench.documents.formats import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stabilitybench.comparison.analysis import ArmResult, Comparison
+    from stabilitybench.comparison.model import ArmResult, Comparison
 
 STYLES = {"better": "green", "worse": "red", "neutral": ""}
 DETECTABLE = (
@@ -43,9 +41,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             block.add_column(head, justify="right", min_width=width, no_wrap=True)
         block.add_column("verdict")
         for cell in cells:
-            said = verdict(cell, comparison.baseline_of(cell))
+            said = cell.verdict
             words = Text(said.brief, style=STYLES[said.tone])
-            told = conclusion(cell, comparison.baseline_of(cell)).removeprefix(f"{said.claim}: ")
+            told = cell.conclusion.removeprefix(f"{said.claim}: ")
             if told:
                 words.append(
                     f"\n{told}" + (f" (detectable: {said.detectable})" if said.detectable else ""), style="dim"

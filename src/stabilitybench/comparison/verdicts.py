@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from stabilitybench.comparison.analysis import ArmResult, BaselineContrast
-from stabilitybench.documents.formats import detectable_rate, detectable_ratio, estimate, p_value, spread
+from stabilitybench.comparison.detectable import detectable_rate_words, detectable_ratio_words
+from stabilitybench.comparison.model import NO_VERDICT, ArmResult, BaselineContrast, Verdict
+from stabilitybench.documents.formats import estimate, p_value, spread
+from stabilitybench.documents.table import Tone
 from stabilitybench.statistics.decisions import ALPHA
 
-Tone = Literal["better", "worse", "neutral"]
 BETTER: Tone = "better"
 WORSE: Tone = "worse"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the tests show about an arm: `claim` in a few words, the p-value behind it, then what else was seen.
-
-    detectable : the effects that the test behind p shows in 80 of 100 studies of this size.
-    tone : whether it speaks for the arm, against it, or neither.
-    """
-
-    claim: str
-    p: str = ""
-    shown: str = ""
-    aside: str = ""
-    tone: Tone = "neutral"
-    detectable: str = ""
-
-    @property
-    def text(self) -> str:
-        """The whole verdict as one line."""
-        evidence = ", ".join(part for part in (self.shown, self.p) if part)
-        return self.claim + (f" ({evidence})" if evidence else "") + (f"; {self.aside}" if self.aside else "")
-
-    @property
-    def brief(self) -> str:
-        """Claim and p-value, for a line that shows the other numbers beside it."""
-        return f"{self.claim} ({self.p})" if self.p else self.claim
 
 
 def verdict(cell: ArmResult, base: ArmResult) -> Verdict:
@@ -49,7 +20,7 @@ def verdict(cell: ArmResult, base: ArmResult) -> Verdict:
     """
     against = cell.against
     if against is None:
-        return Verdict("")
+        return NO_VERDICT
     for name, n in (("this arm", cell.n), ("the baseline", base.n)):
         if n < 3:
             return Verdict(f"not compared: {name} has {n} finished {'run' if n == 1 else 'runs'}, fewer than 3")
@@ -65,7 +36,7 @@ def _about_failures(cell: ArmResult, base: ArmResult, against: BaselineContrast)
     if against.fisher.p is None:
         return Verdict("failures not compared: failed runs are not known")
     p = _printed("Fisher", against.fisher.p, against.fisher_holm)
-    detectable = f"failure rate {detectable_rate(against.detectable_rate)}"
+    detectable = f"failure rate {detectable_rate_words(against.detectable_rate)}"
     aside = "spread not compared: failed runs"
     if against.kept_ratio is not None:
         kept = f"{spread(cell.sd_kept)} against {spread(base.sd_kept)}"
@@ -86,7 +57,7 @@ def _about_spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -
     if test.p is None or adjusted is None:
         return Verdict(f"spread not tested: {test.reason}")
     p = _printed("Brown-Forsythe", test.p, adjusted)
-    detectable = f"SD ratio {detectable_ratio(against.detectable_ratio)}"
+    detectable = f"SD ratio {detectable_ratio_words(against.detectable_ratio)}"
     shown = f"SD ratio {estimate(found.estimate, found.low, found.high)}"
     if found.estimate is None:
         shown = f"SD {spread(cell.sd)} against {spread(base.sd)}"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
@@ -66,11 +65,6 @@ def remark(axes: Axes, place: float, words: str, color: str = VERMILION) -> None
         0.99, place, plain(words), transform=axes.get_yaxis_transform(), ha="right", va="center", color=color,
         fontsize=8.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )  # fmt: skip
-
-
-def label(scores: pd.DataFrame, encoder: object, task: object) -> str:
-    """Name a task, with its encoder where there are several."""
-    return f"{task} ({encoder})" if scores["encoder"].nunique() > 1 else str(task)
 
 
 def short(name: str, limit: int) -> str:

@@ -1,14 +1,14 @@
-"""How numbers are printed: scores in points, p-values and intervals short enough for a table."""
+"""How numbers and names are printed: scores in points, p-values and intervals short enough for a table."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from stabilitybench.statistics import DetectableRate, DetectableRatio
+import re
 
 ABSENT = "–"  # noqa: RUF001 - the sign that tables use for "no value"
+
+#: Characters that command a terminal or turn the direction of text.
+COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def metric(name: str) -> str:
@@ -115,33 +115,19 @@ def percent(rate: float | None) -> str:
     return ABSENT if rate is None else f"{100 * rate:.0f}"
 
 
-def detectable_ratio(found: DetectableRatio | None) -> str:
-    """Print the SD ratios that a test can show.
+def counted(n: int, word: str) -> str:
+    """Print a number of things.
 
-    >>> from stabilitybench.statistics import DetectableRatio
-    >>> detectable_ratio(DetectableRatio(0.348, 2.87, 0.008, 0.8)), detectable_ratio(None)
-    ('≤ 0.35 or ≥ 2.87', '–')
+    >>> counted(1, "run"), counted(20, "run")
+    ('1 run', '20 runs')
     """
-    if found is None:
-        return ABSENT
-    return _beyond(*(None if r is None else ratio(r) for r in (found.below, found.above)))
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
-def detectable_rate(found: DetectableRate | None) -> str:
-    """Print the failure rates that a test can tell from the baseline's, rounded to the safe side.
+def printable(text: str) -> str:
+    r"""Write out the characters that would command a terminal; tabs and line breaks stay.
 
-    >>> from stabilitybench.statistics import DetectableRate
-    >>> detectable_rate(DetectableRate(None, 0.306, 0.05, 0.8))
-    '≥ 31 %'
+    >>> print(printable("a\x1b[31mred"))
+    a\x1b[31mred
     """
-    if found is None:
-        return ABSENT
-    below = None if found.below is None else f"{math.floor(100 * found.below)} %"
-    above = None if found.above is None else f"{math.ceil(100 * found.above)} %"
-    return _beyond(below, above)
-
-
-def _beyond(below: str | None, above: str | None) -> str:
-    parts = [f"≤ {below}"] if below is not None else []
-    parts += [f"≥ {above}"] if above is not None else []
-    return " or ".join(parts) or "none"
+    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

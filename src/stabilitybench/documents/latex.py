@@ -1,18 +1,11 @@
-"""The tables of a report for a paper: LaTeX with booktabs, every text escaped."""
+"""Tables for a paper: LaTeX with booktabs, every text escaped."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from stabilitybench.documents.table import Column, Table, TableCell
 
-if TYPE_CHECKING:
-    from stabilitybench.documents.report import Report
-
-#: Tables that belong into a paper; lists of single runs do not.
-KEYS = (
-    "summary", "failures", "spread", "two-part", "level", "checkpoints", "across", "instability", "components",
-)  # fmt: skip
 HEAD = r"""% Made by stabilitybench; \input this file, or copy single tables.
 % Needs \usepackage{booktabs} and \usepackage{graphicx}.
 % Letters beyond Latin need XeLaTeX or LuaLaTeX and a font that has them.
@@ -25,10 +18,9 @@ SPECIAL = {
 }  # fmt: skip
 
 
-def latex(report: Report) -> str:
-    """Return the tables of a report, each in a `table` of its own with its caption below."""
-    found = [t for section in report.sections for t in section.tables if t.key in KEYS and t.rows]
-    return HEAD + "".join(f"\n{_table(t)}" for t in found)
+def latex(tables: Iterable[Table]) -> str:
+    """Return the tables, each in a `table` of its own with its caption below; those without rows are left out."""
+    return HEAD + "".join(f"\n{_table(table)}" for table in tables if table.rows)
 
 
 def escape(text: str) -> str:
@@ -50,7 +42,7 @@ def _table(table: Table) -> str:
         r"\toprule",
         " & ".join(escape(c.title) for c in table.columns) + r" \\",
         r"\midrule",
-        *(" & ".join(_entry(e) for e in row) + r" \\" for row in table.rows),
+        *(" & ".join(_entry(cell) for cell in table.cells(row)) + r" \\" for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}}",
         rf"\caption{{{escape(table.title)}. {escape(table.caption)}}}",
@@ -64,5 +56,5 @@ def _column(column: Column) -> str:
     return "p{4.5cm}" if column.wraps else "r" if column.numeric else "l"
 
 
-def _entry(entry: TableCell) -> str:
-    return escape(entry.text) or "{}"
+def _entry(cell: TableCell) -> str:
+    return escape(cell.text) or "{}"

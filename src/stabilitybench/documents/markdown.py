@@ -5,39 +5,41 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from stabilitybench.documents.report import BulletList, Code, Definitions, Prose
 from stabilitybench.documents.table import Table
 
 if TYPE_CHECKING:
-    from stabilitybench.documents.report import Report
+    from stabilitybench.documents.report import Block, Report
 
 
 def markdown(report: Report) -> str:
-    """Return the whole report but its figures; names cannot start HTML, a link or a table cell."""
-    facts = report.facts
-    lines = [f"# {escape(facts.name)}", "", escape(report.headline), ""]
+    """Return the whole report but its figures and its data; names cannot start HTML, a link or a table cell."""
+    lines = [f"# {escape(report.title)}", "", escape(report.headline), ""]
     lines += [f"> **Note.** {escape(note)}\n" for note in report.notes]
-    for section in report.sections:
-        for table in section.tables:
-            lines += _table(table)
-    lines += ["## Methods", ""]
-    lines += [f"{escape(paragraph)}\n" for paragraph in report.methods]
-    lines += ["## References", "", *(f"- {escape(r)}" for r in report.references), ""]
-    lines += [
-        "## Words",
-        "",
-        *(f"- **{escape(word)}**: {escape(text)}" for word, text in report.glossary),
-        "",
-    ]
-    if facts.spec_toml:
-        lines += ["## Resolved study file", "", _fenced(facts.spec_toml, "toml"), ""]
-    if facts.environment:
-        lines += [
-            "## Environment",
-            "",
-            *(f"- {escape(k)}: {escape(v)}" for k, v in facts.environment.items()),
-            "",
-        ]
+    for section in (*report.sections, *report.appendices):
+        for block in section.blocks:
+            printed = _block(block)
+            lines += [f"## {block.title or section.title}", "", *printed] if printed else []
     return "\n".join(lines)
+
+
+def _block(block: Block) -> list[str]:
+    """Return the lines of a block, the last one empty; none for figures."""
+    match block:
+        case Table():
+            return _table(block)
+        case Prose():
+            return [f"{escape(paragraph)}\n" for paragraph in block.paragraphs]
+        case BulletList():
+            return [*(f"- {escape(item)}" for item in block.items), ""]
+        case Definitions(short=True):
+            return [*(f"- {escape(word)}: {escape(text)}" for word, text in block.entries), ""]
+        case Definitions():
+            return [*(f"- **{escape(word)}**: {escape(text)}" for word, text in block.entries), ""]
+        case Code():
+            return [_fenced(block.text, block.language), ""]
+        case _:
+            return []
 
 
 def escape(text: str) -> str:
@@ -52,12 +54,12 @@ def escape(text: str) -> str:
 
 
 def _table(table: Table) -> list[str]:
-    lines = [f"## {table.title}", "", escape(table.caption), ""]
+    lines = [escape(table.caption), ""]
     if not table.rows:
         return [*lines, "Nothing to list.", ""]
     lines.append("| " + " | ".join(escape(c.title) for c in table.columns) + " |")
     lines.append("|" + "|".join("---:" if c.numeric else "---" for c in table.columns) + "|")
-    lines += ["| " + " | ".join(escape(e.text) for e in row) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(escape(cell.text) for cell in table.cells(row)) + " |" for row in table.rows]
     return [*lines, ""]
 
 

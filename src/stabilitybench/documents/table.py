@@ -1,21 +1,21 @@
-"""What a table is made of: columns, rows of entries, and the caption that says what the numbers are."""
+"""What a table is made of: columns with keys, rows of cells by these keys, and a caption."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar, Literal
 
-from stabilitybench.comparison.verdicts import Tone
 from stabilitybench.documents import formats
+from stabilitybench.errors import UserError
 
-if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import ArmResult, Comparison
+#: Whether something speaks for what the row is about, against it, or neither.
+Tone = Literal["better", "worse", "neutral"]
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """One entry of a table.
+    """One cell of a table.
 
     text : what is printed; it starts with `lead`, the words to stress.
     order : the number it is sorted by, or None to sort by the text.
@@ -29,44 +29,68 @@ class TableCell:
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a column; numbers are set to the right, sentences may wrap."""
+    """A column: the key by which it is addressed, and its head; numbers are set to the right, sentences may wrap."""
 
+    key: str
     title: str
     numeric: bool = False
     wraps: bool = False
 
 
+Row = Mapping[str, TableCell]
+
+
 @dataclass(frozen=True)
 class Table:
-    """A table with the caption that says n, metric, direction, what varied and what was fixed."""
+    """A table with the caption that says n, metric, direction, what varied and what was fixed.
+
+    rows : cells by the keys of the columns; every row has exactly these keys.
+    stacked : whether narrow screens show each row as a block.
+
+    >>> table = Table("t", "Arms", "", texts(arm="arm"), ({"arm": TableCell("plain")},))
+    >>> table.rows[0]["arm"].text
+    'plain'
+    """
+
+    kind: ClassVar[str] = "table"
 
     key: str
     title: str
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[TableCell, ...], ...]
+    rows: tuple[Row, ...]
+    stacked: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse columns of one key, and rows with other keys than the columns have."""
+        keys = [column.key for column in self.columns]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise UserError(f'table "{self.key}": two columns have the key "{twice}"; every column needs its own')
+        for place, row in enumerate(self.rows, start=1):
+            missing, unknown = set(keys) - set(row), set(row) - set(keys)
+            if missing or unknown:
+                what = f'no cell "{min(missing)}"' if missing else f'a cell "{min(unknown)}" without a column'
+                raise UserError(f'table "{self.key}": row {place} has {what}; the columns are {", ".join(keys)}')
+
+    def cells(self, row: Row) -> tuple[TableCell, ...]:
+        """Return the cells of a row in the order of the columns."""
+        return tuple(row[column.key] for column in self.columns)
 
 
-def place(comparison: Comparison, cell: ArmResult) -> tuple[TableCell, ...]:
-    """Return the entries that name a cell; the encoder only where there are several."""
-    named = (TableCell(cell.task), TableCell(cell.arm))
-    return (TableCell(cell.encoder), *named) if several_encoders(comparison) else named
+def numeric(**titles: str) -> tuple[Column, ...]:
+    """Return columns of numbers, a title for each key."""
+    return tuple(Column(key, title, numeric=True) for key, title in titles.items())
 
 
-def place_columns(comparison: Comparison) -> tuple[Column, ...]:
-    """Return the columns of `place`."""
-    named = (Column("task"), Column("arm"))
-    return (Column("encoder"), *named) if several_encoders(comparison) else named
+def texts(**titles: str) -> tuple[Column, ...]:
+    """Return columns of short texts, a title for each key."""
+    return tuple(Column(key, title) for key, title in titles.items())
 
 
-def several_encoders(comparison: Comparison) -> bool:
-    """Tell whether encoders need names."""
-    return len({c.encoder for c in comparison.cells}) > 1
-
-
-def numeric(*titles: str) -> tuple[Column, ...]:
-    """Return columns of numbers."""
-    return tuple(Column(t, numeric=True) for t in titles)
+def sentences(**titles: str) -> tuple[Column, ...]:
+    """Return columns of texts that may wrap, a title for each key."""
+    return tuple(Column(key, title, wraps=True) for key, title in titles.items())
 
 
 def score(value: float | None) -> TableCell:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.comparison.figures import BLUE, GREY, STYLE, VERMILION, WIDTH
+from stabilitybench.documents.drawing import BLUE, GREY, STYLE, VERMILION, WIDTH
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.storage.atomic import write_atomically
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from stabilitybench.arguments import choice, number, several, whole
-from stabilitybench.documents.formats import ratio
+from stabilitybench.documents.formats import counted, ratio
 from stabilitybench.errors import Argument, UserError
-from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot
+from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot, read_pilot
 from stabilitybench.seeds import grid
 from stabilitybench.statistics import (
     brown_forsythe_power,
@@ -118,7 +119,7 @@ class Plan:
     seeds : runs per arm to look at.  tests : the size of each family of tests; every power is at the level of Holm's
     first step, 0.05 / tests, the hardest one.  baseline_rates : failure rates of the baseline to look at.
     detectable : whether to tell all that the seeds show, beside the effects asked for.  cost : None where no study is
-    given.  notes : what a reader must know, one sentence each.
+    given.  study : as planned.  notes : what a reader must know, one sentence each.
     """
 
     seeds: tuple[int, ...]
@@ -128,7 +129,7 @@ class Plan:
     scores: Scores
     baseline_rates: tuple[float, ...]
     detectable: bool = True
-    headline: str = ""
+    study: Study | None = None
     cost: Cost | None = None
     notes: tuple[str, ...] = ()
 
@@ -138,28 +139,60 @@ class Plan:
         return ALPHA / self.tests
 
 
-def plan_effects(
-    seeds: int | None, tests: int | None, ratios: Sequence[float], rates: tuple[float, float] | None,
-    power: float, scores: str | None, pilot: Pilot | None,
-) -> Plan:  # fmt: skip
-    """Return the plan of a comparison that has no study file."""
-    shape, notes = _scores(scores, pilot)
-    effects = _effects(ratios, rates, shape, usual=seeds is not None)
+def plan(
+    study: Study | None = None,
+    *,
+    seeds: int | None = None,
+    tests: int | None = None,
+    sd_ratios: Sequence[float] = (),
+    failures: tuple[float, float] | None = None,
+    power: float = 0.8,
+    scores: str | None = None,
+    pilot: Pilot | Path | str | None = None,
+) -> Plan:
+    """Return what a number of seeds can and cannot show, how many seeds a claim needs, and what they cost.
+
+    Parameters
+    ----------
+    study : gives seeds, family of tests, and costs; it is loaded and checked, and nothing is trained or written.
+        Without it, one of `seeds`, `sd_ratios` and `failures` is needed.
+    seeds : per arm; default: the study's own, or 10, 20 and 50.
+    tests : in the family; default: each arm of the study on each task, or 1.
+    sd_ratios : SD ratios to be shown.
+    failures : two failure rates to be told apart, of the arm and of the baseline.
+    power : chance with which a true difference is to be shown.
+    scores : "normal", "t4" (heavy tails) or "pilot"; default: the pilot's where it has enough, or normal.
+    pilot : runs done before, or the results folder or CSV file that holds them.
+
+    Returns
+    -------
+    The plan; `stabilitybench.planning.view.plan_view` makes tables of it for the terminal.
+
+    Raises
+    ------
+    UserError : for numbers out of range, and for a pilot or a study that cannot be read.
+
+    Examples
+    --------
+    >>> found = plan(sd_ratios=[2.0], tests=4)
+    >>> found.effects[0].seeds(found.level, found.power) in range(30, 40)
+    True
+    """
+    before = read_pilot(Path(pilot)) if isinstance(pilot, (str, Path)) else pilot
+    if study is not None:
+        return _of_study(study, seeds, tests, sd_ratios, failures, power, scores, before)
+    shape, notes = _scores(scores, before)
+    effects = _effects(sd_ratios, failures, shape, usual=seeds is not None)
     looked_at = _checked((seeds,) if seeds is not None else USUAL_SEEDS, tests, power)
     told = seeds is not None
     return Plan(looked_at, tests or 1, power, effects, shape, (0.0, 0.5), detectable=told, notes=tuple(notes))
 
 
-def plan_study(
+def _of_study(
     study: Study, seeds: int | None, tests: int | None, ratios: Sequence[float], rates: tuple[float, float] | None,
     power: float, scores: str | None, pilot: Pilot | None,
 ) -> Plan:  # fmt: skip
-    """Return the plan of a study: its seeds, its family of tests, its runs, and hours from timings.
-
-    Everything is loaded and checked on the way; nothing is trained or written.
-    """
-    from stabilitybench.cli.views.progress import headline
-
+    """Return the plan of a study: its seeds, its family of tests, its runs, and hours from timings."""
     if seeds is not None and seeds != len(grid(study.file.seeds)):  # the cost is that of the seeds asked about
         study = replace(study, file=study.file.model_copy(update={"seeds": seeds}))
     results = study.results()
@@ -179,7 +212,7 @@ def plan_study(
     rates_looked_at = tuple(dict.fromkeys((0.0, *((rate,) if rate is not None else ()), 0.5)))
     return Plan(
         looked_at, tests or max(1, comparisons), power, effects, shape, rates_looked_at, True,
-        headline(study), _cost(study, results, pilot), tuple(notes),
+        study, _cost(study, results, pilot), tuple(notes),
     )  # fmt: skip
 
 
@@ -209,7 +242,7 @@ def _cost(study: Study, results: Results, pilot: Pilot | None) -> Cost:
     each = {cell: value for cell, value in seconds.items() if value is not None}
     todo_hours = sum(each[cell] * n for cell, n in to_do.items()) / 3600
     todo_hours += (tuning - tuned) * sum(each.values()) / len(each) / 3600
-    sources = ([f"{sum(map(len, own.values()))} runs in the store"] if own else []) + (
+    sources = ([f"{counted(sum(map(len, own.values())), 'run')} in the store"] if own else []) + (
         [pilot.source] if pilot and pilot.seconds and set(own) != set(cells) else []
     )
     return Cost(
@@ -252,17 +285,17 @@ def _scores(asked: str | None, pilot: Pilot | None) -> tuple[Scores, list[str]]:
 def _effects(
     ratios: Sequence[float], rates: tuple[float, float] | None, shape: Scores, *, usual: bool
 ) -> tuple[Effect, ...]:
-    for value in several("ratios", ratios, "SD ratios", object):
+    for value in several("sd_ratios", ratios, "SD ratios", object):
         allowed = "must lie between 0.01 and 100 and differ from 1, for example 2"
-        number("ratios", value, allowed, lambda ratio: 0.01 <= ratio <= 100 and ratio != 1)
+        number("sd_ratios", value, allowed, lambda ratio: 0.01 <= ratio <= 100 and ratio != 1)
     if rates is not None:
-        for rate in several("rates", rates, "two failure rates", object):
-            number("rates", rate, "must be a rate between 0 and 1, for example 0.05", lambda share: 0 <= share <= 1)
+        for rate in several("failures", rates, "two failure rates", object):
+            number("failures", rate, "must be a rate between 0 and 1, for example 0.05", lambda share: 0 <= share <= 1)
         if len(rates) != 2 or rates[0] == rates[1]:
-            raise UserError(Argument("rates", rates), ": must be two rates that differ")
+            raise UserError(Argument("failures", rates), ": must be two rates that differ")
     if not ratios and rates is None:
         if not usual:
-            named = (Argument("ratios"), ", ", Argument("rates"), " or ", Argument("seeds"))
+            named = (Argument("sd_ratios"), ", ", Argument("failures"), " or ", Argument("seeds"))
             raise UserError("plan: give a study, or ", *named)
         return (*(SdRatioEffect(r, shape) for r in USUAL_RATIOS), *(RatesEffect(*pair) for pair in USUAL_RATES))
     return (*(SdRatioEffect(r, shape) for r in ratios), *([RatesEffect(*rates)] if rates is not None else []))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.comparison.figures import BLUE, GREY, STYLE, VERMILION, Figure
-from stabilitybench.documents.drawing import BLACK, canvas_of, plain, svg_of
+from stabilitybench.documents.drawing import BLACK, BLUE, GREY, STYLE, VERMILION, Figure, canvas_of, plain, svg_of
 
 if TYPE_CHECKING:
     import pandas as pd

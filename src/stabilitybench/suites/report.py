@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stabilitybench.comparison.sections import FigureGroup, Section
-from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.comparison.verdicts import Tone
+from stabilitybench.documents.html import html
 from stabilitybench.documents.markdown import markdown
-from stabilitybench.documents.report import Report, html
-from stabilitybench.documents.table import Column, Table, TableCell, numeric
+from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
+from stabilitybench.documents.table import Table, TableCell, Tone, count, numeric, sentences, texts
 from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.records import versions
 from stabilitybench.suites.figure import factor_figure
 from stabilitybench.suites.findings import (
     MOST,
@@ -30,6 +29,7 @@ from stabilitybench.suites.findings import (
     findings,
 )
 from stabilitybench.suites.measurements import QUANTITIES
+from stabilitybench.suites.suite import PACKAGES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,8 +48,8 @@ METHODS = (
     "A bound that holds for each left-out sample is held against each of them, one that bounds the average against the "
     "average; a violation is a measured value above bound * (1 + 1e-9) + 1e-12. A bound on an expectation is held "
     "against the mean over the datasets of one setting: it counts as exceeded where the mean of measured - bound is "
-    "above 0 at the one-sided 5 % level (t interval). Where the assumptions of a bound do not hold (a rate beyond "
-    "2 / beta, no margin) it is refused, and counted as refused.",
+    "above 0 at the one-sided 5 % level (t interval). Where the assumptions of a bound do not hold (a learning rate "
+    "beyond 2 / beta, no margin) it is refused, and counted as refused.",
     "Published bounds are computed as recalled from the paper and with constants chosen in their favour: P2 has no "
     "direction term, the largest lambda at which soft and hard margin coincide, and nu = gamma; P1 has the constants "
     "of single samples, L measured along the run.",
@@ -63,12 +63,15 @@ REFERENCES = (
     "JMLR 19(70)",
     "Schliserman, Koren (2022). Stability vs Implicit Bias of Gradient Methods on Separable Data and Beyond. COLT",
 )
-WORDS = (
+GLOSSARY = (
     *((f"{name} (quantity)", text) for name, text in QUANTITIES.items()),
     ("tightness", "bound divided by the measured value: 1 is exact, large is loose"),
     ("monotone", "share of the dataset seeds in which the prediction holds from each value of the factor to the next"),
     ("refused", "datasets on which the bound's assumptions do not hold, so that it has no value"),
 )
+#: What the terminal leaves out of the first tables.
+DIRECTIONS_LEFT_OUT = ("factor", "monotone", "seeds")
+BOUNDS_LEFT_OUT = ("scope", "suites")
 STYLES: dict[str, str] = {"better": "green", "worse": "red", "neutral": ""}
 TONES: dict[str, Tone] = {"holds": "better", "REVERSED": "worse", "fails": "worse"}
 
@@ -82,7 +85,7 @@ def build_suite_report(suites: Sequence[SuiteResults], name: str) -> tuple[Repor
     pairs = list(zip(suites, frames, strict=True))
     every = pd.concat([f for f in frames if len(f)], ignore_index=True) if any(map(len, frames)) else frames[0]
     report = Report(
-        facts=StudyFacts(name, "", {}, {}, "", "", environment=_environment()),
+        title=name,
         headline=_headline(suites, held),
         notes=tuple(_notes(suites, held)),
         sections=(
@@ -90,10 +93,8 @@ def build_suite_report(suites: Sequence[SuiteResults], name: str) -> tuple[Repor
             Section("bounds", "Bounds", (overview_table(held), tightness_table(held), favourable_table(best))),
             *(_section(suite, frame) for suite, frame in pairs if len(frame)),
         ),
-        methods=METHODS,
-        references=REFERENCES,
-        glossary=WORDS,
-        every_run=_datasets_table(pairs),
+        appendices=_appendices(),
+        data=_datasets_table(pairs),
     )
     return report, every
 
@@ -113,13 +114,15 @@ def print_suites(report: Report, console: Console) -> None:
     from rich.text import Text
 
     console.print(Text(report.headline, style="bold"))
-    for table, left_out in ((report.sections[0].tables[0], (1, 9, 10)), (report.sections[1].tables[0], (2, 3))):
-        shown = [k for k in range(len(table.columns)) if k not in left_out]
+    directions, bounds = report.sections[0].tables[0], report.sections[1].tables[0]
+    for table, left_out in ((directions, DIRECTIONS_LEFT_OUT), (bounds, BOUNDS_LEFT_OUT)):
+        columns = [column for column in table.columns if column.key not in left_out]
         grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", title_justify="left")
-        for column in (table.columns[k] for k in shown):
+        for column in columns:
             grid.add_column(column.title, justify="right" if column.numeric else "left")
         for row in table.rows:
-            grid.add_row(*(Text(row[k].text, style=STYLES[row[k].tone]) for k in shown))
+            cells = [row[column.key] for column in columns]
+            grid.add_row(*(Text(cell.text, style=STYLES[cell.tone]) for cell in cells))
         console.print()
         console.print(Text(table.title, style="bold"))
         console.print(grid)
@@ -130,18 +133,27 @@ def print_suites(report: Report, console: Console) -> None:
 def directions_table(found: Iterable[PredictionResult]) -> Table:
     """Return the table of predictions and what was measured."""
     rows = tuple(
-        (
-            TableCell(f.suite), TableCell(f.factor), TableCell(f.change), TableCell(f.prediction.quantity),
-            TableCell(f"{f.prediction.direction} ({f.prediction.by})"),
-            TableCell(f.verdict, None, f.verdict, TONES.get(f.verdict, "neutral")),
-            _share(f.share), _number(f.first), _number(f.last), _share(f.monotone), TableCell(str(f.pairs), f.pairs),
-        )
+        {
+            "suite": TableCell(f.suite),
+            "factor": TableCell(f.factor),
+            "change": TableCell(f.change),
+            "quantity": TableCell(f.prediction.quantity),
+            "predicted": TableCell(f"{f.prediction.direction} ({f.prediction.by})"),
+            "verdict": TableCell(f.verdict, None, f.verdict, TONES.get(f.verdict, "neutral")),
+            "holds_in": _share(f.share),
+            "first": _number(f.first),
+            "last": _number(f.last),
+            "monotone": _share(f.monotone),
+            "seeds": count(f.pairs),
+        }
         for f in found
-    )  # fmt: skip
+    )
     columns = (
-        Column("suite"), Column("factor"), Column("change"), Column("quantity"), Column("predicted", wraps=True),
-        Column("verdict"), *numeric("holds in", "first", "last", "monotone in", "seeds"),
-    )  # fmt: skip
+        *texts(suite="suite", factor="factor", change="change", quantity="quantity"),
+        *sentences(predicted="predicted"),
+        *texts(verdict="verdict"),
+        *numeric(holds_in="holds in", first="first", last="last", monotone="monotone in", seeds="seeds"),
+    )
     caption = (
         "What was predicted as the factor goes from the first to the last value of its grid, and the share of dataset "
         "seeds in which it holds; first and last are medians. Lower is more stable."
@@ -160,24 +172,24 @@ def overview_table(held: Sequence[BoundCheck]) -> Table:
         checks = sum((h.cells if expected else h.checks) or 0 for h in done)
         exceeded = sum(h.exceeded for h in done)
         loose = sorted(h.tightness[0] for h in done if not math.isnan(h.tightness[0]))
-        bad = exceeded > 0
         rows.append(
-            (
-                TableCell(name),
-                TableCell("as recalled" if compared.published else "proven"),
-                TableCell(compared.scope),
-                TableCell(str(len(parts)), len(parts)),
-                TableCell(str(sum(h.datasets for h in parts)), sum(h.datasets for h in parts)),
-                TableCell(str(sum(h.refused for h in parts)), sum(h.refused for h in parts)),
-                TableCell(f"{checks}{' means' if expected else ''}", checks),
-                TableCell(str(exceeded), exceeded, str(exceeded), "worse" if bad else "better"),
-                TableCell(f"{_plain(loose[0])} to {_plain(loose[-1])}" if loose else ""),
-            )
+            {
+                "bound": TableCell(name),
+                "statement": TableCell("as recalled" if compared.published else "proven"),
+                "scope": TableCell(compared.scope),
+                "suites": count(len(parts)),
+                "datasets": count(sum(h.datasets for h in parts)),
+                "refused": count(sum(h.refused for h in parts)),
+                "checks": TableCell(f"{checks}{' means' if expected else ''}", checks),
+                "violations": TableCell(str(exceeded), exceeded, str(exceeded), "worse" if exceeded else "better"),
+                "tightness": TableCell(f"{_plain(loose[0])} to {_plain(loose[-1])}" if loose else ""),
+            }
         )
     columns = (
-        Column("bound"), Column("statement"), Column("holds for"),
-        *numeric("suites", "datasets", "refused", "checks", "violations", "median tightness"),
-    )  # fmt: skip
+        *texts(bound="bound", statement="statement", scope="holds for"),
+        *numeric(suites="suites", datasets="datasets", refused="refused", checks="checks", violations="violations"),
+        *numeric(tightness="median tightness"),
+    )
     caption = (
         "Violations: measured values above the bound; for expectations, settings at which the mean over datasets is "
         "above it beyond its Monte-Carlo error. Median tightness (bound / measured): smallest and largest over suites."
@@ -188,30 +200,46 @@ def overview_table(held: Sequence[BoundCheck]) -> Table:
 def tightness_table(held: Iterable[BoundCheck]) -> Table:
     """Return one row for each bound in each suite."""
     rows = tuple(
-        (
-            TableCell(h.suite), TableCell(h.bound), TableCell(str(h.datasets), h.datasets), TableCell(str(h.refused), h.refused),
-            TableCell(str(h.exceeded), h.exceeded), *(_number(value) for value in h.tightness),
-        )
+        {
+            "suite": TableCell(h.suite),
+            "bound": TableCell(h.bound),
+            "datasets": count(h.datasets),
+            "refused": count(h.refused),
+            "violations": count(h.exceeded),
+            **{key: _number(value) for key, value in zip(("median", "low", "high"), h.tightness, strict=True)},
+        }
         for h in held
-    )  # fmt: skip
-    heads = numeric("datasets", "refused", "violations", "median tightness", "10 %", "90 %")
+    )
+    columns = (
+        *texts(suite="suite", bound="bound"),
+        *numeric(datasets="datasets", refused="refused", violations="violations"),
+        *numeric(median="median tightness", low="10 %", high="90 %"),
+    )
     caption = "Bound / measured: median and quantiles over the datasets of the suite; 1 is exact."
-    return Table("tightness-table", "Tightness by suite", caption, (Column("suite"), Column("bound"), *heads), rows)
+    return Table("tightness-table", "Tightness by suite", caption, columns, rows)
 
 
 def favourable_table(best: Iterable[Favourable]) -> Table:
     """Return P2 with its most favourable constants beside the trivial limit."""
     rows = tuple(
-        (
-            TableCell(p.suite), TableCell(p.factor), _number(p.value), TableCell(str(p.datasets), p.datasets), _number(p.measured),
-            _number(p.median), TableCell("yes" if p.median > TRIVIAL else "no"), _share(p.above),
-        )
+        {
+            "suite": TableCell(p.suite),
+            "factor": TableCell(p.factor),
+            "value": _number(p.value),
+            "datasets": count(p.datasets),
+            "measured": _number(p.measured),
+            "p2": _number(p.median),
+            "vacuous": TableCell("yes" if p.median > TRIVIAL else "no"),
+            "above": _share(p.above),
+        }
         for p in best
-    )  # fmt: skip
+    )
     columns = (
-        Column("suite"), Column("factor"), *numeric("value", "datasets", "measured", "P2"), Column("median vacuous"),
-        *numeric("datasets above sqrt(2)"),
-    )  # fmt: skip
+        *texts(suite="suite", factor="factor"),
+        *numeric(value="value", datasets="datasets", measured="measured", p2="P2"),
+        *texts(vacuous="median vacuous"),
+        *numeric(above="datasets above sqrt(2)"),
+    )
     caption = (
         "The second term of P2 with the constants most in its favour, against sqrt(2), which two max-margin directions "
         "of a dataset and its leave-one-out set never exceed. Above it, the bound says nothing."
@@ -232,20 +260,23 @@ def _medians(suite: SuiteResults, frame: pd.DataFrame) -> Table:
     counts = frame.groupby("value")["dataset"].nunique()
     items = [i for i in (*QUANTITIES, *file.measure.bounds) if i in table.columns]
     rows = tuple(
-        (
-            _number(v),
-            TableCell(str(counts[v]), int(counts[v])),
-            *map(_number, table.loc[v, items].to_numpy(float).tolist()),
-        )
+        {
+            "factor": _number(v),
+            "datasets": count(int(counts[v])),
+            **{
+                f"item_{i}": _number(x)
+                for i, x in zip(items, table.loc[v, items].to_numpy(float).tolist(), strict=True)
+            },
+        }
         for v in (float(v) for v in file.values)
         if v in table.index
     )
     given = ", ".join(f"{key} = {value:g}" for key, value in file.parameters.items())
     caption = (
-        f"Medians over datasets of {file.generator} ({given}); steps {file.measure.steps}, rate {file.measure.rate:g} "
-        f"/ beta, weight {file.measure.weight}, where they are not varied. Lower is more stable."
+        f"Medians over datasets of {file.generator} ({given}); steps {file.measure.steps}, learning rate "
+        f"{file.measure.rate:g} / beta, weight {file.measure.weight}, where they are not varied. Lower is more stable."
     )
-    heads = numeric(file.axis, "datasets", *items)
+    heads = numeric(factor=file.axis, datasets="datasets", **{f"item_{i}": i for i in items})
     return Table(f"medians-{file.name}", f"Medians: {file.name}", caption, heads, rows)
 
 
@@ -255,17 +286,19 @@ def _datasets_table(pairs: Sequence[tuple[SuiteResults, pd.DataFrame]]) -> Table
         part = frame[(frame["kind"] == "measured") & frame["item"].isin(["data", "worst", "seed"])]
         table = part.pivot_table(index=["value", "seed", "dataset"], columns="item", values="amount", sort=False)
         for (value, seed, dataset), numbers in zip(table.index, table.to_dict("records"), strict=True):
-            found = (_number(numbers.get(k, math.nan)) for k in ("data", "worst", "seed"))
             rows.append(
-                (
-                    TableCell(str(dataset)),
-                    TableCell(suite.file.name),
-                    _number(value),
-                    TableCell(str(seed), seed),
-                    *found,
-                )
+                {
+                    "dataset": TableCell(str(dataset)),
+                    "suite": TableCell(suite.file.name),
+                    "value": _number(value),
+                    "number": TableCell(str(seed), seed),
+                    **{k: _number(numbers.get(k, math.nan)) for k in ("data", "worst", "seed")},
+                }
             )
-    columns = (Column("dataset"), Column("suite"), *numeric("value", "seed number", "data", "worst", "seed"))
+    columns = (
+        *texts(dataset="dataset", suite="suite"),
+        *numeric(value="value", number="seed number", data="data", worst="worst", seed="seed"),
+    )
     text = "datasets.csv has every quantity and every bound of each dataset to the last digit."
     return Table("every-dataset", "Every dataset", text, columns, tuple(rows))
 
@@ -298,11 +331,15 @@ def _notes(suites: Sequence[SuiteResults], held: Sequence[BoundCheck]) -> list[s
     return out
 
 
-def _environment() -> dict[str, str]:
-    from stabilitybench.storage.records import versions
-    from stabilitybench.suites.suite import PACKAGES
-
-    return {**versions(PACKAGES), "reported on": f"{platform.machine()} {platform.system()}"}
+def _appendices() -> tuple[Section, ...]:
+    environment = {**versions(PACKAGES), "reported on": f"{platform.machine()} {platform.system()}"}
+    methods = (Prose("methods-text", "", METHODS), BulletList("references", "References", REFERENCES))
+    told = Definitions("environment-list", "", tuple(environment.items()), short=True)
+    return (
+        Section("methods", "Methods", methods, listed=False),
+        Section("environment", "Environment", (told,)),
+        Section("glossary", "Glossary", (Definitions("glossary-list", "", GLOSSARY),)),
+    )
 
 
 def _number(value: float) -> TableCell:

@@ -55,7 +55,7 @@ def _facts(found: Certificate) -> list[str]:
     start = f"start of norm {found.start_norm:.3g}" if found.start_norm else "zero start"
     lines = [
         f"{found.task} on {found.encoder}: {found.rows} rows of {found.width} {found.features} features, {head}",
-        f"head: {bias}, {start}, full-batch gradient descent at rate {found.rate:.4g} = "
+        f"head: {bias}, {start}, full-batch gradient descent at learning rate {found.rate:.4g} = "
         f"{found.rate * found.smoothness:.3g} / beta, the other rows weigh {found.measured.weight} without one",
         f"B = {found.radius:.4g} (99 % of the rows below {found.typical_radius:.4g}), beta = {found.smoothness:.4g}, "
         f"training accuracy {100 * found.accuracy:.1f} %",

@@ -91,7 +91,7 @@ def _scores(record: Record) -> Table:
 
 def _curve(record: Record) -> Table:
     metric = headline(record)
-    table = _table("step", "rate", "training loss", "validation loss", f"validation {metric}")
+    table = _table("step", "learning rate", "training loss", "validation loss", f"validation {metric}")
     for e in record["evaluations"]:
         losses = (_number(e["train_loss"], ".3f"), _number(e["validation_loss"], ".3f"))
         table.add_row(str(e["step"]), f"{e['learning_rate']:.2e}", *losses, points(e["validation"][metric]))
@@ -102,7 +102,7 @@ def _places(record: Record) -> Table:
     """Gradient norms over time and the distance moved, from head to embeddings as gradients flow."""
     evaluations = record["evaluations"]
     places = list(dict.fromkeys(p for e in evaluations for p in e["gradient_norm"]))
-    table = _table("place", "gradient first", "last", "over time (log)", "distance moved")
+    table = _table("module group", "gradient first", "last", "over time (log)", "distance moved")
     for place in reversed(places):
         norms = [e["gradient_norm"].get(place) for e in evaluations]
         logs = [log10(n) if n else None for n in norms]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.comparison.score_table import GROUP, finished
+from stabilitybench.comparison.score_table import GROUP, finished, task_label
 from stabilitybench.documents import formats
 from stabilitybench.documents.drawing import (
     BLACK,
@@ -16,11 +16,11 @@ from stabilitybench.documents.drawing import (
     VERMILION,
     Figure,
     canvas_of,
-    label,
     plain,
     short,
     svg_of,
 )
+from stabilitybench.documents.report import FigureGroup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 TOGETHER = 8
 
 
-def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Figure]:
+CAPTION = (
+    "Thin lines are runs (failed ones in orange-red), the thick line is the median across seeds, the band the middle "
+    "half."
+)
+
+
+def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> FigureGroup:
     """Draw validation score and training loss over training, per task and arm.
 
     Thin lines are runs (failed ones in vermilion), the thick line is the median, the band the middle half.
@@ -64,13 +70,13 @@ def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> list[Figure]:
                 for axes in grid[-1]:
                     axes.set_xlabel("% of training")
                 svg = svg_of(canvas)
-            title = f"Learning curves: {label(scores, encoder, task)}"
+            title = f"Learning curves: {task_label(scores, encoder, task)}"
             if len(groups) > 1:
                 title += f" ({number} of {len(groups)})"
             count = part.loc[part["arm"].isin(arms), "run_id"].nunique()
             alt = f"Validation score and training loss of {count} runs in {len(arms)} arms."
             figures.append(Figure(title, alt, svg))
-    return figures
+    return FigureGroup("curves", "Learning curves", CAPTION, tuple(figures))
 
 
 def _fan(axes: Axes, runs: pd.DataFrame, column: str, factor: float, failed: set[str]) -> None:

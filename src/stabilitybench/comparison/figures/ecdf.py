@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.comparison.score_table import GROUP, finished
+from stabilitybench.comparison.score_table import GROUP, finished, task_label
 from stabilitybench.documents import formats
-from stabilitybench.documents.drawing import BLACK, GREY, STYLE, Figure, canvas_of, label, plain, short, svg_of
+from stabilitybench.documents.drawing import BLACK, GREY, STYLE, Figure, canvas_of, plain, short, svg_of
+from stabilitybench.documents.report import FigureGroup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,13 @@ DASHES = ("-", "--", ":", "-.")
 TOGETHER = 6
 
 
-def ecdf_figures(scores: pd.DataFrame, baseline: str) -> list[Figure]:
+CAPTION = (
+    "For each score, the share of runs that reach at most it: a steep line is a stable arm, a step at the left its "
+    "failed runs. The baseline is black, the dotted line is no skill."
+)
+
+
+def ecdf_figures(scores: pd.DataFrame, baseline: str) -> FigureGroup:
     """Draw the empirical distribution of each arm's scores over that of the baseline, up to six arms in a figure.
 
     scores : checked rows, in the order in which arms are to be named.
@@ -54,14 +61,14 @@ def ecdf_figures(scores: pd.DataFrame, baseline: str) -> list[Figure]:
                 axes.set_ylabel("% of runs at or below")
                 canvas.legend(loc="outside lower left", ncols=1, frameon=False, fontsize=9)
                 svg = svg_of(canvas)
-            title = f"Distribution of scores: {label(scores, encoder, task)}"
+            title = f"Distribution of scores: {task_label(scores, encoder, task)}"
             if len(groups) > 1:
                 title += f" ({groups.index(group) + 1} of {len(groups)})"
             medians = "; ".join(
                 f"{a}: median {formats.points(float(part.loc[part['arm'] == a, 'score'].median()))}" for a in shown
             )
             figures.append(Figure(title, medians, svg))
-    return figures
+    return FigureGroup("ecdf", "Distributions", CAPTION, tuple(figures))
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

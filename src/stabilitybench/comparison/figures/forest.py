@@ -20,6 +20,7 @@ from stabilitybench.documents.drawing import (
     short,
     svg_of,
 )
+from stabilitybench.documents.report import FigureGroup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
     from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 
-def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> list[Figure]:
+CAPTION = (
+    "One row per task, SD ratio with 95 % interval; squares grow with the weight in the summary. The diamond is the "
+    "random-effects mean with its Hartung-Knapp interval, the grey line below it the 95 % prediction interval for "
+    "another task. Fewer than three tasks with an interval have no summary, as two cannot tell how tasks differ."
+)
+
+
+def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> FigureGroup:
     """Draw a forest plot for each arm: a row per task, below them the summary, or why there is none.
 
     The squares grow with the weight of a task in the summary, the diamond is the mean ratio with its Hartung-Knapp
@@ -60,7 +68,7 @@ def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> list[Fig
         alt = "; ".join(f"{task}: {_words(ratio)}" for task, ratio in a.ratios.items())
         alt += f"; all tasks: {s.note or formats.estimate(s.estimate, s.low, s.high)}"
         figures.append(Figure(title, alt, svg))
-    return figures
+    return FigureGroup("forest", "Forest plots", CAPTION, tuple(figures))
 
 
 def _limits(found: Sequence[TaskMetaAnalysis]) -> tuple[float, float]:

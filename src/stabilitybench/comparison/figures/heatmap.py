@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents.drawing import STYLE, VERMILION, Figure, canvas_of, plain, short, svg_of
+from stabilitybench.documents.report import FigureGroup
 
 if TYPE_CHECKING:
     from stabilitybench.comparison.agreement import Agreement
 
 
-def disagreement_figures(found: Sequence[Agreement]) -> list[Figure]:
+CAPTION = (
+    "Each square holds all pairs of runs of an arm: the share of test texts on which the two predict different "
+    "classes. Failed runs stand last, behind the orange-red lines."
+)
+
+
+def disagreement_figures(found: Sequence[Agreement]) -> FigureGroup:
     """Draw, per task, a square for each arm: the share of texts on which each pair of its runs differs.
 
     Runs stand in the order of their seeds, failed ones last, behind a line.  All squares of a task share one scale.
@@ -47,4 +54,4 @@ def disagreement_figures(found: Sequence[Agreement]) -> list[Figure]:
         alt = "; ".join(f"{a.arm}: {100 * a.disagreement:.1f} % on average" for a in arms)
         title = f"Disagreement of runs: {task} ({encoder})" if several else f"Disagreement of runs: {task}"
         figures.append(Figure(title, alt, svg))
-    return figures
+    return FigureGroup("disagreement", "Disagreement of runs", CAPTION, tuple(figures))

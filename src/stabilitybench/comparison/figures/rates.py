@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents.drawing import BLACK, GREY, STYLE, VERMILION, Figure, canvas_of, rows, svg_of
+from stabilitybench.documents.report import FigureGroup
 
 if TYPE_CHECKING:
-    from stabilitybench.comparison.analysis import ArmResult, Comparison
+    from stabilitybench.comparison.model import ArmResult, Comparison
 
 
-def rate_figures(comparison: Comparison) -> list[Figure]:
+CAPTION = "Bars are shares of failed runs, lines their 95 % Wilson intervals; the baseline is grey."
+
+
+def rate_figures(comparison: Comparison) -> FigureGroup:
     """Draw the failure rate of each arm with its Wilson interval, per task with finished runs."""
     from matplotlib import rc_context
 
@@ -44,4 +48,4 @@ def rate_figures(comparison: Comparison) -> list[Figure]:
         )
         title = f"Failures: {task} ({encoder})" if several else f"Failures: {task}"
         figures.append(Figure(title, alt, svg))
-    return figures
+    return FigureGroup("rates", "Failures", CAPTION, tuple(figures))

@@ -19,14 +19,21 @@ from stabilitybench.documents.drawing import (
     short,
     svg_of,
 )
+from stabilitybench.documents.report import FigureGroup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stabilitybench.comparison.analysis import ArmResult, BaselineContrast, Comparison
+    from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
 
 
-def ratio_figures(comparison: Comparison) -> list[Figure]:
+CAPTION = (
+    "Dots with lines are SD ratios with 95 % intervals. Open diamonds have no interval: where runs failed it is "
+    "withheld, and the diamond is the descriptive ratio among the runs that did not fail (at least 10 on both sides)."
+)
+
+
+def ratio_figures(comparison: Comparison) -> FigureGroup:
     """Draw the SD ratios per task on one logarithmic scale; an arm without interval says so in its row."""
     from matplotlib import rc_context
 
@@ -57,7 +64,7 @@ def ratio_figures(comparison: Comparison) -> list[Figure]:
             svg = svg_of(canvas)
         alt = "; ".join(f"{c.arm}: {_ratio_words(c.against)}" for c in cells if c.against)
         figures.append(Figure(f"SD ratios: {task} ({encoder})" if several else f"SD ratios: {task}", alt, svg))
-    return figures
+    return FigureGroup("ratios", "SD ratios", CAPTION, tuple(figures))
 
 
 def _ratio_row(axes: Axes, place: int, against: BaselineContrast) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.comparison.score_table import GROUP, finished
+from stabilitybench.comparison.score_table import GROUP, finished, task_label
 from stabilitybench.documents import formats
 from stabilitybench.documents.drawing import (
     BLACK,
@@ -16,18 +16,24 @@ from stabilitybench.documents.drawing import (
     VERMILION,
     Figure,
     canvas_of,
-    label,
     plain,
     rows,
     svg_of,
 )
+from stabilitybench.documents.report import FigureGroup
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 
-def seed_figures(scores: pd.DataFrame) -> list[Figure]:
+CAPTION = (
+    "Every point is one run; the box holds the middle half, its line is the median. Crosses are failed runs, the "
+    "dotted line is no skill (majority baseline)."
+)
+
+
+def seed_figures(scores: pd.DataFrame) -> FigureGroup:
     """Draw every finished run as a point over a box of quartiles, per task and arm; failed runs are crosses.
 
     scores : checked rows, in the order in which arms are to be drawn.
@@ -49,10 +55,10 @@ def seed_figures(scores: pd.DataFrame) -> list[Figure]:
             axes.set_xlabel(plain(f"{formats.metric(part['metric'].iloc[0])}, points"))
             _legend(axes, bool(part["failed"].any()), len(no_skill) > 0)
             svg = svg_of(canvas)
-        title = f"All seeds: {label(scores, encoder, task)}"
+        title = f"All seeds: {task_label(scores, encoder, task)}"
         alt = f"{len(part)} runs of {len(arms)} arms; {int(part['failed'].sum())} failed."
         figures.append(Figure(title, alt, svg))
-    return figures
+    return FigureGroup("seeds", "All seeds", CAPTION, tuple(figures))
 
 
 def strip(axes: Axes, place: int, runs: pd.DataFrame) -> None:

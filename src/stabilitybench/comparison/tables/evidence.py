@@ -1,4 +1,4 @@
-"""Tables beyond the comparison of each task: level, the arms over all tasks, predictions, and variance components."""
+"""Tables beyond the comparison of each task: performance, all tasks, predictions, and variance components."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stabilitybench.comparison.score_table import GROUP, finished
+from stabilitybench.comparison.tables.cells import place, place_columns
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, place, place_columns, share
+from stabilitybench.documents.table import Table, TableCell, count, numeric, sentences, share, texts
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import STREAMS
 from stabilitybench.statistics import level, location
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from stabilitybench.comparison.across_tasks import TaskMetaAnalysis
     from stabilitybench.comparison.agreement import Agreement
-    from stabilitybench.comparison.analysis import Comparison
+    from stabilitybench.comparison.model import Comparison
 
 BUDGETS = (5, 10)
 
@@ -37,28 +38,29 @@ def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
         if not len(own):
             continue
         table = location.levels(own).astype(object)
-        entries = [_points(row["estimate"], row["low"], row["high"]) for _, row in table.iterrows()]
+        cells = {str(name): _points(row["estimate"], row["low"], row["high"]) for name, row in table.iterrows()}
         for budget in BUDGETS:
             best = float(location.expected_best(own, [budget])[0]) if budget <= len(own) else None
-            entries.append(TableCell(formats.points(best), best))
+            cells[f"best_of_{budget}"] = TableCell(formats.points(best), best)
         if c.is_baseline:
-            entries.append(TableCell("(baseline)", 0.5))
+            cells["better"] = TableCell("(baseline)", 0.5)
         else:
             found = level.probability_of_improvement(own, base)
             limits = "" if found.low is None else f" [{formats.percent(found.low)}, {formats.percent(found.high)}]"
-            entries.append(TableCell(formats.percent(found.estimate) + limits, found.estimate))
-        rows.append((*place(comparison, c), count(c.n), *entries))
-    heads = numeric(
-        "n", "mean [95 %]", "median [95 %]", "interquartile mean [95 %]", *(f"best of {b}" for b in BUDGETS),
-        "% better than baseline [95 %]",
-    )  # fmt: skip
+            cells["better"] = TableCell(formats.percent(found.estimate) + limits, found.estimate)
+        rows.append({**place(comparison.cells, c), "n": count(c.n), **cells})
+    columns = (
+        *place_columns(comparison.cells),
+        *numeric(n="n", mean="mean [95 %]", median="median [95 %]", iqm="interquartile mean [95 %]"),
+        *numeric(**{f"best_of_{b}": f"best of {b}" for b in BUDGETS}, better="% better than baseline [95 %]"),
+    )
     caption = (
         "All finished runs, failed ones included; they pull the mean most and the interquartile mean (without the "
         "lowest and highest quarter) least. Intervals: Student's t, order statistics, Tukey-McLaughlin. Best of m: the "
         "expected best of m runs drawn from these without replacement. % better: the chance that a run of the arm "
         f"beats one of the baseline, ties counting half, with the Brunner-Munzel interval. {caption}"
     )
-    return Table("level", "How good runs are", caption, (*place_columns(comparison), *heads), tuple(rows))
+    return Table("performance", "How good runs are", caption, columns, tuple(rows))
 
 
 def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
@@ -68,53 +70,55 @@ def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
     for a in found:
         s = a.summary
         rows.append(
-            (
-                *([TableCell(a.encoder)] if several else []),
-                TableCell(a.arm),
-                TableCell(f"{a.usable}/{len(a.ratios)}", a.usable),
-                TableCell(formats.estimate(s.estimate, s.low, s.high), s.estimate),
-                TableCell(formats.interval(s.prediction_low, s.prediction_high)),
-                TableCell(formats.ABSENT if s.tau2 is None else f"{s.tau2**0.5:.2f}", s.tau2),
-                share(s.i2),
-                TableCell(s.note),
-            )
+            {
+                **({"encoder": TableCell(a.encoder)} if several else {}),
+                "arm": TableCell(a.arm),
+                "tasks": TableCell(f"{a.usable}/{len(a.ratios)}", a.usable),
+                "sd_ratio": TableCell(formats.estimate(s.estimate, s.low, s.high), s.estimate),
+                "prediction": TableCell(formats.interval(s.prediction_low, s.prediction_high)),
+                "tau": TableCell(formats.ABSENT if s.tau2 is None else f"{s.tau2**0.5:.2f}", s.tau2),
+                "i2": share(s.i2),
+                "note": TableCell(s.note),
+            }
         )
     columns = (
-        *([Column("encoder")] if several else []), Column("arm"),
-        *numeric("tasks with interval", "SD ratio [95 %]", "95 % prediction", "tau", "I²"), Column("note", wraps=True),
-    )  # fmt: skip
+        *(texts(encoder="encoder") if several else ()),
+        *texts(arm="arm"),
+        *numeric(tasks="tasks with interval", sd_ratio="SD ratio [95 %]", prediction="95 % prediction"),
+        *numeric(tau="tau", i2="I²"),
+        *sentences(note="note"),
+    )
     caption = (
         "Random-effects mean of the log SD ratios over tasks (Paule-Mandel), with the Hartung-Knapp interval; below 1 "
         "is more stable. Prediction: where the ratio of another task like these would lie. tau: SD of the true log "
         "ratios between tasks; I²: per cent of the variance that lies between tasks. A task whose interval is withheld "
         "for failed runs does not enter, and at least three must."
     )
-    return Table("across", "SD ratios over all tasks", caption, columns, tuple(rows))
+    return Table("across", "SD ratios over all tasks", caption, columns, tuple(rows), stacked=True)
 
 
 def instability(found: Sequence[Agreement]) -> Table:
     """Return the instability measures of the predictions of each arm's runs."""
-    several = len({a.encoder for a in found}) > 1
     rows = tuple(
-        (
-            *([TableCell(a.encoder)] if several else []),
-            TableCell(a.task),
-            TableCell(a.arm),
-            count(len(a.seeds)),
-            _percent(a.disagreement),
-            _percent(a.kept_disagreement),
-            TableCell(formats.ABSENT if a.kappa is None else f"{a.kappa:.2f}".replace("-0.00", "0.00"), a.kappa),
-            TableCell(f"{a.divergence:.3f}", a.divergence),
-            _percent(a.churned),
-            _percent(a.both_right),
-        )
+        {
+            **place(found, a),
+            "runs": count(len(a.seeds)),
+            "disagreement": _percent(a.disagreement),
+            "kept_disagreement": _percent(a.kept_disagreement),
+            "kappa": TableCell(
+                formats.ABSENT if a.kappa is None else f"{a.kappa:.2f}".replace("-0.00", "0.00"), a.kappa
+            ),
+            "divergence": TableCell(f"{a.divergence:.3f}", a.divergence),
+            "churn": _percent(a.churned),
+            "both_right": _percent(a.both_right),
+        }
         for a in found
     )
     columns = (
-        *([Column("encoder")] if several else []), Column("task"), Column("arm"),
-        *numeric("runs", "% disagreement", "% among not failed", "Fleiss kappa", "JS divergence", "% churn",
-                 "% both right"),
-    )  # fmt: skip
+        *place_columns(found),
+        *numeric(runs="runs", disagreement="% disagreement", kept_disagreement="% among not failed"),
+        *numeric(kappa="Fleiss kappa", divergence="JS divergence", churn="% churn", both_right="% both right"),
+    )
     caption = (
         "Predicted classes on the test split, last checkpoint, in pairs of runs of one arm (Du & Nguyen 2023). "
         "Disagreement: texts on which two runs predict different classes, lower is more stable. Fleiss kappa: "
@@ -124,43 +128,47 @@ def instability(found: Sequence[Agreement]) -> Table:
     )
     left_out = sum(a.left_out for a in found)
     if left_out:
-        caption += f" Left out: {left_out} runs without usable predictions."
+        caption += f" Left out: {formats.counted(left_out, 'run')} without usable predictions."
     return Table("instability", "Instability measures", caption, columns, rows)
 
 
 def components(scores: pd.DataFrame) -> Table:
     """Return where the variance of each arm comes from; no rows unless the seeds of two streams or more are crossed."""
-    rows: list[tuple[TableCell, ...]] = []
+    rows: list[dict[str, TableCell]] = []
     done = finished(scores)
     several = done["encoder"].nunique() > 1
     for (encoder, task, arm), runs in done.groupby([*GROUP, "arm"], sort=False):
         streams = crossed_streams(runs)
         if not streams:
             continue
-        where = (*([TableCell(str(encoder))] if several else []), TableCell(str(task)), TableCell(str(arm)))
+        named = {"task": TableCell(str(task)), "arm": TableCell(str(arm))}
+        where = {"encoder": TableCell(str(encoder)), **named} if several else named
         try:
             table = variance_components(runs.rename(columns={f"seed_{s}": s for s in streams}), streams)
         except UserError as error:
-            rows.append((*where, TableCell("–"), *(TableCell("") for _ in range(4)), TableCell(str(error))))  # noqa: RUF001
+            nothing = dict.fromkeys(("levels", "sd", "share", "method"), TableCell(""))
+            rows.append({**where, "component": TableCell(formats.ABSENT), **nothing, "note": TableCell(str(error))})
             continue
         for row in table.to_dict("records"):
             low, high = (None if v != v else max(float(v), 0.0) ** 0.5 for v in (row["low"], row["high"]))
             limits = "" if low is None or high is None else f" [{formats.spread(low)}, {formats.spread(high)}]"
             rows.append(
-                (
-                    *where,
-                    TableCell(str(row["component"])),
-                    count(int(row["levels"])) if row["levels"] == row["levels"] else TableCell(""),
-                    TableCell(formats.spread(row["sd"]) + limits, _number(row["sd"])),
-                    share(_number(row["share"])),
-                    TableCell(str(row["method"])),
-                    TableCell(str(row["note"])),
-                )
+                {
+                    **where,
+                    "component": TableCell(str(row["component"])),
+                    "levels": count(int(row["levels"])) if row["levels"] == row["levels"] else TableCell(""),
+                    "sd": TableCell(formats.spread(row["sd"]) + limits, _number(row["sd"])),
+                    "share": share(_number(row["share"])),
+                    "method": TableCell(str(row["method"])),
+                    "note": TableCell(str(row["note"])),
+                }
             )
     columns = (
-        *([Column("encoder")] if several else []), Column("task"), Column("arm"), Column("component"),
-        *numeric("levels", "SD [95 %]", "% of variance"), Column("method", wraps=True), Column("note", wraps=True),
-    )  # fmt: skip
+        *(texts(encoder="encoder") if several else ()),
+        *texts(task="task", arm="arm", component="component"),
+        *numeric(levels="levels", sd="SD [95 %]", share="% of variance"),
+        *sentences(method="method", note="note"),
+    )
     caption = (
         "How much each stream of seeds, and each pair of streams beyond the two alone, contributes to the variance of "
         "the scores of an arm. SD in points, all finished runs; where runs failed, the components mix failing with "

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stabilitybench.comparison.score_table import GROUP, finished
+from stabilitybench.comparison.tables.cells import place, place_columns
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, place, place_columns
+from stabilitybench.documents.table import Table, TableCell, count, numeric, sentences
 from stabilitybench.statistics import holm, paired_spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stabilitybench.comparison.analysis import Comparison
+    from stabilitybench.comparison.model import Comparison
     from stabilitybench.statistics import PairedSpread
+
+STATISTICS = numeric(
+    pairs="pairs", correlation="correlation [95 %]", sd_ratio="SD ratio [95 %]", pitman_morgan_p="Pitman-Morgan p",
+    permutation_p="permutation p", permutation_holm="Holm p",
+)  # fmt: skip
 
 
 def paired(comparison: Comparison, scores: pd.DataFrame) -> Table:
@@ -36,35 +42,32 @@ def paired(comparison: Comparison, scores: pd.DataFrame) -> Table:
     adjusted = holm({i: pairs.permutation.p for i, (pairs, _) in enumerate(found) if pairs is not None})
     rows = []
     for i, (c, (pairs, failed)) in enumerate(zip(cells, found, strict=True)):
+        named = place(comparison.cells, c)
         if pairs is None:
-            rows.append(
-                (*place(comparison, c), count(0), *(TableCell(formats.ABSENT) for _ in range(5)), TableCell("no pair"))
-            )
+            absent = dict.fromkeys((c.key for c in STATISTICS[1:]), TableCell(formats.ABSENT))
+            rows.append({**named, "pairs": count(0), **absent, "note": TableCell("no pair")})
             continue
         r, ratio = pairs.correlation, pairs.ratio
         limits = "" if r.low is None or r.high is None else f" [{r.low:.2f}, {r.high:.2f}]"
         notes = [note for note in (r.note, "" if failed else ratio.note, pairs.permutation.reason) if note]
         if failed:
             notes.append(f"interval withheld: a run failed in {failed} pairs")
+        shown = TableCell(formats.estimate(ratio.estimate, ratio.low, ratio.high), ratio.estimate)
         rows.append(
-            (
-                *place(comparison, c),
-                count(pairs.n),
-                TableCell(formats.ABSENT if r.estimate is None else f"{r.estimate:.2f}{limits}", r.estimate),
-                TableCell("withheld")
-                if failed
-                else TableCell(formats.estimate(ratio.estimate, ratio.low, ratio.high), ratio.estimate),
-                TableCell(formats.p_value(pairs.pitman_morgan.p), pairs.pitman_morgan.p),
-                TableCell(formats.p_value(pairs.permutation.p), pairs.permutation.p),
-                TableCell(formats.p_value(adjusted.get(i)), adjusted.get(i)),
-                TableCell("; ".join(notes)),
-            )
+            {
+                **named,
+                "pairs": count(pairs.n),
+                "correlation": TableCell(
+                    formats.ABSENT if r.estimate is None else f"{r.estimate:.2f}{limits}", r.estimate
+                ),
+                "sd_ratio": TableCell("withheld") if failed else shown,
+                "pitman_morgan_p": TableCell(formats.p_value(pairs.pitman_morgan.p), pairs.pitman_morgan.p),
+                "permutation_p": TableCell(formats.p_value(pairs.permutation.p), pairs.permutation.p),
+                "permutation_holm": TableCell(formats.p_value(adjusted.get(i)), adjusted.get(i)),
+                "note": TableCell("; ".join(notes)),
+            }
         )
-    columns = (
-        *place_columns(comparison),
-        *numeric("pairs", "correlation [95 %]", "SD ratio [95 %]", "Pitman-Morgan p", "permutation p", "Holm p"),
-        Column("note", wraps=True),
-    )
+    columns = (*place_columns(comparison.cells), *STATISTICS, *sentences(note="note"))
     caption = (
         "The study file declares paired = true: runs of the same seeds make a pair. The permutation test swaps the "
         "scores within pairs after each arm's median is taken away; Pitman-Morgan assumes normal scores. Holm over "

@@ -6,17 +6,25 @@ import math
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from stabilitybench.comparison.tables.cells import place, place_columns
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Table, TableCell, numeric, place, place_columns, score
+from stabilitybench.documents.table import (
+    Table,
+    TableCell,
+    numeric,
+    score,
+    sentences,
+    texts,
+)
 from stabilitybench.statuses import UNFINISHED
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stabilitybench.comparison.analysis import Comparison
+    from stabilitybench.comparison.model import Comparison
 
-Row = dict[Hashable, Any]
-NAMES = ("run", "encoder", "task", "arm")
+Run = dict[Hashable, Any]
+NAMES = (*texts(run="run", encoder="encoder", task="task", arm="arm"), *numeric(seed="seed"))
 
 
 def coverage(comparison: Comparison, scores: pd.DataFrame) -> Table:
@@ -24,36 +32,48 @@ def coverage(comparison: Comparison, scores: pd.DataFrame) -> Table:
     rows = []
     for c in comparison.cells:
         part = scores[(scores["encoder"] == c.encoder) & (scores["task"] == c.task) & (scores["arm"] == c.arm)]
-        states = [int((part["status"] == state).sum()) for state in UNFINISHED]
+        states = {state: int((part["status"] == state).sum()) for state in UNFINISHED}
         seconds = part["seconds"].dropna()
+        devices = ", ".join(dict.fromkeys(str(d) for d in part["device"].dropna()))
         rows.append(
-            (
-                *place(comparison, c),
-                TableCell(f"{c.n}/{c.planned}", c.n / c.planned),
-                *(TableCell(str(n), n) for n in states),
-                TableCell(c.n_train or formats.ABSENT),
-                TableCell(
+            {
+                **place(comparison.cells, c),
+                "finished": TableCell(f"{c.n}/{c.planned}", c.n / c.planned),
+                **{state: TableCell(str(n), n) for state, n in states.items()},
+                "rows": TableCell(c.n_train or formats.ABSENT),
+                "seconds": TableCell(
                     f"{seconds.mean():.3g}" if len(seconds) else formats.ABSENT,
                     seconds.mean() if len(seconds) else None,
                 ),
-                TableCell(", ".join(dict.fromkeys(str(d) for d in part["device"].dropna())) or formats.ABSENT),
-            )
+                "device": TableCell(devices or formats.ABSENT),
+            }
         )
-    heads = (*numeric("finished", *UNFINISHED, "training rows", "seconds per run"), Column("device"))
+    columns = (
+        *place_columns(comparison.cells),
+        *numeric(finished="finished", **{state: state for state in UNFINISHED}),
+        *numeric(rows="training rows", seconds="seconds per run"),
+        *texts(device="device"),
+    )
     text = "Runs finished of those planned. Crashed, timed-out and missing runs enter no statistic."
-    return Table("coverage", "Coverage", text, (*place_columns(comparison), *heads), tuple(rows))
+    return Table("coverage", "Coverage", text, columns, tuple(rows))
 
 
 def failed_runs(comparison: Comparison, scores: pd.DataFrame) -> Table:
     """Return every failed run with its id, to be looked into one by one."""
     rows = tuple(
-        (*_names(r), score(r["score"]), score(r["no_skill"]), _loss(r), TableCell(_why(r)))
+        {
+            **_names(r),
+            "score": score(r["score"]),
+            "no_skill": score(r["no_skill"]),
+            "loss": _loss(r),
+            "why": TableCell(_why(r)),
+        }
         for r in _rows(scores[scores["failed"] & ~scores["status"].isin(UNFINISHED)])
     )
     columns = (
-        *(Column(t) for t in NAMES),
-        *numeric("seed", "score", "no skill", "training loss at the end"),
-        Column("why", wraps=True),
+        *NAMES,
+        *numeric(score="score", no_skill="no skill", loss="training loss at the end"),
+        *sentences(why="why"),
     )
     text = 'Scores in points (x100), test split, last checkpoint. The command "stabilitybench show RUN" tells more.'
     if comparison.elsewhere:
@@ -63,27 +83,31 @@ def failed_runs(comparison: Comparison, scores: pd.DataFrame) -> Table:
 
 def unfinished_runs(scores: pd.DataFrame) -> Table:
     """Return every run that is planned and not finished."""
-    rows = tuple((*_names(r), TableCell(str(r["status"]))) for r in _rows(scores[scores["status"].isin(UNFINISHED)]))
-    columns = (*(Column(t) for t in NAMES), *numeric("seed"), Column("status"))
+    rows = tuple(
+        {**_names(r), "status": TableCell(str(r["status"]))} for r in _rows(scores[scores["status"].isin(UNFINISHED)])
+    )
+    columns = (*NAMES, *texts(status="status"))
     return Table("unfinished-runs", "Unfinished runs", "Starting the study again does the missing ones.", columns, rows)
 
 
 def every_run(scores: pd.DataFrame) -> Table:
     """Return every planned run with all its scores: the data behind the report."""
     rows = tuple(
-        (
-            *_names(r),
-            TableCell(str(r["status"])),
-            TableCell("failed" if r["failed"] else ""),
-            *(_exact(r[c]) for c in ("score", "score_best", "validation", "validation_best")),
-            _loss(r),
-        )
+        {
+            **_names(r),
+            "status": TableCell(str(r["status"])),
+            "failed": TableCell("failed" if r["failed"] else ""),
+            **{c: _exact(r[c]) for c in ("score", "score_best", "validation", "validation_best")},
+            "loss": _loss(r),
+        }
         for r in _rows(scores)
     )
     columns = (
-        *(Column(t) for t in NAMES), *numeric("seed"), Column("status"), Column("failed"),
-        *numeric("test, last", "test, best", "validation, last", "validation, best", "training loss"),
-    )  # fmt: skip
+        *NAMES,
+        *texts(status="status", failed="failed"),
+        *numeric(score="test, last", score_best="test, best", validation="validation, last"),
+        *numeric(validation_best="validation, best", loss="training loss"),
+    )
     text = (
         "Scores in points (x100) of the last and of the best-validation checkpoint; scores.csv has them to the last "
         "digit, with seeds, flags and times."
@@ -91,25 +115,26 @@ def every_run(scores: pd.DataFrame) -> Table:
     return Table("every-run", "Every score", text, columns, rows)
 
 
-def _rows(scores: pd.DataFrame) -> list[Row]:
+def _rows(scores: pd.DataFrame) -> list[Run]:
     return scores.to_dict("records")
 
 
-def _names(run: Row) -> tuple[TableCell, ...]:
-    named = (TableCell(str(run[c])) for c in ("run_id", "encoder", "task", "arm"))
-    return (*named, TableCell(str(run["seed"]), float(run["seed"])))
+def _names(run: Run) -> dict[str, TableCell]:
+    named = {key: TableCell(str(run[key])) for key in ("encoder", "task", "arm")}
+    seed = TableCell(str(run["seed"]), float(run["seed"]))
+    return {"run": TableCell(str(run["run_id"])), **named, "seed": seed}
 
 
 def _exact(value: float) -> TableCell:
     return TableCell(formats.points(value, 2), value) if math.isfinite(value) else TableCell(formats.ABSENT)
 
 
-def _loss(run: Row) -> TableCell:
+def _loss(run: Run) -> TableCell:
     loss = float(run["train_loss"])
     return TableCell(f"{loss:.3g}", loss) if math.isfinite(loss) else TableCell(formats.ABSENT)
 
 
-def _why(run: Row) -> str:
+def _why(run: Run) -> str:
     reasons = [
         "diverged" if run["status"] == "diverged" else "",
         "constant predictions" if run["constant"] is True else "",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stabilitybench.comparison.tables.cells import place, place_columns
 from stabilitybench.documents import formats
-from stabilitybench.documents.table import Column, Table, TableCell, count, numeric, score
+from stabilitybench.documents.table import Table, TableCell, count, numeric, score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,16 +19,21 @@ def early_dropping(found: Sequence[EarlyDropping]) -> Table:
     fractions = _fractions(found)
     rows = []
     for d in found:
-        entries = []
+        dropped = {}
         for fraction in fractions:
             early = d.early.get(fraction)
             if early is None:
-                entries.append(TableCell(formats.ABSENT))
+                dropped[f"dropped_{fraction}"] = TableCell(formats.ABSENT)
             else:
                 text = f"{formats.points(early.kept)} ({formats.points(early.same_cost)})"
-                entries.append(TableCell(text, early.kept))
-        rows.append((*_place(found, d), count(d.n), count(d.started), score(d.all_finish), *entries))
-    heads = numeric("runs", "started", "all finish", *(f"dropped at {100 * f:.0f} %" for f in fractions))
+                dropped[f"dropped_{fraction}"] = TableCell(text, early.kept)
+        counts = {"runs": count(d.n), "started": count(d.started), "all_finish": score(d.all_finish)}
+        rows.append({**place(found, d), **counts, **dropped})
+    columns = (
+        *place_columns(found),
+        *numeric(runs="runs", started="started", all_finish="all finish"),
+        *numeric(**{f"dropped_{f}": f"dropped at {100 * f:.0f} %" for f in fractions}),
+    )
     saved = ", ".join(f"{100 * s:.0f} % at {100 * f:.0f} %" for f, s in _saved(found).items())
     caption = (
         "Test score, in points, of the run with the best final validation score, of as many runs as column started "
@@ -36,7 +42,7 @@ def early_dropping(found: Sequence[EarlyDropping]) -> Table:
         "without dropping of fewer runs, which cost the same. Where the first number is the larger one, early "
         f"dropping pays. Training saved: {saved}."
     )
-    return Table("early-dropping", "Early dropping", caption, (*_columns(found), *heads), tuple(rows))
+    return Table("early-dropping", "Early dropping", caption, columns, tuple(rows))
 
 
 def early_failures(found: Sequence[EarlyDropping]) -> Table:
@@ -45,17 +51,24 @@ def early_failures(found: Sequence[EarlyDropping]) -> Table:
     rows = []
     for d in found:
         if 0 < d.failed < d.n:
-            early = [d.early.get(f) for f in fractions]
-            readings = [e.auc_loss if e else None for e in early] + [e.auc_validation if e else None for e in early]
-            entries = (TableCell(formats.ABSENT if a is None else f"{a:.2f}", a) for a in readings)
-            rows.append((*_place(found, d), TableCell(f"{d.failed}/{d.n}", d.failed / d.n), *entries))
-    heads = numeric("failed", *(f"{what} at {100 * f:.0f} %" for what in ("loss", "validation") for f in fractions))
+            readings = {}
+            for f in fractions:
+                early = d.early.get(f)
+                readings[f"loss_{f}"] = early.auc_loss if early else None
+                readings[f"validation_{f}"] = early.auc_validation if early else None
+            aucs = {key: TableCell(formats.ABSENT if a is None else f"{a:.2f}", a) for key, a in readings.items()}
+            rows.append({**place(found, d), "failed": TableCell(f"{d.failed}/{d.n}", d.failed / d.n), **aucs})
+    columns = (
+        *place_columns(found),
+        *numeric(failed="failed"),
+        *numeric(**{f"{what}_{f}": f"{what} at {100 * f:.0f} %" for what in ("loss", "validation") for f in fractions}),
+    )
     caption = (
         "The chance (AUC) that a run that fails has a worse reading, at that point of the training, than one that "
         "does not: 1 tells every failure, 0.5 nothing. Loss: the training loss since the evaluation before. "
         "Validation: the validation score. Only arms where some runs failed and some did not."
     )
-    return Table("early-failures", "Failures seen early", caption, (*_columns(found), *heads), tuple(rows))
+    return Table("early-failures", "Failures seen early", caption, columns, tuple(rows))
 
 
 def ensembles(found: Sequence[SeedEnsemble]) -> Table:
@@ -64,19 +77,24 @@ def ensembles(found: Sequence[SeedEnsemble]) -> Table:
     rows = []
     for j in found:
         one = next(iter(j.ensembles.values()))
-        entries = [TableCell(formats.mean_sd(one.single_mean, one.single_sd), one.single_mean)]
+        single = TableCell(formats.mean_sd(one.single_mean, one.single_sd), one.single_mean)
+        cells = {}
         for size in sizes:
             e = j.ensembles.get(size)
-            entries.append(TableCell(formats.ABSENT) if e is None else TableCell(formats.mean_sd(e.mean, e.sd), e.mean))
-        rows.append((*_place(found, j), count(j.n), *entries))
-    heads = numeric("runs", "single run", *(f"{size} runs joined" for size in sizes))
+            shown = TableCell(formats.ABSENT) if e is None else TableCell(formats.mean_sd(e.mean, e.sd), e.mean)
+            cells[f"ensemble_{size}"] = shown
+        rows.append({**place(found, j), "runs": count(j.n), "single": single, **cells})
+    columns = (
+        *place_columns(found),
+        *numeric(runs="runs", single="single run", **{f"ensemble_{size}": f"ensemble of {size}" for size in sizes}),
+    )
     caption = (
-        "Test score in points, mean ± SD across seeds, last checkpoint. Joined: the predicted probabilities (numbers, "
-        "under regression) of the runs of random disjoint groups are averaged; the SD is that between groups that "
-        "share no run, without a number where there are not two. An ensemble of m runs costs m trainings, and m "
+        "Test score in points, mean ± SD across seeds, last checkpoint. Ensemble: the predicted probabilities "
+        "(numbers, under regression) of the runs of random disjoint groups are averaged; the SD is that between groups "
+        "that share no run, without a number where there are not two. An ensemble of m runs costs m trainings, and m "
         "passes to predict."
     )
-    return Table("ensembles", "Ensembles of seeds", caption, (*_columns(found), *heads), tuple(rows))
+    return Table("ensembles", "Ensembles of seeds", caption, columns, tuple(rows))
 
 
 def _fractions(found: Sequence[EarlyDropping]) -> list[float]:
@@ -86,17 +104,3 @@ def _fractions(found: Sequence[EarlyDropping]) -> list[float]:
 def _saved(found: Sequence[EarlyDropping]) -> dict[float, float]:
     """Return the share of the training saved by each fraction, in the first arm that has it."""
     return {f: next(d.early[f].saved for d in found if f in d.early) for f in _fractions(found)}
-
-
-def _several(found: Sequence[EarlyDropping] | Sequence[SeedEnsemble]) -> bool:
-    return len({f.encoder for f in found}) > 1
-
-
-def _place(
-    found: Sequence[EarlyDropping] | Sequence[SeedEnsemble], row: EarlyDropping | SeedEnsemble
-) -> tuple[TableCell, ...]:
-    return (*((TableCell(row.encoder),) if _several(found) else ()), TableCell(row.task), TableCell(row.arm))
-
-
-def _columns(found: Sequence[EarlyDropping] | Sequence[SeedEnsemble]) -> tuple[Column, ...]:
-    return (*((Column("encoder"),) if _several(found) else ()), Column("task"), Column("arm"))

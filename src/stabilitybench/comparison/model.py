@@ -1,0 +1,228 @@
+"""A comparison as data: each arm on each task, its contrast with the baseline, and the verdict on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from stabilitybench.comparison.terminal import print_comparison
+from stabilitybench.documents.table import Tone
+from stabilitybench.statistics import DetectableRate, DetectableRatio, Rate, SdRatio, TestResult
+from stabilitybench.statistics.two_part_model import Mixture, TwoPart
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tests show about an arm: `claim` in a few words, the p-value behind it, then what else was seen.
+
+    detectable : the effects that the test behind p shows in 80 of 100 studies of this size.
+    tone : whether it speaks for the arm, against it, or neither.
+    """
+
+    claim: str
+    p: str = ""
+    shown: str = ""
+    aside: str = ""
+    tone: Tone = "neutral"
+    detectable: str = ""
+
+    @property
+    def text(self) -> str:
+        """The whole verdict as one line."""
+        evidence = ", ".join(part for part in (self.shown, self.p) if part)
+        return self.claim + (f" ({evidence})" if evidence else "") + (f"; {self.aside}" if self.aside else "")
+
+    @property
+    def brief(self) -> str:
+        """Claim and p-value, for a line that shows the other numbers beside it."""
+        return f"{self.claim} ({self.p})" if self.p else self.claim
+
+
+NO_VERDICT = Verdict("")
+
+
+@dataclass(frozen=True)
+class BaselineContrast:
+    """An arm set against the baseline of its encoder and task.
+
+    ratio : SD ratio over all runs; its interval is withheld (`ratio.note`) when either side has failed runs.
+    distance_ratio : mean distance to the median over the baseline's, which is what Brown-Forsythe compares.
+    two_part : failure, then spread among the runs that did not fail; the latter is descriptive, as it conditions on
+        the outcome.
+    brown_forsythe, fisher, permutation : the tests, over all finished runs; the permutation test is a
+        companion without adjustment, and no verdict rests on it.
+    brown_forsythe_holm, fisher_holm : adjusted over all printed tests of the same kind.
+    detectable_ratio, detectable_rate : what each test shows in 80 of 100 studies with these numbers of runs at the
+        first step of Holm's adjustment, for normal scores and for the baseline's rate as seen; None beside a test that
+        is undefined or too large to count.
+    """
+
+    ratio: SdRatio
+    distance_ratio: float | None
+    two_part: TwoPart
+    brown_forsythe: TestResult
+    permutation: TestResult
+    fisher: TestResult
+    brown_forsythe_holm: float | None = None
+    fisher_holm: float | None = None
+    detectable_ratio: DetectableRatio | None = None
+    detectable_rate: DetectableRate | None = None
+
+    @property
+    def kept_ratio(self) -> float | None:
+        """SD ratio among the runs that did not fail, where some did and 10 on each side did not; descriptive."""
+        return self.two_part.ratio.estimate if self.withheld else None
+
+    @property
+    def withheld(self) -> bool:
+        """True when the SD ratio's interval is held back because of failed runs."""
+        return self.ratio.note.startswith("withheld")
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm on one task with one encoder: scores are fractions, None where there are too few runs.
+
+    planned, n : runs planned, and runs finished (failed and diverged ones included).
+    failure : failed runs of n with the Wilson interval; without a rate where nothing tells failed runs from others,
+        and `failed` then counts those that ended without a score.
+    kept, mean_kept, sd_kept : the runs that did not fail.
+    near_no_skill, constant : runs so flagged; None where the scores come without these flags.
+    mixture : what failed runs, and what ordinary spread, contribute to the variance.
+    mean_best, sd_best : the test score of the best-validation checkpoint.
+    against : None for the baseline.
+    verdict, conclusion : what the tests show, and what it comes to for readers without statistics; empty for the
+    baseline.
+    """
+
+    encoder: str
+    task: str
+    arm: str
+    is_baseline: bool
+    metric: str
+    no_skill: float | None
+    n_train: str
+    planned: int
+    n: int
+    failure: Rate
+    near_no_skill: int | None
+    constant: int | None
+    diverged: int
+    mean: float | None
+    sd: float | None
+    median: float | None
+    minimum: float | None
+    maximum: float | None
+    mean_best: float | None
+    sd_best: float | None
+    kept: int
+    mean_kept: float | None
+    sd_kept: float | None
+    mixture: Mixture
+    against: BaselineContrast | None
+    verdict: Verdict = NO_VERDICT
+    conclusion: str = ""
+
+    @property
+    def failures_known(self) -> bool:
+        """False when nothing tells which of the runs failed."""
+        return self.n == 0 or self.failure.rate is not None
+
+    @property
+    def level(self) -> bool:
+        """True when all scores are equal, which no fine-tuning that works brings about."""
+        return self.n > 1 and self.minimum == self.maximum
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every arm of a study against its baseline; made by `compare`.
+
+    varied, fixed : seed streams that differ between runs, and that do not.
+    notes : what a reader must know before trusting the p-values, one sentence each.
+    elsewhere : the scores were not made by a study, so that split and checkpoint are not known.
+    """
+
+    baseline: str
+    cells: tuple[ArmResult, ...]
+    varied: str
+    fixed: str
+    notes: tuple[str, ...]
+    elsewhere: bool = False
+
+    def baseline_of(self, cell: ArmResult) -> ArmResult:
+        """Return the baseline's cell for the same encoder and task."""
+        return next(c for c in self.cells if c.is_baseline and (c.encoder, c.task) == (cell.encoder, cell.task))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per (encoder, task, arm) in fractions, with NaN where a number is undefined."""
+        rows = []
+        for c in self.cells:
+            a = c.against
+            ratio, rate, two = (a.detectable_ratio, a.detectable_rate, a.two_part) if a else (None, None, None)
+            rows.append(
+                {
+                    "encoder": c.encoder,
+                    "task": c.task,
+                    "arm": c.arm,
+                    "baseline": c.is_baseline,
+                    "metric": c.metric,
+                    "planned": c.planned,
+                    "n": c.n,
+                    "failed": c.failure.failed if c.failures_known else None,
+                    "failure_rate": c.failure.rate,
+                    "failure_low": c.failure.low,
+                    "failure_high": c.failure.high,
+                    "near_no_skill": c.near_no_skill,
+                    "constant": c.constant,
+                    "diverged": c.diverged,
+                    "no_skill": c.no_skill,
+                    "mean": c.mean,
+                    "sd": c.sd,
+                    "median": c.median,
+                    "min": c.minimum,
+                    "max": c.maximum,
+                    "mean_best": c.mean_best,
+                    "sd_best": c.sd_best,
+                    "n_not_failed": c.kept,
+                    "mean_not_failed": c.mean_kept,
+                    "sd_not_failed": c.sd_kept,
+                    "sd_ratio": a.ratio.estimate if a else None,
+                    "sd_ratio_low": a.ratio.low if a else None,
+                    "sd_ratio_high": a.ratio.high if a else None,
+                    "sd_ratio_note": a.ratio.note if a else "",
+                    "sd_ratio_not_failed": a.kept_ratio if a else None,
+                    "brown_forsythe_p": a.brown_forsythe.p if a else None,
+                    "brown_forsythe_holm": a.brown_forsythe_holm if a else None,
+                    "permutation_p": a.permutation.p if a else None,
+                    "fisher_p": a.fisher.p if a else None,
+                    "fisher_holm": a.fisher_holm if a else None,
+                    "detectable_ratio_below": ratio.below if ratio else None,
+                    "detectable_ratio_above": ratio.above if ratio else None,
+                    "detectable_rate_below": rate.below if rate else None,
+                    "detectable_rate_above": rate.above if rate else None,
+                    "failure_difference": two.difference.estimate if two else None,
+                    "failure_difference_low": two.difference.low if two else None,
+                    "failure_difference_high": two.difference.high if two else None,
+                    "failure_share_of_variance": c.mixture.failure_share,
+                    "verdict": c.verdict.text,
+                    "conclusion": c.conclusion,
+                }
+            )
+        frame = pd.DataFrame(rows)
+        words = {"encoder", "task", "arm", "baseline", "metric", "sd_ratio_note", "verdict", "conclusion"}
+        counts = {"planned", "n", "diverged", "n_not_failed"}
+        flags = {"failed", "near_no_skill", "constant"}
+        numeric = [c for c in frame.columns if c not in words | counts | flags]
+        return frame.astype(dict.fromkeys(numeric, "float64") | dict.fromkeys(flags, "Int64"))
+
+    def show(self, console: Console | None = None) -> None:
+        """Print the verdicts to the terminal."""
+        from rich.console import Console
+
+        print_comparison(self, console or Console())

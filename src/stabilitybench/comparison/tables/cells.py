@@ -1,0 +1,80 @@
+"""What the tables of a comparison share: the cells that name an arm, its failures, its SD ratio, and the caption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from stabilitybench.documents import formats
+from stabilitybench.documents.table import Column, TableCell, span, texts
+
+if TYPE_CHECKING:
+    from stabilitybench.comparison.model import ArmResult, Comparison
+
+
+class Placed(Protocol):
+    """Anything that is said of one arm on one task with one encoder."""
+
+    @property
+    def encoder(self) -> str:
+        """The encoder's label."""
+
+    @property
+    def task(self) -> str:
+        """The task's label."""
+
+    @property
+    def arm(self) -> str:
+        """The arm's name."""
+
+
+def several_encoders(found: Iterable[Placed]) -> bool:
+    """Tell whether encoders need names."""
+    return len({f.encoder for f in found}) > 1
+
+
+def place(found: Iterable[Placed], one: Placed) -> dict[str, TableCell]:
+    """Return the cells that name one of those found; the encoder only where there are several."""
+    named = {"task": TableCell(one.task), "arm": TableCell(one.arm)}
+    return {"encoder": TableCell(one.encoder), **named} if several_encoders(found) else named
+
+
+def place_columns(found: Iterable[Placed]) -> tuple[Column, ...]:
+    """Return the columns of `place`."""
+    encoder = texts(encoder="encoder") if several_encoders(found) else ()
+    return (*encoder, *texts(task="task", arm="arm"))
+
+
+def caption(comparison: Comparison, varied: str, fixed: str) -> str:
+    """Say what every number of the score tables is: n, metric, direction, what varied, what was fixed."""
+    tasks: dict[str, list[str]] = {}
+    for c in comparison.cells:
+        if c.task not in tasks.setdefault(c.metric, []):
+            tasks[c.metric].append(c.task)
+    metrics = "; ".join(f"{formats.metric(metric)} on {', '.join(names)}" for metric, names in tasks.items())
+    what = "scores as given" if comparison.elsewhere else "test split, last checkpoint"
+    n = span(c.n for c in comparison.cells)
+    return (
+        f"n = {n} finished {'run' if n == '1' else 'runs'} per arm. {metrics}: {what}, in points (x100), "
+        f"higher is better. SD across seeds (ddof = 1), lower is more stable; "
+        f'SD ratio = SD of the arm / SD of the baseline "{comparison.baseline}", below 1 is more stable. '
+        f"Varied: {varied}. Fixed: {fixed}."
+    )
+
+
+def ratio(cell: ArmResult) -> TableCell:
+    """Return the SD ratio with its interval, or why there is none to print."""
+    if cell.against is None:
+        return TableCell("(baseline)", 1.0)
+    found = cell.against.ratio
+    if cell.against.withheld:
+        return TableCell("withheld")
+    return TableCell(formats.estimate(found.estimate, found.low, found.high), found.estimate)
+
+
+def failed(cell: ArmResult) -> TableCell:
+    """Return how many runs failed of how many, as far as that is known."""
+    f = cell.failure
+    if not cell.failures_known:
+        return TableCell(f"≥ {f.failed}/{cell.n}" if f.failed else f"?/{cell.n}")
+    return TableCell(f"{f.failed}/{cell.n}", f.rate)

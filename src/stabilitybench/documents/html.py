@@ -1,0 +1,22 @@
+"""A report as one self-contained HTML page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stabilitybench.documents.report import Report
+
+
+def html(report: Report) -> str:
+    """Return the page, which needs no network and no other file; every text in it is escaped by the template engine."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    engine = Environment(
+        loader=PackageLoader("stabilitybench.documents"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return engine.get_template("report.html.j2").render(report=report)
