@@ -13,7 +13,7 @@ import numpy.typing as npt
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.contrasts import Contrast, welch_contrast
 from stabilitybench.statistics.decisions import ALPHA
-from stabilitybench.statistics.signs import mean_excess
+from stabilitybench.statistics.one_sample import mean_excess
 
 if TYPE_CHECKING:
     import pandas as pd
