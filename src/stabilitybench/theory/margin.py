@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scipy import linalg
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.rows import Floats, Ints, classes, features, signs, targets
+from stabilitybench.labels import classes, signs, targets
+from stabilitybench.theory.rows import Floats, Ints, features
 
 Number = TypeVar("Number", bound=np.generic)
 
