@@ -20,8 +20,8 @@ from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_
 from stabilitybench.statistics.decisions import is_claimed, outcome, seeds_for_effect, spread_direction
 from stabilitybench.statistics.early_dropping import dropping_gains
 from stabilitybench.statistics.few_runs import best_chance_power, chance_of_best
-from stabilitybench.statistics.rank_correlation import correlation_power, groups_for_correlation, rank_correlation
 from stabilitybench.statistics.one_sample import detectable_share, mean_excess, median_limits, sign_power, sign_test
+from stabilitybench.statistics.rank_correlation import correlation_power, groups_for_correlation, rank_correlation
 from stabilitybench.statistics.stratified import (
     stratified_fisher,
     stratified_risk_difference,

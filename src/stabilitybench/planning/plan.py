@@ -155,8 +155,6 @@ def plan_study(
 
     Everything is loaded and checked on the way; nothing is trained or written.
     """
-    from stabilitybench.cli.views.progress import headline
-
     if seeds is not None and seeds != len(grid(study.file.seeds)):  # the cost is that of the seeds asked about
         study = replace(study, file=study.file.model_copy(update={"seeds": seeds}))
     results = study.results()
@@ -176,7 +174,7 @@ def plan_study(
     rates_looked_at = tuple(dict.fromkeys((0.0, *((rate,) if rate is not None else ()), 0.5)))
     return Plan(
         looked_at, tests or max(1, comparisons), power, effects, shape, rates_looked_at, True,
-        headline(study), _cost(study, results, pilot), tuple(notes),
+        study.headline, _cost(study, results, pilot), tuple(notes),
     )  # fmt: skip
 
 
