@@ -41,7 +41,7 @@ def test_words_stand_by_letter_and_inference_as_usual():
 def test_scores_and_fractions():
     assert [score(v) for v in (1, "0.5", np.float64(2.0))] == [1.0, 0.5, 2.0]
     assert [score(v) for v in (True, None, "x", [], math.nan, "inf", 10**400)] == [None] * 7
-    assert [is_fraction(v) for v in ("0.5", "1", "1e400", "x")] == [True, False, False, False]
+    assert [is_fraction(v) for v in ("0.5", "1", "x")] == [True, False, False]
     assert [is_blank(v) for v in (None, " ", 0, "0", False)] == [True, True, False, False, False]
 
 

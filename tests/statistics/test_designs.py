@@ -16,12 +16,12 @@ from stabilitybench.errors import UserError
 from stabilitybench.statistics import fisher, risk_difference
 from stabilitybench.statistics.bootstrap import bootstrap_test
 from stabilitybench.statistics.contrasts import detectable_range, range_power, welch_anova, welch_contrast
+from stabilitybench.statistics.correlation import correlation_power, groups_for_correlation, rank_correlation
 from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
 from stabilitybench.statistics.decisions import is_claimed, outcome, seeds_for_effect, spread_direction
-from stabilitybench.statistics.early_dropping import dropping_gains
+from stabilitybench.statistics.dropping import dropping_gains
 from stabilitybench.statistics.few_runs import best_chance_power, chance_of_best
 from stabilitybench.statistics.one_sample import detectable_share, mean_excess, median_limits, sign_power, sign_test
-from stabilitybench.statistics.rank_correlation import correlation_power, groups_for_correlation, rank_correlation
 from stabilitybench.statistics.stratified import (
     stratified_fisher,
     stratified_risk_difference,

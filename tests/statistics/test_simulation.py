@@ -38,7 +38,7 @@ from stabilitybench.statistics import (
     stratified_bootstrap,
 )
 from stabilitybench.statistics.intervals import bonett_parts, bonett_se
-from stabilitybench.statistics.sd_ratios import default_interval
+from stabilitybench.statistics.sd_ratio_intervals import default_interval
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
 SIZES = (10, 20, 50)

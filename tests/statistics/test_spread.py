@@ -23,7 +23,7 @@ from stabilitybench.statistics import (
     stratified_bootstrap,
 )
 from stabilitybench.statistics.intervals import leave_one_out_log_sd
-from stabilitybench.statistics.sd_ratios import METHODS
+from stabilitybench.statistics.sd_ratio_intervals import METHODS
 
 # scores on a grid, as counts of right answers are: ties, constants and tiny n come by themselves
 grid = st.lists(st.integers(0, 139), min_size=3, max_size=15).map(lambda v: np.array(v) / 139)

@@ -19,7 +19,7 @@ from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import Report, html
 from stabilitybench.documents.table import Column, Table, TableCell, numeric
 from stabilitybench.errors import UserError, suggest
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console

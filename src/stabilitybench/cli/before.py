@@ -81,7 +81,7 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
-    from stabilitybench.storage.atomic import write_atomically
+    from stabilitybench.storage.writing import write_atomically
     from stabilitybench.studies.example import example
 
     if path.is_dir():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stabilitybench.statistics.across import MetaAnalysis, meta_analysis
-from stabilitybench.statistics.sd_ratios import SdRatio
+from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 if TYPE_CHECKING:
     from stabilitybench.comparison.analysis import Comparison

@@ -27,7 +27,7 @@ from stabilitybench.statistics import (
     wilson,
 )
 from stabilitybench.statistics.decisions import LEVEL
-from stabilitybench.statistics.two_part import Mixture, TwoPart, mixture, two_part
+from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
 
 if TYPE_CHECKING:
     from rich.console import Console

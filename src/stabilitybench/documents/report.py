@@ -16,7 +16,7 @@ from stabilitybench.comparison.sections import Section, sections
 from stabilitybench.comparison.study_facts import StudyFacts
 from stabilitybench.documents.latex import latex
 from stabilitybench.documents.markdown import markdown
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

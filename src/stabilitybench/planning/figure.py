@@ -10,7 +10,7 @@ import numpy as np
 
 from stabilitybench.comparison.figures import BLUE, GREY, STYLE, VERMILION, WIDTH
 from stabilitybench.errors import UserError
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from stabilitybench.planning.plan import Effect, Plan

@@ -13,7 +13,7 @@ from scipy import stats
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, sample
-from stabilitybench.statistics.sd_ratios import SdRatio
+from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 # below this many tasks the spread between tasks cannot be told
 ENOUGH_TASKS = 3

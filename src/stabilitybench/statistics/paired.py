@@ -23,7 +23,7 @@ from stabilitybench.statistics.results import (
     is_constant,
     paired_samples,
 )
-from stabilitybench.statistics.sd_ratios import SdRatio
+from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 METHOD = "jackknife-t over pairs on log SD ratio"
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 import numpy as np
 
 from stabilitybench.errors import UserError
-from stabilitybench.storage.atomic import draft_name, flush, owner_lives, saving
+from stabilitybench.storage.writing import draft_name, flush, owner_lives, saving
 
 #: Statuses of work that has no result; it can be done again.
 NO_RESULT = ("crashed", "timeout")

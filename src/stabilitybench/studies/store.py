@@ -20,8 +20,8 @@ from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome
 from stabilitybench.statuses import FINISHED
 from stabilitybench.storage import records
-from stabilitybench.storage.atomic import flush
 from stabilitybench.storage.records import DIGITS, Records
+from stabilitybench.storage.writing import flush
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import Task
 

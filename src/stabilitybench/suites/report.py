@@ -16,7 +16,7 @@ from stabilitybench.comparison.verdicts import Tone
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import Report, html
 from stabilitybench.documents.table import Column, Table, TableCell, numeric
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 from stabilitybench.suites.figure import factor_figure
 from stabilitybench.suites.findings import (
     MOST,

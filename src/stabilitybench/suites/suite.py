@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stabilitybench.errors import EnvironmentFailure
-from stabilitybench.storage.atomic import storage_failure
 from stabilitybench.storage.pool import Progress, Silent, check_jobs, cores, do_all
 from stabilitybench.storage.records import Records, content_id, versions
+from stabilitybench.storage.writing import storage_failure
 from stabilitybench.suites.file import SuiteFile, find_suites
 from stabilitybench.suites.measurements import Settings, check, measure
 from stabilitybench.synthetic import Dataset, generate

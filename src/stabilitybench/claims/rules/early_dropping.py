@@ -12,7 +12,7 @@ from stabilitybench.claims.evidence import Floats, MissingEvidence, chosen
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.rules.base import ArmCheck
 from stabilitybench.statistics.bootstrap import bootstrap_test
-from stabilitybench.statistics.early_dropping import dropping_cost, dropping_gains
+from stabilitybench.statistics.dropping import dropping_cost, dropping_gains
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from stabilitybench.comparison.across_tasks import TaskMetaAnalysis
-    from stabilitybench.statistics.sd_ratios import SdRatio
+    from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 
 def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> list[Figure]:

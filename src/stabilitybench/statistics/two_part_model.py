@@ -11,7 +11,7 @@ from stabilitybench.errors import UserError
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
 from stabilitybench.statistics.results import Estimate, Floats, TestResult, check_level, sample
 from stabilitybench.statistics.robust import distance_ratio
-from stabilitybench.statistics.sd_ratios import SdRatio, sd_ratio
+from stabilitybench.statistics.sd_ratio_intervals import SdRatio, sd_ratio
 from stabilitybench.statistics.spread import brown_forsythe
 
 # below this many runs that did not fail, their spread says too little to be shown
