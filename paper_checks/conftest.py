@@ -145,14 +145,13 @@ def done_again(kept, names, options, shown):
 
 def own_runs(arms, options, shown):
     from stabilitybench.claims.real_tier import real_study, real_table
-    from stabilitybench.cli.views.progress import headline
 
     study = real_study(
         options("--encoder"), options("--task"), options("--seeds"), options("--cache"), arms=arms,
         rows=options("--rows"), rate=options("--rate"),
     )  # fmt: skip
     return shown(
-        lambda bar: real_table(study, jobs=options("--jobs"), device=options("--device"), progress=bar), headline(study)
+        lambda bar: real_table(study, jobs=options("--jobs"), device=options("--device"), progress=bar), study.headline
     )
 
 

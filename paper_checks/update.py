@@ -18,7 +18,7 @@ from stabilitybench.claims.closed_forms import forms_table
 from stabilitybench.claims.evidence_tables import runs_table, suites_table, write_conditions, write_table
 from stabilitybench.claims.page import verdicts_markdown
 from stabilitybench.claims.schema import check_name
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 from stabilitybench.studies import Study
 
 HERE = Path(__file__).resolve().parent

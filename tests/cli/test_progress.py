@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from stabilitybench.cli.views.progress import Bar, headline
+from stabilitybench.cli.views.progress import Bar
 from stabilitybench.studies import Study
 
 STUDY = {
@@ -36,13 +36,13 @@ def bar(clock, *, terminal=False, **changes):
 
 
 def test_the_headline_multiplies_out():
-    assert headline(Study.from_dict(STUDY)).startswith("Study  demo: 2 arms x 2 tasks x 20 seeds = 80 runs on ")
+    assert Study.from_dict(STUDY).headline.startswith("Study  demo: 2 arms x 2 tasks x 20 seeds = 80 runs on ")
     crossed = {**STUDY, "seeds": {"init": 3, "order": 2}, "encoders": ["a/b", {"name": "c", "revision": "v1"}]}
-    assert headline(Study.from_dict(crossed)) == (
+    assert Study.from_dict(crossed).headline == (
         "Study  demo: 2 encoders x 2 arms x 2 tasks x 6 seeds = 48 runs on a/b, c@v1"
     )
     one = {**STUDY, "seeds": 1, "tasks": ["pocket/sentiment"], "arms": {"plain": []}}
-    assert "1 arm x 1 task x 1 seed = 1 run on" in headline(Study.from_dict(one))
+    assert "1 arm x 1 task x 1 seed = 1 run on" in Study.from_dict(one).headline
 
 
 def test_a_log_gets_a_line_each_tenth_and_one_at_the_end(clock):

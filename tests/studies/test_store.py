@@ -15,7 +15,7 @@ from stabilitybench.errors import EnvironmentFailure, UserError
 from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.storage.atomic import owner_lives, write_atomically
+from stabilitybench.storage.writing import owner_lives, write_atomically
 from stabilitybench.studies import Store
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import load_task

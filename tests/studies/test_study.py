@@ -222,11 +222,13 @@ def test_tuning_chooses_on_validation_scores_of_its_own_seeds(write_study, open_
     study = open_study(write_study(seeds="1", extra=TUNE))
     results, counter = run(study)
     tuning = study._tuning_runs()
-    assert all(spec.seeds.init >= TUNING_OFFSET and spec.seeds.order >= TUNING_OFFSET for _, _, spec in tuning)
+    assert all(
+        spec.seeds.init >= TUNING_OFFSET and spec.seeds.order >= TUNING_OFFSET for spec in (run.spec for run in tuning)
+    )
     assert len(counter.done) == 2 * 2 * 2 + 2
     for cell, point in results.tuned.items():
         means = {}
-        for other, candidate, spec in tuning:
+        for other, candidate, spec in ((run.cell, run.point, run.spec) for run in tuning):
             if other == cell:
                 record = study.store.read(spec.id)
                 means.setdefault(candidate["learning_rate"], []).append(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stabilitybench.suites.measurements import BOUNDS, KINDS, Settings, measure
+from stabilitybench.suites.measurements import KINDS, Settings, bound_names, measure
 from stabilitybench.synthetic import generate
 from stabilitybench.theory import leave_one_out, leave_one_out_max_margin, max_margin
 
@@ -11,7 +11,7 @@ BALL = generate("separable-ball", n=14, d=4, seed=3)
 
 
 def head(**given):
-    return Settings("head", bounds=BOUNDS["head"], **given)
+    return Settings(kind="head", bounds=bound_names("head"), **given)
 
 
 def descend(x, signs, start, rate, steps, left_out=None):
@@ -42,9 +42,9 @@ def test_a_head_from_zero_is_the_engine_s():
 @pytest.mark.parametrize("heads", [1, 3])
 def test_seed_and_data_of_averaged_heads_are_those_of_a_plain_loop(heads):
     found = measure(BALL, head(steps=40, starts=3, scale=0.7, heads=heads))["measured"]
-    from stabilitybench.suites.measurements import _starts
+    from stabilitybench.suites.measurements.head import starts
 
-    groups = _starts(BALL, head(starts=3, scale=0.7, heads=heads))
+    groups = starts(BALL, head(starts=3, scale=0.7, heads=heads))
     assert groups.shape == (3, heads, 4)
     signs, rate = np.where(BALL.y == 1, 1.0, -1.0), 1 / BALL.constants["beta"]
 
@@ -60,11 +60,11 @@ def test_seed_and_data_of_averaged_heads_are_those_of_a_plain_loop(heads):
 
 
 def test_the_same_seed_has_the_same_starts_at_every_setting():
-    from stabilitybench.suites.measurements import _starts
+    from stabilitybench.suites.measurements.head import starts
 
     other = generate("separable-ball", n=30, d=4, seed=3)
     small, large = head(starts=2, scale=1.0), head(starts=2, scale=3.0)
-    np.testing.assert_allclose(3 * _starts(BALL, small), _starts(other, large))
+    np.testing.assert_allclose(3 * starts(BALL, small), starts(other, large))
 
 
 def test_a_bound_is_refused_where_its_assumptions_fail():
@@ -80,7 +80,7 @@ def test_a_bound_is_refused_where_its_assumptions_fail():
 
 
 def test_the_limit_and_p2_with_its_most_favourable_constants():
-    found = measure(BALL, Settings("max-margin", bounds=BOUNDS["max-margin"]))
+    found = measure(BALL, Settings(kind="max-margin", bounds=bound_names("max-margin")))
     loo = leave_one_out_max_margin(BALL.x, BALL.y)
     assert found["measured"]["data"] == pytest.approx(loo.direction.mean())
     solution, b = max_margin(BALL.x, BALL.y), BALL.constants["radius"]
@@ -93,7 +93,9 @@ def test_the_limit_and_p2_with_its_most_favourable_constants():
 
 def test_the_one_run_bound_is_as_tight_as_it_should_be_on_ridge():
     loose = [
-        measure(generate("ridge", n=50, d=10, seed=s), Settings("full", weight="1/(n-1)", bounds=("A1", "A2 one run")))
+        measure(
+            generate("ridge", n=50, d=10, seed=s), Settings(kind="full", weight="1/(n-1)", bounds=("A1", "A2 one run"))
+        )
         for s in range(5)
     ]
     assert 1.0 <= np.median([f["bounds"]["A2 one run"]["tightness"] for f in loose]) <= 1.6
@@ -101,19 +103,21 @@ def test_the_one_run_bound_is_as_tight_as_it_should_be_on_ridge():
 
 
 def test_the_published_bound_is_false_without_interpolation_and_true_with_it():
-    settings = Settings("full", weight="1/(n-1)", distance=0.0, bounds=("P1",))
+    settings = Settings(kind="full", weight="1/(n-1)", distance=0.0, bounds=("P1",))
     apart = measure(generate("ridge", n=30, d=5, seed=0), settings)["bounds"]["P1"]
     assert apart["value"] == 0
     assert apart["violations"] == 1
     shared = generate("common-minimiser", n=20, d=4, seed=0)
-    held = measure(shared, Settings("common-minimiser", weight="1/(n-1)", bounds=BOUNDS["common-minimiser"]))["bounds"]
+    held = measure(shared, Settings(kind="common-minimiser", weight="1/(n-1)", bounds=bound_names("common-minimiser")))[
+        "bounds"
+    ]
     assert held["P1"]["violations"] == held["common minimiser"]["violations"] == 0
     assert held["common minimiser"]["value"] < held["P1"]["value"]
 
 
 def test_convergence_is_checked_before_minimisers_are_compared():
     data = generate("ridge", n=20, d=3, l2=0.01, seed=0)
-    held = measure(data, Settings("full", steps=3, weight="1/(n-1)", bounds=("A1",)))["bounds"]["A1"]
+    held = measure(data, Settings(kind="full", steps=3, weight="1/(n-1)", bounds=("A1",)))["bounds"]["A1"]
     assert "has not converged" in held["refused"]
 
 
@@ -130,5 +134,5 @@ def test_a_generator_that_does_not_fit_the_kind_is_named(kind, generator, words)
     from stabilitybench.errors import UserError
 
     with pytest.raises(UserError, match=words):
-        measure(generate(generator, n=10, d=2), Settings(kind))
+        measure(generate(generator, n=10, d=2), Settings(kind=kind))
     assert kind in KINDS

@@ -14,7 +14,7 @@ from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.contrasts import Contrast, welch_contrast
 from stabilitybench.statistics.decisions import ALPHA
-from stabilitybench.statistics.signs import mean_excess
+from stabilitybench.statistics.one_sample import mean_excess
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ import pandas as pd
 
 from stabilitybench.claims.evidence import MissingEvidence
 from stabilitybench.statuses import FINISHED
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from stabilitybench.studies import Study

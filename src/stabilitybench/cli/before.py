@@ -83,7 +83,7 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
-    from stabilitybench.storage.atomic import write_atomically
+    from stabilitybench.storage.writing import write_atomically
     from stabilitybench.studies.example import example
 
     if path.is_dir():
@@ -155,7 +155,6 @@ def plan(
     stabilitybench plan --failures 0.5 0.05
     stabilitybench plan --seeds 20
     """
-    from stabilitybench.cli.views.progress import headline
     from stabilitybench.planning import plan as planning
     from stabilitybench.planning.figure import check_figure, draw_power
     from stabilitybench.planning.pilot import read_pilot
@@ -177,7 +176,7 @@ def plan(
         pilot=before,
     )
     console = open_console()
-    console.print(plan_view(it, "" if it.study is None else headline(it.study)))
+    console.print(plan_view(it))
     if figure is not None:
         draw_power(it, figure)
         console.print(f"figure: {figure}", soft_wrap=True)

@@ -192,7 +192,10 @@ def _of_study(
     study: Study, seeds: int | None, tests: int | None, ratios: Sequence[float], rates: tuple[float, float] | None,
     power: float, scores: str | None, pilot: Pilot | None,
 ) -> Plan:  # fmt: skip
-    """Return the plan of a study: its seeds, its family of tests, its runs, and hours from timings."""
+    """Return the plan of a study: its seeds, its family of tests, its runs, and hours from timings.
+
+    Everything is loaded and checked on the way; nothing is trained or written.
+    """
     if seeds is not None and seeds != len(grid(study.file.seeds)):  # the cost is that of the seeds asked about
         study = replace(study, file=study.file.model_copy(update={"seeds": seeds}))
     results = study.results()

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def plan_view(plan: Plan, headline: str = "") -> RenderableType:
+def plan_view(plan: Plan) -> RenderableType:
     """Return the plan as tables for the terminal, below a line that says of what."""
     from rich.console import Group
     from rich.text import Text
 
     each = "1 test" if plan.tests == 1 else f"{plan.tests} tests of spread and as many of failures"
     holm = "" if plan.tests == 1 else f"; Holm's first step: each at {ALPHA:g} / {plan.tests} = {plan.level:.2g}"
-    parts: list[RenderableType] = [Text(headline)] if headline else []
+    parts: list[RenderableType] = [] if plan.study is None else [Text(plan.study.headline)]
     parts.append(Text(f"{each} at {percentage(ALPHA)}{holm}; {_shape_words(plan.scores)}"))
     for n in plan.seeds if plan.detectable else ():
         head = f"\nWhat {n} seeds per arm show with {percentage(plan.power)} power"

@@ -2,6 +2,9 @@
 
 from stabilitybench.statistics.across import MetaAnalysis, cluster_bootstrap, meta_analysis, ranks, stratified_bootstrap
 from stabilitybench.statistics.components import variance_components
+from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
+from stabilitybench.statistics.correlation import rank_correlation
+from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
 from stabilitybench.statistics.disagreement import (
     churn,
     consistency,
@@ -27,6 +30,7 @@ from stabilitybench.statistics.failure_power import (
     minimal_detectable_rate,
     seeds_for_rates,
 )
+from stabilitybench.statistics.few_runs import chance_of_best
 from stabilitybench.statistics.level import (
     Dominance,
     Equivalence,
@@ -37,6 +41,7 @@ from stabilitybench.statistics.level import (
 from stabilitybench.statistics.location import expected_best, iqm, levels
 from stabilitybench.statistics.measures import bootstrap_measures, instability_measures, measure_agreement
 from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
+from stabilitybench.statistics.one_sample import mean_excess, sign_test
 from stabilitybench.statistics.paired import (
     PairedSpread,
     paired_permutation,
@@ -66,6 +71,11 @@ from stabilitybench.statistics.spread import (
     median_centred_permutation,
     median_centred_permutations,
 )
+from stabilitybench.statistics.stratified import (
+    stratified_fisher,
+    stratified_risk_difference,
+    stratified_spread_permutation,
+)
 from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
 
 __all__ = [
@@ -88,6 +98,7 @@ __all__ = [
     "bootstrap_measures",
     "brown_forsythe",
     "brown_forsythe_power",
+    "chance_of_best",
     "churn",
     "cka_distance",
     "cluster_bootstrap",
@@ -100,6 +111,8 @@ __all__ = [
     "early_dropping",
     "equivalence",
     "expected_best",
+    "factor_effect",
+    "factor_ratio",
     "failure_auc",
     "fisher",
     "fisher_power",
@@ -112,6 +125,8 @@ __all__ = [
     "jensen_shannon_matrix",
     "levels",
     "mad_ratio",
+    "mean_excess",
+    "mean_squares",
     "measure_agreement",
     "median_centred_permutation",
     "median_centred_permutations",
@@ -127,6 +142,7 @@ __all__ = [
     "plain_best",
     "probability_of_improvement",
     "procrustes_distance",
+    "rank_correlation",
     "ranks",
     "representation_distances",
     "risk_difference",
@@ -137,10 +153,16 @@ __all__ = [
     "seed_ensembles",
     "seeds_for_rates",
     "seeds_for_ratio",
+    "sign_test",
     "stochastic_dominance",
     "stratified_bootstrap",
+    "stratified_fisher",
+    "stratified_risk_difference",
+    "stratified_spread_permutation",
     "svcca_distance",
     "two_part",
     "variance_components",
+    "welch_anova",
+    "welch_contrast",
     "wilson",
 ]

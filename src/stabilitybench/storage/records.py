@@ -21,7 +21,7 @@ import numpy as np
 
 from stabilitybench.arguments import path
 from stabilitybench.errors import UserError
-from stabilitybench.storage.atomic import draft_name, flush, owner_lives, saving
+from stabilitybench.storage.writing import draft_name, flush, owner_lives, saving
 
 #: Statuses of work that has no result; it can be done again.
 NO_RESULT = ("crashed", "timeout")

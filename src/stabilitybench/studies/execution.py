@@ -13,8 +13,8 @@ from stabilitybench.errors import Argument, EnvironmentFailure, UserError
 from stabilitybench.finetuning import Evaluation, finetune
 from stabilitybench.finetuning.saving import save_model
 from stabilitybench.stabilizers import build, load_file, loaded_files
-from stabilitybench.storage.atomic import storage_failure
 from stabilitybench.storage.pool import Progress, check_jobs, cores, do_all
+from stabilitybench.storage.writing import storage_failure
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
 

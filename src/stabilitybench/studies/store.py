@@ -17,8 +17,8 @@ from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.statuses import FINISHED
 from stabilitybench.storage import records
-from stabilitybench.storage.atomic import flush
 from stabilitybench.storage.records import DIGITS, Records
+from stabilitybench.storage.writing import flush
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import Task
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stabilitybench import arguments
-from stabilitybench.encoders import Encoder, load_encoder
+from stabilitybench.encoders import Encoder, load_encoder, pocket_encoders
 from stabilitybench.errors import Argument, UserError
-from stabilitybench.seeds import TUNING_OFFSET, Seeds, grid
+from stabilitybench.seeds import Seeds, grid
 from stabilitybench.statuses import FINISHED
 from stabilitybench.storage.atomic import saving, write_atomically
 from stabilitybench.storage.pool import Progress, Silent
@@ -24,9 +24,9 @@ from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.results import PlannedRun, Results
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
+from stabilitybench.studies.tuning import Cell, TuningRun, choose, tuning_runs
 from stabilitybench.tasks import Task, load_task
 
-Cell = tuple[str, str, str]  # labels of encoder, task and arm
 T = TypeVar("T")
 
 
@@ -93,6 +93,19 @@ class Study:
         """Where the reports of this study stand."""
         return self.results_folder / self.file.name
 
+    @property
+    def headline(self) -> str:
+        """What the study is, in one line."""
+        file, seeds = self.file, len(grid(self.file.seeds))
+        counts = [
+            *([_count(len(file.encoders), "encoder")] if len(file.encoders) > 1 else []),
+            _count(len(file.arms), "arm"), _count(len(file.tasks), "task"), _count(seeds, "seed"),
+        ]  # fmt: skip
+        total = len(file.encoders) * len(file.arms) * len(file.tasks) * seeds
+        embedded = pocket_encoders()
+        names = [f"{e.label} (embedded)" if e.name in embedded else e.label for e in file.encoders]
+        return f"Study  {file.name}: {' x '.join(counts)} = {_count(total, 'run')} on {', '.join(names)}"
+
     def plan(self, tuned: Mapping[Cell, Mapping[str, Any]] | None = None) -> list[PlannedRun]:
         """Return every run of the study, encoders and tasks loaded and every arm checked against them."""
         points = grid(self.file.seeds)
@@ -127,21 +140,17 @@ class Study:
         """
         options, watcher = Options(jobs, device, timeout, save, retry), progress or Silent()
         part = Shard.parse(shard) if shard else None
-        tuning = self._tuning_runs() if self.file.tune else []
+        tuning = self._tuning_runs()
         planned = self.plan()  # every check comes before the first training
         check_savable((run.spec for run in planned), options)
         self._prepare_folders()
         notes = self.claim_name()
         self._record(None, notes)  # at once, so that a name stands for one study even if this one is interrupted
-        if part and tuning:
-            unfinished = [r for _, _, r in tuning if not self._finished(r.id, retry)]
-            if unfinished:
-                raise UserError(
-                    Argument("shard", shard), ": the tuning runs of this study come first; run it once without"
-                )
+        if part and not all(self._finished(run.spec.id, retry) for run in tuning):
+            raise UserError(Argument("shard", shard), ": the tuning runs of this study come first; run it once without")
         if tuning:
-            notes += self._do([run for _, _, run in tuning], replace(options, save=None), watcher, None)
-            planned = self.plan(self._choose())
+            notes += self._do([run.spec for run in tuning], replace(options, save=None), watcher, None)
+            planned = self.plan(choose(self.file, tuning, self.store))
         notes += self._do([run.spec for run in planned], options, watcher, part)
         self._record(planned, notes)
         return self.results()
@@ -155,8 +164,7 @@ class Study:
         devices(options.device)
         if shard:
             Shard.parse(shard)
-        if self.file.tune:
-            self._tuning_runs()
+        self._tuning_runs()
         check_savable((run.spec for run in self.plan()), options)
         self.claim_name()
 
@@ -191,60 +199,23 @@ class Study:
 
     def results(self) -> Results:
         """Return what the store holds of this study, complete or not."""
-        tuned = self._choose() if self.file.tune else {}
+        tuned = choose(self.file, self._tuning_runs(), self.store)
         planned = tuple(self.plan(tuned))
         records = {run.spec.id: record for run in planned if (record := self.store.read(run.spec.id)) is not None}
         return Results(self.file, planned, records, tuned, tuple(self._known().get("notes", ())))
 
-    # -- tuning ------------------------------------------------------------------------------------------------
-
-    def _tuning_runs(self) -> list[tuple[Cell, dict[str, Any], RunSpec]]:
-        """Return each point of the grid for each cell and tuning seed, with its run."""
-        tune = self.file.tune
-        assert tune is not None
-        arms = list(self.file.arms) if tune.scope == "arm" else [self.file.baseline]
-        points = [dict(zip(tune.grid, values, strict=True)) for values in itertools.product(*tune.grid.values())]
-        seeds = grid(tune.seeds, first=TUNING_OFFSET)
-        return [
-            ((encoder_label, task_label, arm), point, self._spec(encoder, task, n, arm, s, point))
-            for (encoder_label, encoder), (task_label, task, n) in itertools.product(self._encoders, self._tasks)
-            for arm in arms
-            for point in points
-            for s in seeds
-        ]
-
     def tuning_progress(self) -> tuple[int, int]:
         """Return how many runs choose settings, and how many of these the store has."""
-        ids = {spec.id for _, _, spec in self._tuning_runs()} if self.file.tune else set()
+        ids = {run.spec.id for run in self._tuning_runs()}
         return len(ids), sum(self.store.read(run_id) is not None for run_id in ids)
 
-    def _choose(self) -> dict[Cell, dict[str, Any]]:
-        """Return the grid point with the best mean validation score of each cell; the first of ties.
-
-        Cells whose tuning runs are not all finished are left out.
-        """
-        tune = self.file.tune
-        assert tune is not None
-        scores: dict[Cell, dict[str, list[float]]] = {}
-        points: dict[str, dict[str, Any]] = {}
-        unfinished = set()
-        for cell, point, spec in self._tuning_runs():
-            record = self.store.read(spec.id)
-            if record is None or record["status"] not in FINISHED:
-                unfinished.add(cell)
-                continue
-            key = json.dumps(point, sort_keys=True)
-            points[key] = point
-            value = record["scores"]["last"]["validation"][spec.task.metrics[0]]
-            scores.setdefault(cell, {}).setdefault(key, []).append(value)
-        chosen = {}
-        for cell, by_point in scores.items():
-            if cell not in unfinished:
-                means = {key: sum(values) / len(values) for key, values in by_point.items()}
-                chosen[cell] = points[max(means, key=lambda key: means[key])]
-        if tune.scope == "baseline":
-            return {(e, t, arm): point for (e, t, _), point in chosen.items() for arm in self.file.arms}
-        return chosen
+    def _tuning_runs(self) -> list[TuningRun]:
+        encoders = dict(self._encoders)
+        tasks = {label: (task, n) for label, task, n in self._tasks}
+        return tuning_runs(
+            self.file, list(encoders), list(tasks),
+            lambda e, t, arm, seeds, point: self._spec(encoders[e], *tasks[t], arm, seeds, point),
+        )  # fmt: skip
 
     # -- loading -----------------------------------------------------------------------------------------------
 
@@ -334,6 +305,10 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, 
             yield from _differences(old.get(part), new.get(part), f"{key}.{part}".lstrip("."))
     elif old != new:
         yield key, old, new
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _short(value: Any) -> str:

@@ -11,9 +11,8 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from stabilitybench.errors import UserError, plain, shown, suggest
 from stabilitybench.shipped import shipped
 from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
-from stabilitybench.suites.measurements import KINDS, QUANTITIES, Settings, bound_names
+from stabilitybench.suites.measurements import KINDS, QUANTITIES, VARIED, Settings, bound_names
 from stabilitybench.synthetic import GENERATORS
-from stabilitybench.theory.bounds import Weight
 
 Number = Annotated[int | float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -23,22 +22,10 @@ FACTORS = (
 )  # fmt: skip
 #: What a suite may hold: a plan is checked in memory before anything is done.
 MAX_DATASETS = 100_000
-#: Measurement settings that may be varied like a generator's parameter.
-VARIED = ("steps", "rate", "scale", "heads", "distance", "starts")
 
 
-class MeasureTable(TomlTable):
-    """How each dataset is measured; see `stabilitybench.suites.measurements.Settings`."""
-
-    kind: str
-    steps: int = Field(1000, ge=1, le=1_000_000)
-    rate: float = Field(1.0, gt=0, le=1e6)
-    weight: Weight = "1/n"
-    starts: int = Field(0, ge=0, le=1000)
-    scale: float = Field(0.0, ge=0, le=1e6)
-    heads: int = Field(1, ge=1, le=10_000)
-    distance: float | None = Field(None, ge=0, le=1e9)
-    bounds: list[str] = Field(default_factory=list)
+class MeasureTable(Settings):
+    """The table ``[measure]``: settings whose kind and bounds there are."""
 
     @field_validator("kind")
     @classmethod
@@ -48,7 +35,7 @@ class MeasureTable(TomlTable):
         return value
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _bounds(self) -> Self:
         known = bound_names(self.kind)
         for name in self.bounds:
             if name not in known:
@@ -56,8 +43,6 @@ class MeasureTable(TomlTable):
                     f'bounds: {shown(name)}: with kind = "{self.kind}" must be one of '
                     f"{', '.join(known)}{suggest(name, list(known))}"
                 )
-        if self.starts == 1:
-            raise ValueError("starts = 1: must be 0 (not measured) or at least 2, whose distances are measured")
         return self
 
 
@@ -163,14 +148,13 @@ class SuiteFile(TomlTable):
     def settings_at(self, place: int) -> Settings:
         """Return how datasets are measured at a value."""
         declared = {p.name for p in GENERATORS[self.generator].parameters}
-        given = self.measure.model_dump()
         moved = {key: values[place] for key, values in self.vary.items() if key in VARIED and key not in declared}
-        if moved:
-            try:
-                given = MeasureTable.model_validate({**given, **moved}).model_dump()
-            except ValidationError as error:
-                raise refusal(error, lambda _: MeasureTable, within="vary") from None
-        return Settings(**{**given, "bounds": tuple(given["bounds"])})
+        if not moved:
+            return self.measure
+        try:
+            return MeasureTable.model_validate({**self.measure.model_dump(), **moved})
+        except ValidationError as error:
+            raise refusal(error, lambda _: MeasureTable, within="vary") from None
 
 
 def read_suite(path: str | Path, overrides: Iterable[str] = ()) -> SuiteFile:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.statistics.decisions import is_claimed
+from stabilitybench.statistics.one_sample import mean_excess
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -179,9 +182,5 @@ def _verdict(rows: Floats, direction: str) -> PredictionVerdict:
 
 def _exceeds(cell: pd.DataFrame) -> bool:
     """Tell whether the mean of measured - bound over the datasets of a cell is above 0 at the one-sided 5 % level."""
-    from scipy.stats import t
-
     gap = (cell["measured"] - cell["amount"]).to_numpy(np.float64)
-    if len(gap) < 2 or np.ptp(gap) == 0:
-        return bool(gap.mean() > 0)
-    return bool(gap.mean() - t.ppf(0.95, len(gap) - 1) * gap.std(ddof=1) / math.sqrt(len(gap)) > 0)
+    return is_claimed(mean_excess(gap).above)

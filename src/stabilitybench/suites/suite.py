@@ -6,15 +6,15 @@ import platform
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stabilitybench.errors import EnvironmentFailure
-from stabilitybench.storage.atomic import storage_failure
 from stabilitybench.storage.pool import Progress, Silent, check_jobs, cores, do_all
 from stabilitybench.storage.records import Records, content_id, versions
+from stabilitybench.storage.writing import storage_failure
 from stabilitybench.suites.file import SuiteFile, find_suites
 from stabilitybench.suites.measurements import Settings, check, measure
 from stabilitybench.synthetic import Dataset, generate
@@ -42,8 +42,7 @@ class DatasetSpec:
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the numbers, as plain data; settings that have their default are left out."""
-        given = {f.name: getattr(self.settings, f.name) for f in fields(Settings)}
-        kept = {f.name: given[f.name] for f in fields(Settings) if f.name == "kind" or given[f.name] != f.default}
+        kept = self.settings.model_dump(exclude_defaults=True)
         return {
             "format": FORMAT,
             "generator": self.generator,

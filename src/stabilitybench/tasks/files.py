@@ -5,7 +5,6 @@ GLUE's own raw files are recognised; other files name their columns in a header.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
+from stabilitybench.labels import class_name, class_order, is_blank, is_fraction, score
 from stabilitybench.tasks.base import Kind, Split, Task
 from stabilitybench.tasks.metrics import with_headline
 from stabilitybench.tasks.reading import COLA_HEADER, QQP_HEADER, READERS, RawTable, quote, read_table
@@ -39,7 +39,6 @@ PAIRS: tuple[tuple[str, ...], ...] = (
 SINGLES: tuple[tuple[str, ...], ...] = (("sentence",), ("text",))
 LABELS = ("label", "labels", "gold_label", "score", "is_duplicate", "class", "quality")
 #: Classes whose customary order is not the alphabet's.
-NATURAL_ORDER = ("entailment", "neutral", "contradiction")
 
 
 def load_folder(path: str | Path, *, metric: str | None = None) -> Task:
@@ -210,30 +209,15 @@ def _same_layout(train: _Columns, other: _Columns) -> None:
             )
 
 
-def _class_name(value: Any) -> str:
-    """Return a label's name: 1, 1.0, "1" and " 1" are one class; None, NaN and blanks have no name ("")."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()
-
-
 def _classes(train: _Columns) -> tuple[str, ...]:
     assert train.label is not None
-    names = {_class_name(value) for value in train.values(train.label)} - {"", "-"}
-    if names == set(NATURAL_ORDER):
-        return NATURAL_ORDER
-    try:
-        return tuple(sorted(names, key=int))
-    except ValueError:
-        return tuple(sorted(names))
+    return class_order({class_name(value) for value in train.values(train.label)} - {"", "-"})
 
 
 def _unlabelled(test: _Columns, classes: tuple[str, ...]) -> bool:
     if test.label is None:
         return True
-    names = {_class_name(value) for value in test.values(test.label)}
+    names = {class_name(value) for value in test.values(test.label)}
     return names == {""} or (names == {"-1"} and "-1" not in classes)
 
 
@@ -256,7 +240,7 @@ def _texts(columns: _Columns, name: str) -> list[str]:
     values = columns.values(name)
     for row, value in enumerate(values):
         where = columns.table.where(row)
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if is_blank(value):
             raise UserError(f"{where}: {name} is empty; every row needs a text")
         if not isinstance(value, str):
             raise UserError(f"{where}: {name} = {quote(value)}: must be text")
@@ -271,14 +255,14 @@ def _indices(columns: _Columns, classes: tuple[str, ...]) -> npt.NDArray[np.int6
     assert columns.label is not None
     index = {name: k for k, name in enumerate(classes)}
     values = columns.values(columns.label)
-    names = [_class_name(value) for value in values]
+    names = [class_name(value) for value in values]
     for row, (name, value) in enumerate(zip(names, values, strict=True)):
         where = columns.table.where(row)
         if not name:
             raise UserError(f"{where}: {columns.label} is empty; every row needs a label")
         if not isinstance(value, (str, int, float)):
             raise UserError(f"{where}: {columns.label} = {quote(value)}: must be a class name or number")
-        if _is_fraction(name):
+        if is_fraction(name):
             raise UserError(
                 f"{where}: {columns.label} = {quote(name)}: not a class; for regression name the column score"
             )
@@ -294,26 +278,16 @@ def _indices(columns: _Columns, classes: tuple[str, ...]) -> npt.NDArray[np.int6
     return np.array([index[name] for name in names], dtype=np.int64)
 
 
-def _is_fraction(name: str) -> bool:
-    try:
-        return not float(name).is_integer()
-    except (ValueError, OverflowError):
-        return False
-
-
 def _scores(columns: _Columns) -> npt.NDArray[np.float64]:
     scores = []
     for row, value in enumerate(columns.values("score")):
         where = columns.table.where(row)
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if is_blank(value):
             raise UserError(f"{where}: score is empty; every row needs a score")
-        try:
-            score = float(value)
-        except (TypeError, ValueError, OverflowError):
-            score = math.nan
-        if isinstance(value, bool) or not math.isfinite(score):
+        number = score(value)
+        if number is None:
             raise UserError(f"{where}: score = {quote(value)}: must be a finite number")
-        scores.append(score)
+        scores.append(number)
     if len(set(scores)) == 1:
         raise UserError(f"{columns.table.path}: all {len(scores)} scores are {scores[0]:g}; they must differ")
     return np.array(scores, dtype=np.float64)

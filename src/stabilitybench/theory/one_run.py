@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.rows import Floats, Ints, Loss, classes, features, signs, targets
+from stabilitybench.labels import classes, signs, targets
+from stabilitybench.theory.rows import Floats, Ints, Loss, features
 
 HeadLoss = Literal["logistic", "softmax"]
 #: Largest second derivative of the loss in its scores.

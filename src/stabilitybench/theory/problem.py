@@ -24,8 +24,9 @@ from scipy import linalg
 
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError, shown
+from stabilitybench.labels import classes, signs, targets
 from stabilitybench.theory.checks import whole
-from stabilitybench.theory.rows import LOSSES, Floats, Loss, classes, features, signs, targets
+from stabilitybench.theory.rows import LOSSES, Floats, Loss, features
 
 if TYPE_CHECKING:
     import torch

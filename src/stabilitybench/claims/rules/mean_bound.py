@@ -10,7 +10,7 @@ from stabilitybench.claims.evidence import MissingEvidence
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.rules.base import SuiteCheck
 from stabilitybench.statistics import holm
-from stabilitybench.statistics.signs import mean_excess
+from stabilitybench.statistics.one_sample import mean_excess
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ import numpy as np
 from stabilitybench.claims.evidence import MissingEvidence
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.rules.base import SuiteCheck
-from stabilitybench.statistics.signs import detectable_share, median_limits, sign_power, sign_test
+from stabilitybench.statistics.one_sample import detectable_share, median_limits, sign_power, sign_test
 from stabilitybench.suites.findings import ROUNDING, SAME
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from stabilitybench.cli.views.progress import headline
 from stabilitybench.documents.formats import points
 from stabilitybench.statuses import FINISHED
 
@@ -107,7 +106,7 @@ def plan_table(study: Study) -> RenderableType:
     tuning, tuned = study.tuning_progress()
     if tuning:
         lines.insert(0, f"before them, {_runs(tuning)} choose settings, on seeds of their own; {tuned} in the store")
-    return Group(Text(headline(study)), table, *map(Text, lines))
+    return Group(Text(study.headline), table, *map(Text, lines))
 
 
 def _grid(*columns: str) -> Table:

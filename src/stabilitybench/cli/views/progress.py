@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from stabilitybench.seeds import grid
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Task as Line
@@ -20,23 +18,6 @@ if TYPE_CHECKING:
 
 #: A log gets a line each time this share of the runs has ended.
 LOG_EVERY = 0.1
-
-
-def headline(study: Study) -> str:
-    """Return what a study is in one line."""
-    from stabilitybench.encoders import pocket_encoders
-
-    file = study.file
-    counts = [
-        *([_count(len(file.encoders), "encoder")] if len(file.encoders) > 1 else []),
-        _count(len(file.arms), "arm"),
-        _count(len(file.tasks), "task"),
-        _count(len(grid(file.seeds)), "seed"),
-    ]
-    total = len(file.encoders) * len(file.arms) * len(file.tasks) * len(grid(file.seeds))
-    embedded = pocket_encoders()
-    names = [f"{e.label} (embedded)" if e.name in embedded else e.label for e in file.encoders]
-    return f"Study  {file.name}: {' x '.join(counts)} = {_count(total, 'run')} on {', '.join(names)}"
 
 
 class Bar:
@@ -62,7 +43,7 @@ class Bar:
     @classmethod
     def of_study(cls, console: Console, study: Study, clock: Callable[[], float] = time.monotonic) -> Bar:
         """Return the bar of a study, with a stage for its tuning if it has one."""
-        return cls(console, headline(study), ["tuning", "running"] if study.file.tune else ["running"], clock=clock)
+        return cls(console, study.headline, ["tuning", "running"] if study.file.tune else ["running"], clock=clock)
 
     def start(self, total: int, done: int, workers: int) -> None:
         """Begin a stage; the last one is begun again if there is no other."""

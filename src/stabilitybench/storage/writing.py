@@ -14,19 +14,9 @@ from stabilitybench.errors import EnvironmentFailure
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file; an older one stays as it was until the new one is complete.
+    """Write `content`, text as UTF-8, to `path`; an older file stays as it was until the new one is complete.
 
-    Parameters
-    ----------
-    path
-        The file; its folder is made where it is missing.
-    content
-        What it holds; text is written as UTF-8, its line ends as they are.
-
-    Raises
-    ------
-    EnvironmentFailure
-        Where the folder cannot be made or written, or the disk is full.
+    Raises EnvironmentFailure when the folder cannot be made or written, or the disk is full.
     """
     draft = path.with_name(f".{draft_name(path.name)}")
     with saving(path.parent):
@@ -68,8 +58,8 @@ def flush(path: Path) -> None:
 
 
 def draft_name(stem: str) -> str:
-    """Return a name for an unfinished file or folder that no other process gives."""
-    # Host and process say later whether the writer still lives.
+    """Return a name for what is not whole yet."""
+    # host and process say later whether the writer still lives.
     return f"{stem}@{socket.gethostname()}@{os.getpid()}@{uuid4().hex[:8]}"
 
 
