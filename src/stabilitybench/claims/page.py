@@ -17,7 +17,7 @@ from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
 from stabilitybench.documents.table import Column, Table, TableCell, Tone, count, numeric, sentences, texts
 from stabilitybench.errors import Argument, UserError, suggest
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from rich.console import Console

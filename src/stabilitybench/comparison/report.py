@@ -20,7 +20,7 @@ from stabilitybench.documents.html import html
 from stabilitybench.documents.latex import latex
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import BulletList, Code, Definitions, Prose, Report, Section
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

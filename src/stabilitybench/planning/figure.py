@@ -10,7 +10,7 @@ import numpy as np
 
 from stabilitybench.documents.drawing import BLUE, GREY, STYLE, VERMILION, WIDTH
 from stabilitybench.errors import Argument, UserError
-from stabilitybench.storage.atomic import write_atomically
+from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
     from stabilitybench.planning.plan import Effect, Plan

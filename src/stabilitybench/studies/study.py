@@ -16,8 +16,8 @@ from stabilitybench.encoders import Encoder, load_encoder, pocket_encoders
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.seeds import Seeds, grid
 from stabilitybench.statuses import FINISHED
-from stabilitybench.storage.atomic import saving, write_atomically
 from stabilitybench.storage.pool import Progress, Silent
+from stabilitybench.storage.writing import saving, write_atomically
 from stabilitybench.studies import file as study_file
 from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile

@@ -14,8 +14,8 @@ from stabilitybench.documents.html import html
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
 from stabilitybench.documents.table import Table, TableCell, Tone, count, numeric, sentences, texts
-from stabilitybench.storage.atomic import write_atomically
 from stabilitybench.storage.records import versions
+from stabilitybench.storage.writing import write_atomically
 from stabilitybench.suites.figure import factor_figure
 from stabilitybench.suites.findings import (
     MOST,
