@@ -39,13 +39,14 @@ class Skeleton:
     """A classifier as a pure function: its modules without weights, and its pretrained tensors beside them.
 
     module : lives on the "meta" device.  pretrained : tensors of the checkpoint, float32, by Hugging Face name.
-    fresh : shapes of the tensors that the checkpoint lacks (head, sometimes the pooler) and every run must draw.
+    newly_initialized : shapes of the tensors that the checkpoint lacks (head, sometimes the pooler) and every run
+    must draw.
     buffers : constants such as position ids.
     """
 
     module: nn.Module
     pretrained: dict[str, Tensor]
-    fresh: dict[str, tuple[int, ...]]
+    newly_initialized: dict[str, tuple[int, ...]]
     buffers: dict[str, Tensor]
 
 
@@ -237,20 +238,20 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
             raise UserError(f'encoder "{encoder.name}": its config.json sets dropout "{name}" to 1; must be below 1')
     layout = encoder.layout
     absent = set(info["missing_keys"]) | {key[0] for key in info["mismatched_keys"]}
-    lost = [name for name in sorted(absent) if layout.place(name) not in ("pooler", "head")]
+    lost = [name for name in sorted(absent) if layout.module_group(name) not in ("pooler", "head")]
     if lost:
         raise UserError(
             f'encoder "{encoder.name}": its weights lack {len(lost)} tensors of the encoder, such as "{lost[0]}"'
         )
     # The head is always new, even where a checkpoint carries one of the right size.
-    absent |= {name for name, _ in module.named_parameters() if layout.place(name) == "head"}
+    absent |= {name for name, _ in module.named_parameters() if layout.module_group(name) == "head"}
     tensors = {name: p.detach().clone() for name, p in module.named_parameters()}
     for name, tensor in tensors.items():
         if name not in absent and not torch.isfinite(tensor).all():
             raise UserError(f'encoder "{encoder.name}": tensor "{name}" holds values that are not finite')
     return Skeleton(
         pretrained={name: t for name, t in tensors.items() if name not in absent},
-        fresh={name: tuple(t.shape) for name, t in tensors.items() if name in absent},
+        newly_initialized={name: tuple(t.shape) for name, t in tensors.items() if name in absent},
         buffers={name: b.detach().clone() for name, b in module.named_buffers()},
         module=module.to("meta"),
     )

@@ -15,13 +15,14 @@ from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.linear_probe import head_problem
-from stabilitybench.finetuning.loop import Loop, Observer, Params
+from stabilitybench.finetuning.loop import Loop, Observer
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
 from stabilitybench.finetuning.stages import prepare, stage_facts, task_facts
-from stabilitybench.finetuning.threads import one_thread
+from stabilitybench.finetuning.tensors import Params
+from stabilitybench.optim.threads import one_thread
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, apply_recipe, compose
+from stabilitybench.stabilizers import Composition, Context, Stabilizer, compose
 from stabilitybench.stabilizers.stages import Stage
 from stabilitybench.tasks.base import Task
 
@@ -51,9 +52,9 @@ def finetune(
     2
     """
     started = time.perf_counter()
-    place = torch.device(device)
-    with one_thread(place):
-        loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), place)
+    where = torch.device(device)
+    with one_thread(where.type):
+        loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), where)
         return loop.run(started, observer, keep_weights)
 
 
@@ -65,26 +66,25 @@ def prepared(
     Both in double precision.  The function is what the loop differentiates at its first step: forward weights,
     penalties and training noise included.
     """
-    place = torch.device("cpu")
-    loop = _loop(encoder, task, recipe, stabilizers, Seeds(), place, torch.float64)
+    where = torch.device("cpu")
+    loop = _loop(encoder, task, recipe, stabilizers, Seeds(), where, torch.float64)
     size, total = loop.recipe.batch_size, loop.ctx.total_steps
     batch = loop.problem.splits.train.batch(next(iter(data.order(len(task.train), size, total, loop.ctx.seeds))))
     if loop.recipe.mode == "head":
         batch = replace(batch, tokens=batch.tokens.double())
-    key = loop.ctx.seeds.key("dropout", "step 0")
-    return lambda params: loop.loss(params, batch, key), loop.params
+    return lambda params: loop.loss(params, batch, loop.at(0)), loop.params
 
 
 def _loop(
     encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], seeds: Seeds,
-    place: torch.device, dtype: torch.dtype = torch.float32,
+    where: torch.device, dtype: torch.dtype = torch.float32,
 ) -> Loop:  # fmt: skip
-    stabilizers = compose(stabilizers, encoder.layout)
-    recipe = _effective(encoder, task, recipe, stabilizers)
+    composition = Composition(compose(stabilizers, encoder.layout))
+    recipe = _effective(encoder, task, recipe, composition)
     facts = task_facts(task)
-    found = prepare(encoder, task, recipe, _stages(encoder, task, recipe, stabilizers), seeds, place)
+    found = prepare(encoder, task, recipe, _stages(encoder, task, recipe, composition), seeds, where)
     build = head_problem if recipe.mode == "head" else full_problem
-    problem = build(encoder, task, recipe, place, found.tensors)
+    problem = build(encoder, task, recipe, where, found.tensors)
     if found.records:
         warnings = (*problem.warnings, *found.warnings())
         problem = replace(problem, facts={"stages": list(found.records)}, warnings=warnings)
@@ -92,17 +92,17 @@ def _loop(
         problem = replace(problem, pretrained={n: t.to(dtype) for n, t in problem.pretrained.items()})
     reference = {**problem.pretrained, **{n: t for n, t in found.before.items() if n in problem.pretrained}}
     ctx = Context(recipe, encoder.layout, facts, reference, seeds, recipe.total_steps(len(task.train)))
-    return Loop(problem, task, recipe, stabilizers, ctx, place, dtype)
+    return Loop(problem, task, recipe, composition, ctx, where, dtype)
 
 
-def _effective(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
-    recipe = apply_recipe(stabilizers, recipe, encoder.layout, task_facts(task))
+def _effective(encoder: Encoder, task: Task, recipe: Recipe, composition: Composition) -> Recipe:
+    recipe = composition.recipe(recipe, encoder.layout, task_facts(task))
     return recipe if recipe.learning_rate is not None else recipe.replace(learning_rate=encoder.learning_rate)
 
 
-def _stages(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> tuple[Stage, ...]:
+def _stages(encoder: Encoder, task: Task, recipe: Recipe, composition: Composition) -> tuple[Stage, ...]:
     """Return the stages before fine-tuning, each with a rate."""
-    stages = (stage for s in stabilizers for stage in s.phases(recipe, encoder.layout, task_facts(task)))
+    stages = composition.phases(recipe, encoder.layout, task_facts(task))
     return tuple(replace(s, rate=encoder.learning_rate) if s.rate is None else s for s in stages)
 
 
@@ -113,8 +113,8 @@ def stage_identity(
 
     Raises UserError where another task is the target itself.
     """
-    stabilizers = compose(stabilizers, encoder.layout)
-    stages = _stages(encoder, task, _effective(encoder, task, recipe, stabilizers), stabilizers)
+    composition = Composition(compose(stabilizers, encoder.layout))
+    stages = _stages(encoder, task, _effective(encoder, task, recipe, composition), composition)
     found = [{"stage": type(stage).__name__, **asdict(stage), **stage_facts(stage)} for stage in stages]
     for stage in found:
         if stage.get("content") == task.fingerprint:
@@ -124,10 +124,10 @@ def stage_identity(
 
 def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
     """Return the recipe a run really trains with, after checking that every stabilizer can work there."""
-    recipe = _effective(encoder, task, recipe, compose(stabilizers, encoder.layout))
+    recipe = _effective(encoder, task, recipe, Composition(compose(stabilizers, encoder.layout)))
     data.text_length(encoder, recipe.max_length)
-    for place in recipe.dropout_off:
-        if place not in encoder.layout.places:
-            places = ", ".join(encoder.layout.places)
-            raise UserError(f'recipe.dropout_off: "{place}" is no place of "{encoder.name}"; it has {places}')
+    for group in recipe.dropout_off:
+        if group not in encoder.layout.module_groups:
+            groups = ", ".join(encoder.layout.module_groups)
+            raise UserError(f'recipe.dropout_off: "{group}" is no module group of "{encoder.name}"; it has {groups}')
     return recipe
