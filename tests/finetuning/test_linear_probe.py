@@ -145,3 +145,9 @@ def test_a_relabelled_task_is_not_served_from_memory(bert: Encoder) -> None:
     task = make_task()
     flipped = replace(task, train=replace(task.train, labels=1 - np.asarray(task.train.labels)))
     assert finetune(bert, task, HEAD).weights != finetune(bert, flipped, HEAD).weights
+
+
+def test_micro_batches_change_nothing(bert: Encoder) -> None:
+    whole, cut = (finetune(bert, make_task(), HEAD.replace(micro_batch=rows)) for rows in (None, 3))
+    for a, b in zip(whole.predictions, cut.predictions, strict=True):
+        np.testing.assert_allclose(a.logits, b.logits, rtol=1e-4, atol=1e-5)

@@ -149,7 +149,7 @@ def test_bad_parameters_are_told_in_a_sentence(parameters: dict[str, Any], messa
 
 
 def test_what_cannot_stand_beside_it_is_refused(bert: Encoder) -> None:
-    with pytest.raises(UserError, match="bitfit freezes all that lora trains"):
+    with pytest.raises(UserError, match="the second freezes every weight matrix of the encoder"):
         compose([build("lora"), build("bitfit")])
     with pytest.raises(UserError, match=r"layer.1 would start anew and lora freezes it"):
         compose([build("lora"), build("reinit")], bert.layout)

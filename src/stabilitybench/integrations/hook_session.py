@@ -56,7 +56,8 @@ class HookSession:
         self._settings: list[dict[str, Any]] = []  # of its groups before the step
         self._rates: dict[str, float] = {}
         self._previous: Params = {}
-        ctx = replace(ctx, training_features=partial(features, self))
+        #: What hooks may read before the first step.
+        self.base = ctx = replace(ctx, training_features=partial(features, self))
         given = dict(module.named_parameters())
         before: Params = {n: ctx.reference[n] if n in ctx.reference else t.detach().clone() for n, t in given.items()}
         start = composition.initialize(before, ctx)
@@ -72,7 +73,6 @@ class HookSession:
                     tensor.copy_(start[name])
         # What never moves is its own start, which is how a method tells that it is frozen.
         start = {n: given[n] if n in self.frozen and n in given else t for n, t in start.items()}
-        #: What hooks may read before the first step.
         self.base = replace(ctx, start=start)
 
     @property
