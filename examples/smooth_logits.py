@@ -10,7 +10,7 @@ import stabilitybench as sb
 class SmoothLogits(sb.Stabilizer):
     """Penalise the mean square of the logits.
 
-    Touches: the loss, by ``weight * mean(logits^2)``.
+    Modifies: the loss, by ``weight * mean(logits^2)``.
     """
 
     paper = "none: an example of this project"

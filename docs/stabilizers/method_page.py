@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEPTH = 12
 FAMILIES, KINDS, MODES = tuple(ARCHITECTURES), ("classification", "regression"), ("full", "head")
 SPELLED = {"bert": "BERT", "roberta": "RoBERTa", "electra": "ELECTRA", "distilbert": "DistilBERT", "albert": "ALBERT"}
-LABELS = re.compile(r"^(Touches|Defaults|Deviations):")
+LABELS = re.compile(r"^(Modifies|Defaults|Deviations):")
 
 
 def method_page(

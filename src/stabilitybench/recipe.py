@@ -58,7 +58,7 @@ class Recipe(_Checked):
     clip_scope: Literal["global", "tensor"] = "global"
     dropout: float | None = Field(None, ge=0, lt=1, description="every dropout rate; unset: the encoder's own")
     dropout_off: tuple[str, ...] = Field(
-        (), strict=False, description='places without dropout, such as "embeddings", "layer.0"'
+        (), strict=False, description='module groups without dropout, such as "embeddings", "layer.0"'
     )
     max_length: int | None = Field(None, ge=3, description="tokens; unset: 128 or the encoder's maximum, if less")
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -180,7 +180,7 @@ BAD_STUDIES = [
     ("betas", "steps = 2", "betas = [0.9, 1.0]", "recipe.betas = [0.9, 1.0]: both must lie in [0, 1)"),
     ("two fields", "steps = 2", "micro_batch = 32", "recipe.micro_batch = 32: must be at most batch_size = 16"),
     ("too long", "steps = 2", "max_length = 1000", "reads at most 64 tokens"),
-    ("no such place", "steps = 2", 'dropout_off = ["layer.2"]', 'recipe.dropout_off: "layer.2" is no place of'),
+    ("no such place", "steps = 2", 'dropout_off = ["layer.2"]', 'recipe.dropout_off: "layer.2" is no module group of'),
     ("empty grid", "[arms]", "[tune]\ngrid = {{}}\n[arms]", "tune.grid = {}: must have at least 1 item"),
     ("grid value", "[arms]", "[tune]\ngrid = {{ epochs = [-1] }}\n[arms]", "tune.grid.epochs = -1: must be above 0"),
     ("two arms of a name", "plain = []", "plain = []\nplain = []", "is not valid TOML: "),

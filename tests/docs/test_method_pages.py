@@ -51,7 +51,7 @@ def test_a_docstring_holds_what_a_page_needs(name: str) -> None:
     cls = shipped()[name]
     text = paragraphs(cls)
     assert "`" in text[0], "begin with the formula, as code"
-    assert any(part.startswith("Touches:") for part in text)
+    assert any(part.startswith("Modifies:") for part in text)
     if fields(cls):  # type: ignore[arg-type]
         assert re.search(r"default|ours|authors|released", " ".join(text).lower()), "say where the defaults come from"
     assert re.search(r"\d{4}", cls.paper), "name the paper with its year"
@@ -124,7 +124,7 @@ class Made(Stabilizer):
 
     ``w <- w`` for all.
 
-    Touches: nothing.
+    Modifies: nothing.
     """
 
     name = "made"

@@ -31,10 +31,10 @@ def test_every_tensor_and_every_dropout_has_exactly_one_place(family: str) -> No
     layout = Layout(family, LAYERS)
     names = [n for n, _ in model.named_parameters()] + [n for n, _ in model.named_buffers()]
     names += [n for n, part in model.named_modules() if isinstance(part, nn.Dropout)]
-    places = {name: layout.place(name) for name in names}
-    assert set(places.values()) == set(layout.places)
-    by_place = [layout.names_in(names, [place]) for place in layout.places]
-    assert Counter(n for group in by_place for n in group) == Counter(names)
+    places = {name: layout.module_group(name) for name in names}
+    assert set(places.values()) == set(layout.module_groups)
+    by_group = [layout.names_in(names, [place]) for place in layout.module_groups]
+    assert Counter(n for group in by_group for n in group) == Counter(names)
 
 
 TENSORS = {  # of a model with 2 layers: embeddings, each layer, pooler, head
@@ -50,9 +50,9 @@ TENSORS = {  # of a model with 2 layers: embeddings, each layer, pooler, head
 def test_places_hold_the_tensors_they_should(family: str) -> None:
     layout = Layout(family, LAYERS)
     names = [name for name, _ in classifier(family).named_parameters()]
-    assert Counter(layout.place(name) for name in names) == TENSORS[family]
+    assert Counter(layout.module_group(name) for name in names) == TENSORS[family]
     for name in names:
-        place = layout.place(name)
+        place = layout.module_group(name)
         digits = [part for part in name.split(".") if part.isdigit()]
         if place.startswith("layer.") and family != "albert":
             assert place == f"layer.{digits[0]}", name
@@ -65,8 +65,8 @@ def test_layers_with_two_digits_are_told_apart() -> None:
     layout = Layout("bert", 12)
     names = [name for name, _ in classifier("bert", num_hidden_layers=12).named_parameters()]
     assert [len(layout.names_in(names, [f"layer.{k}"])) for k in range(12)] == [16] * 12
-    assert layout.place("bert.encoder.layer.11.output.dense.weight") == "layer.11"
-    assert layout.place("bert.encoder.layer.1.output.dense.weight") == "layer.1"
+    assert layout.module_group("bert.encoder.layer.11.output.dense.weight") == "layer.11"
+    assert layout.module_group("bert.encoder.layer.1.output.dense.weight") == "layer.1"
 
 
 def test_top_and_bottom() -> None:
@@ -74,16 +74,16 @@ def test_top_and_bottom() -> None:
     assert layout.layers == ("layer.0", "layer.1", "layer.2", "layer.3")
     assert [layout.top(k) for k in (0, 1, 4)] == [(), ("layer.3",), layout.layers]
     assert [layout.bottom(k) for k in (0, 1, 4)] == [(), ("layer.0",), layout.layers]
-    assert layout.places == ("embeddings", *layout.layers, "pooler", "head")
-    assert Layout("roberta", 4).places == ("embeddings", *layout.layers, "head")
+    assert layout.module_groups == ("embeddings", *layout.layers, "pooler", "head")
+    assert Layout("roberta", 4).module_groups == ("embeddings", *layout.layers, "head")
 
 
 @pytest.mark.parametrize(
     "name", ["bert.something.weight", "roberta.encoder.layer.0.x", "", "bert", "classifierx.weight", "xpooler"]
 )
 def test_an_unknown_tensor_is_no_guess(name: str) -> None:
-    with pytest.raises(UserError, match=rf'^tensor "{name}" has no place in the architecture map of "bert"$'):
-        Layout("bert", 2).place(name)
+    with pytest.raises(UserError, match=rf'^tensor "{name}" belongs to no module group of "bert"$'):
+        Layout("bert", 2).module_group(name)
 
 
 def test_an_unknown_architecture_is_refused_with_the_known_ones() -> None:

@@ -78,7 +78,7 @@ def test_pretrained_tensors_are_those_of_the_file_and_only_head_and_pooler_may_b
     assert all(torch.equal(loaded[name], file[name]) for name in loaded)
     unused = {name for name in set(file) - set(loaded) if not name.startswith("pooler.")}
     assert not unused
-    assert {encoder.layout.place(name) for name in skeleton.fresh} == {"head"}
+    assert {encoder.layout.module_group(name) for name in skeleton.newly_initialized} == {"head"}
     assert all(t.dtype == torch.float32 for t in skeleton.pretrained.values())
     assert all(p.is_meta for p in skeleton.module.parameters()), "weights travel beside the module, not inside"
 
@@ -110,15 +110,15 @@ def test_a_head_in_the_checkpoint_is_not_kept(folder: Path) -> None:
 
     edit_weights(folder, grow)
     skeleton = load_encoder(str(folder)).skeleton(2)
-    assert set(skeleton.fresh) == {"classifier.weight", "classifier.bias"}
+    assert set(skeleton.newly_initialized) == {"classifier.weight", "classifier.bias"}
     assert "bert.encoder.layer.1.output.dense.weight" in skeleton.pretrained
-    assert set(load_encoder(str(folder)).skeleton(3).fresh) == {"classifier.weight", "classifier.bias"}
+    assert set(load_encoder(str(folder)).skeleton(3).newly_initialized) == {"classifier.weight", "classifier.bias"}
 
 
 def test_a_missing_pooler_is_drawn_like_a_head(folder: Path) -> None:
     edit_weights(folder, lambda t: [t.pop(n) for n in list(t) if n.startswith("pooler")])
     skeleton = load_encoder(str(folder)).skeleton(2)
-    assert {"bert.pooler.dense.weight", "bert.pooler.dense.bias"} < set(skeleton.fresh)
+    assert {"bert.pooler.dense.weight", "bert.pooler.dense.bias"} < set(skeleton.newly_initialized)
     use(folder)
 
 

@@ -35,7 +35,7 @@ class HeadBecomes(Stabilizer):
         if ctx.step < self.at:
             return params, state
         return {
-            n: torch.full_like(t, self.value) if ctx.layout.place(n) == "head" else t for n, t in params.items()
+            n: torch.full_like(t, self.value) if ctx.layout.module_group(n) == "head" else t for n, t in params.items()
         }, state
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data, finetune
-from stabilitybench.finetuning.loop import draw_fresh
+from stabilitybench.finetuning.tensors import draw_new
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, TaskFacts, build
@@ -26,7 +26,7 @@ HEAD = Recipe(mode="head", learning_rate=0.05, batch_size=10, epochs=5, evaluati
 def stock_features(encoder: Encoder, kind: str, texts: tuple[str, ...]) -> torch.Tensor:
     """Features by transformers' own model, one text at a time."""
     skeleton = encoder.skeleton(2)
-    params = {**skeleton.pretrained, **{n: torch.zeros(s) for n, s in skeleton.fresh.items()}}
+    params = {**skeleton.pretrained, **{n: torch.zeros(s) for n, s in skeleton.newly_initialized.items()}}
     base = stock_model(encoder.folder, 2, params).base_model
     rows = []
     with torch.no_grad():
@@ -42,7 +42,7 @@ def logistic_regression(encoder: Encoder, kind: str, recipe: Recipe, task: Any, 
     features, labels = stock_features(encoder, kind, task.train.first), torch.as_tensor(task.train.labels)
     facts = TaskFacts(task.name, task.kind, 2, len(labels))
     context = Context(recipe, encoder.layout, facts, {}, seeds, 1)
-    start = draw_fresh({"classifier.weight": (2, 16), "classifier.bias": (2,)}, context, torch.device("cpu"))
+    start = draw_new({"classifier.weight": (2, 16), "classifier.bias": (2,)}, context, torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         linear = torch.nn.Linear(16, 2)
     linear.load_state_dict({name.removeprefix("classifier."): t for name, t in start.items()})
@@ -145,3 +145,9 @@ def test_a_relabelled_task_is_not_served_from_memory(bert: Encoder) -> None:
     task = make_task()
     flipped = replace(task, train=replace(task.train, labels=1 - np.asarray(task.train.labels)))
     assert finetune(bert, task, HEAD).weights != finetune(bert, flipped, HEAD).weights
+
+
+def test_micro_batches_change_nothing(bert: Encoder) -> None:
+    whole, cut = (finetune(bert, make_task(), HEAD.replace(micro_batch=rows)) for rows in (None, 3))
+    for a, b in zip(whole.predictions, cut.predictions, strict=True):
+        np.testing.assert_allclose(a.logits, b.logits, rtol=1e-4, atol=1e-5)

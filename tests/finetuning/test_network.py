@@ -12,8 +12,8 @@ from torch import Tensor
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.finetuning.loop import draw_fresh
 from stabilitybench.finetuning.network import EncoderNetwork
+from stabilitybench.finetuning.tensors import draw_new
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, TaskFacts
@@ -27,7 +27,7 @@ def parameters(encoder: Encoder, outputs: int = 2) -> dict[str, Tensor]:
     skeleton = encoder.skeleton(outputs)
     facts = TaskFacts("small", "classification", outputs, 24)
     context = Context(Recipe(), encoder.layout, facts, skeleton.pretrained, Seeds(), 1)
-    fresh = draw_fresh(skeleton.fresh, context, CPU)
+    fresh = draw_new(skeleton.newly_initialized, context, CPU)
     # A head of ordinary size: differences must not hide behind small outputs.
     return {**skeleton.pretrained, **{name: 20 * t for name, t in fresh.items()}}
 
@@ -105,7 +105,7 @@ def test_rate_zero_is_no_dropout_bit_for_bit(encoders: dict[str, Encoder], famil
     params, batch = parameters(encoder), batch_of(encoder)
     silent = network(encoder)(params, batch).logits
     assert torch.equal(network(encoder, dropout=0.0)(params, batch, 5).logits, silent)
-    everywhere = network(encoder, dropout=0.5, dropout_off=encoder.layout.places)
+    everywhere = network(encoder, dropout=0.5, dropout_off=encoder.layout.module_groups)
     assert torch.equal(everywhere(params, batch, 5).logits, silent)
 
 
@@ -113,7 +113,7 @@ def test_rate_zero_is_no_dropout_bit_for_bit(encoders: dict[str, Encoder], famil
 def test_each_place_has_dropout_of_its_own(encoders: dict[str, Encoder], family: str) -> None:
     """Switching dropout off in one place changes the outcome; with all others off, that place alone makes noise."""
     encoder = encoders[family]
-    params, batch, places = parameters(encoder), batch_of(encoder), encoder.layout.places
+    params, batch, places = parameters(encoder), batch_of(encoder), encoder.layout.module_groups
     silent = network(encoder)(params, batch).logits
     for place in (p for p in places if p != "pooler"):  # poolers carry none
         alone = network(encoder, dropout=0.5, dropout_off=tuple(p for p in places if p != place))
@@ -144,7 +144,7 @@ def test_two_uses_of_one_dropout_module_have_masks_of_their_own(roberta: Encoder
     params, batch = parameters(roberta), batch_of(roberta)
     names = {"dense": "classifier.dense.weight", "out": "classifier.out_proj.weight"}
     params = {**params, names["dense"]: torch.eye(16) * 1e-3, "classifier.dense.bias": torch.full((16,), 0.5)}
-    run = network(roberta, dropout=0.5, dropout_off=roberta.layout.places[:-1])
+    run = network(roberta, dropout=0.5, dropout_off=roberta.layout.module_groups[:-1])
     # Which channels reach the output shows in the gradient of the last layer's weight; which enter the dense layer
     # in that of the dense layer.
     leaves = {n: t.clone().requires_grad_() for n, t in params.items()}

@@ -20,13 +20,14 @@ from transformers import get_constant_schedule_with_warmup, get_linear_schedule_
 
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import Outcome, data, finetune
-from stabilitybench.finetuning.loop import Loop, draw_fresh
+from stabilitybench.finetuning.loop import Loop
 from stabilitybench.finetuning.network import EncoderNetwork
 from stabilitybench.finetuning.problem import TrainingProblem
 from stabilitybench.finetuning.resolution import text_length
+from stabilitybench.finetuning.tensors import draw_new
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build
+from stabilitybench.stabilizers import Composition, Context, Stabilizer, TaskFacts, build
 from stabilitybench.tasks.base import Task
 from support.families import make_task, stock_model
 
@@ -39,7 +40,7 @@ def starting_point(encoder: Encoder, task: Task, recipe: Recipe, seeds: Seeds) -
     facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
     total = recipe.total_steps(len(task.train))
     ctx = Context(recipe, encoder.layout, facts, skeleton.pretrained, seeds, total)
-    return ctx, {**skeleton.pretrained, **draw_fresh(skeleton.fresh, ctx, CPU)}
+    return ctx, {**skeleton.pretrained, **draw_new(skeleton.newly_initialized, ctx, CPU)}
 
 
 def double_loop(
@@ -50,11 +51,11 @@ def double_loop(
     problem = TrainingProblem(
         network=EncoderNetwork(encoder.skeleton(task.outputs), encoder.layout, recipe, CPU),
         pretrained={name: t.double() for name, t in start.items()},
-        fresh={},
+        newly_initialized={},
         splits=data.tokenise(encoder, task, text_length(encoder, recipe.max_length)),
         warnings=(),
     )
-    return Loop(problem, task, recipe, stabilizers, replace(ctx, reference=problem.pretrained), CPU)
+    return Loop(problem, task, recipe, Composition(stabilizers), replace(ctx, reference=problem.pretrained), CPU)
 
 
 def reference_loop(
@@ -120,8 +121,7 @@ def test_every_gradient_and_every_weight_is_that_of_a_plain_loop(
     for t, (chosen, (grads, weights)) in enumerate(
         zip(rows, reference_loop(encoder, task, recipe, seeds), strict=True)
     ):
-        loop.ctx = replace(loop.ctx, step=t)
-        _, mine = loop.step(loop.problem.splits.train.batch(chosen))
+        _, mine = loop.step(loop.problem.splits.train.batch(chosen), loop.at(t))
         for name in weights:
             torch.testing.assert_close(mine[name], grads[name], rtol=1e-7, atol=1e-10, msg=f"gradient {t} {name}")
             torch.testing.assert_close(loop.params[name], weights[name], rtol=1e-6, atol=1e-8, msg=f"{t} {name}")

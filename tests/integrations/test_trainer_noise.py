@@ -75,7 +75,7 @@ class TestMasks:
             name = "look"
 
             def penalty(self, forward: Forward, batch: Batch, ctx: Context) -> float:
-                again, others, twice = forward.again({}), forward.again({}, masks="x"), forward.again({}, masks="x")
+                again, others, twice = (forward.rerun({}, dropout_key=key) for key in ("", "x", "x"))
                 pairs = ((forward, again), (forward, others), (others, twice))
                 seen.append(tuple(float((a.logits - b.logits).detach().abs().max()) for a, b in pairs))  # type: ignore[arg-type]
                 return 0.0

@@ -12,7 +12,7 @@ from torch import nn
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.integrations.forward_recorder import Noise, Watch, pass_of
+from stabilitybench.integrations.forward_recorder import Noise, Watch, output_of
 from stabilitybench.integrations.optimizer import SwitchableAdamW
 from stabilitybench.integrations.parameter_swap import Slot, add, placed
 from stabilitybench.optim.adam import AdamState, adam_step
@@ -163,7 +163,7 @@ class TestWatch:
         watch = Watch(model, encoders[family].layout)
         with watch.looking() as seen, torch.no_grad():
             out = model(input_ids=batch.tokens, attention_mask=batch.mask, output_hidden_states=True)
-        found = pass_of(seen, {}, batch, lambda noise, masks: found)
+        found = output_of(seen, {}, batch, lambda noise, masks: found)
         real = batch.mask[..., None] == 1
         assert found.hidden is not None
         assert len(found.hidden) == len(out.hidden_states) == 3

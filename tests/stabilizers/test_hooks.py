@@ -128,7 +128,7 @@ def test_hooks_that_return_what_they_got_change_nothing_bit_for_bit(bert: Encode
     assert spied[1].weights == plain.weights
     assert spied[1].scores == plain.scores
     assert spied[1].evaluations == plain.evaluations
-    assert spied[1].drawn == (), "copying the dictionary is no new tensor"
+    assert spied[1].reinitialized == (), "copying the dictionary is no new tensor"
 
 
 def test_hooks_are_called_in_the_documented_order(spied: tuple[Spy, Outcome]) -> None:
@@ -316,7 +316,7 @@ def test_edited_gradients_reach_the_optimizer(bert: Encoder) -> None:
 def test_rates_scale_the_steps_of_their_tensors(bert: Encoder) -> None:
     """Adam's steps are proportional to the rate; a rate of 0 freezes, decay included."""
     factors = {"embeddings": 0.0, "layer.0": 0.25, "layer.1": 0.5, "pooler": 1.0, "head": 2.0}
-    slow = method("slow", rate=lambda self, name, ctx: factors[ctx.layout.place(name)])
+    slow = method("slow", rate=lambda self, name, ctx: factors[ctx.layout.module_group(name)])
     recipe = TRAIN.replace(steps=1, evaluations=1, warmup=0)
     plain, scaled = run(bert, recipe=recipe).evaluations[0], run(bert, slow, recipe=recipe).evaluations[0]
     for place, factor in factors.items():
@@ -416,7 +416,7 @@ def test_initialize_may_add_tensors_that_forward_weights_uses(bert: Encoder) -> 
         name = "low-rank"
 
         def initialize(self, params: Any, ctx: Any) -> Any:
-            a = ctx.normal(f"{target}.a", params[target].new_zeros(2, 32), spread=0.1, purpose="low-rank")
+            a = ctx.normal(f"{target}.a", params[target].new_zeros(2, 32), std=0.1, purpose="low-rank")
             return {**params, f"{target}.a": a, f"{target}.b": params[target].new_zeros(16, 2)}
 
         def frozen(self, name: str, layout: Any) -> bool:
@@ -431,7 +431,7 @@ def test_initialize_may_add_tensors_that_forward_weights_uses(bert: Encoder) -> 
 
     outcome = run(bert, dataclass(frozen=True)(LowRank)())
     assert outcome.frozen == (target,)
-    assert set(outcome.drawn) == {f"{target}.a", f"{target}.b"}
+    assert set(outcome.reinitialized) == {f"{target}.a", f"{target}.b"}
     assert outcome.final_weights is not None
     assert not torch.equal(outcome.final_weights[target], bert.skeleton(2).pretrained[target]), "merged for evaluation"
 
@@ -448,16 +448,16 @@ def test_hooks_work_under_head_tuning(bert: Encoder) -> None:
 def test_named_draws_are_the_same_on_each_request_and_differ_by_name(bert: Encoder) -> None:
     context = replace(calls_context(bert), seeds=Seeds(init=4))
     like = torch.zeros(300, 5)
-    a, again = (context.normal("a", like, spread=0.5, purpose="x") for _ in range(2))
+    a, again = (context.normal("a", like, std=0.5, purpose="x") for _ in range(2))
     assert torch.equal(a, again)
     assert a.std().item() == pytest.approx(0.5, abs=0.05)
     for other in (
-        context.normal("b", like, spread=0.5, purpose="x"),
-        context.normal("a", like, spread=0.5, purpose="y"),
-        replace(context, seeds=Seeds(init=5)).normal("a", like, spread=0.5, purpose="x"),
+        context.normal("b", like, std=0.5, purpose="x"),
+        context.normal("a", like, std=0.5, purpose="y"),
+        replace(context, seeds=Seeds(init=5)).normal("a", like, std=0.5, purpose="x"),
     ):
         assert abs(np.corrcoef(a.flatten(), other.flatten())[0, 1]) < 0.15
-    assert context.normal("a", like.double(), spread=0.5, purpose="x").dtype == torch.float64
+    assert context.normal("a", like.double(), std=0.5, purpose="x").dtype == torch.float64
 
 
 def calls_context(encoder: Encoder) -> Any:

@@ -28,7 +28,7 @@ ADAPTED = {"bert": 2 * LAYERS, "roberta": 2 * LAYERS, "electra": 2 * LAYERS, "di
 def start(encoder: Encoder, *stabilizers: Stabilizer, seeds: Seeds | None = None) -> dict[str, Tensor]:
     """The tensors at step 0, the head at zero."""
     skeleton = encoder.skeleton(2)
-    params = {**skeleton.pretrained, **{n: torch.zeros(shape) for n, shape in skeleton.fresh.items()}}
+    params = {**skeleton.pretrained, **{n: torch.zeros(shape) for n, shape in skeleton.newly_initialized.items()}}
     facts = TaskFacts("small", "classification", 2, 24)
     ctx = Context(TRAIN, encoder.layout, facts, skeleton.pretrained, seeds or Seeds(), 6)
     for stabilizer in stabilizers:
@@ -54,7 +54,7 @@ def test_every_family_trains_its_projections_and_its_head_alone(encoders: dict[s
     assert not low_rank(end)
     for name, tensor in end.items():
         adapted = name.removesuffix(".weight") + ".lora_A" in added
-        trained = encoder.layout.place(name) in ("head", "pooler")
+        trained = encoder.layout.module_group(name) in ("head", "pooler")
         assert torch.equal(tensor, first[name]) != (adapted or trained), name
         if adapted:  # the change has the rank that was asked for
             assert torch.linalg.matrix_rank(tensor - first[name], tol=1e-5) == 2
@@ -149,7 +149,7 @@ def test_bad_parameters_are_told_in_a_sentence(parameters: dict[str, Any], messa
 
 
 def test_what_cannot_stand_beside_it_is_refused(bert: Encoder) -> None:
-    with pytest.raises(UserError, match="bitfit freezes all that lora trains"):
+    with pytest.raises(UserError, match="the second freezes every weight matrix of the encoder"):
         compose([build("lora"), build("bitfit")])
     with pytest.raises(UserError, match=r"layer.1 would start anew and lora freezes it"):
         compose([build("lora"), build("reinit")], bert.layout)

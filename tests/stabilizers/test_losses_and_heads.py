@@ -13,7 +13,7 @@ from torch import Tensor
 from stabilitybench.encoders import Encoder, Layout
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, data, finetune, resolved
-from stabilitybench.finetuning.network import EncoderNetwork, Pass
+from stabilitybench.finetuning.network import EncoderNetwork, ForwardOutput
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, compose
@@ -45,12 +45,12 @@ class Rows:
 def forward_of(encoders: dict[str, Encoder]) -> Any:
     """A real forward pass of a batch, in double precision, with leaves for weights."""
 
-    def make(family: str, dropout: float = 0.0) -> tuple[Pass, Any, Context, dict[str, Tensor]]:
+    def make(family: str, dropout: float = 0.0) -> tuple[ForwardOutput, Any, Context, dict[str, Tensor]]:
         encoder, task = encoders[family], make_task()
         skeleton = encoder.skeleton(2)
         generator = torch.Generator().manual_seed(3)
         params = {n: t.double() for n, t in skeleton.pretrained.items()}
-        for name, shape in skeleton.fresh.items():
+        for name, shape in skeleton.newly_initialized.items():
             params[name] = torch.randn(shape, dtype=torch.float64, generator=generator)
         params = {n: t.clone().requires_grad_() for n, t in params.items()}
         network = EncoderNetwork(skeleton, encoder.layout, TRAIN.replace(dropout=dropout), torch.device("cpu"))
@@ -68,9 +68,9 @@ def forward_of(encoders: dict[str, Encoder]) -> Any:
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "albert"])
 def test_the_same_masks_and_no_noise_give_the_same_pass(forward_of: Any, family: str) -> None:
     first, *_ = forward_of(family, dropout=0.5)
-    assert torch.equal(first.again({}).logits, first.logits)
-    assert not torch.equal(first.again({}, masks="other").logits, first.logits)
-    assert torch.equal(first.again({}, masks="other").logits, first.again({}, masks="other").logits)
+    assert torch.equal(first.rerun({}).logits, first.logits)
+    assert not torch.equal(first.rerun({}, dropout_key="other").logits, first.logits)
+    assert torch.equal(first.rerun({}, dropout_key="other").logits, first.rerun({}, dropout_key="other").logits)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert"])
@@ -78,15 +78,15 @@ def test_noise_enters_where_it_should(forward_of: Any, family: str) -> None:
     first, batch, _, _ = forward_of(family)
     state = first.hidden[1]
     noise = torch.randn(state.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    noised = first.again({"layer.0": noise})
+    noised = first.rerun({"layer.0": noise})
     text = batch.mask.bool()
     assert torch.allclose((noised.hidden[1] - state)[text], noise[text])
     assert torch.equal(noised.hidden[0], first.hidden[0])
     assert not torch.allclose(noised.hidden[2], first.hidden[2])
     # not the same number in every channel: a layer norm would take that away
     words = torch.randn(first.embeddings.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(first.again({"embeddings": words}).embeddings, first.embeddings)
-    assert not torch.allclose(first.again({"embeddings": words}).hidden[0], first.hidden[0])
+    assert torch.equal(first.rerun({"embeddings": words}).embeddings, first.embeddings)
+    assert not torch.allclose(first.rerun({"embeddings": words}).hidden[0], first.hidden[0])
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "albert"])
@@ -109,8 +109,8 @@ def test_row_noise_does_not_know_how_rows_are_batched() -> None:
 # --- MMR
 
 
-def hand_pass(features: Tensor) -> Pass:
-    return Pass(torch.zeros(len(features), 2, dtype=features.dtype), features, {})
+def hand_pass(features: Tensor) -> ForwardOutput:
+    return ForwardOutput(torch.zeros(len(features), 2, dtype=features.dtype), features, {})
 
 
 def test_mmr_on_hand_data() -> None:
@@ -191,7 +191,7 @@ def test_the_loss_of_several_heads(kind: str) -> None:
     losses = [FACTS.loss(features @ weights[f"{n}.weight"].T + weights[f"{n}.bias"], labels).item() for n in names]
     logits = features @ weights["classifier.weight"].T + weights["classifier.bias"]
     added = build("mh-loss", {"heads": 3, "loss": kind}).penalty(
-        Pass(logits, features, weights), Rows(labels), context()
+        ForwardOutput(logits, features, weights), Rows(labels), context()
     )
     expected = sum(losses) if kind == "sum" else sum(losses) / 3
     assert losses[0] + added.item() == pytest.approx(expected)
@@ -220,7 +220,7 @@ def test_the_zero_head_starts_at_no_skill(bert: Encoder) -> None:
 
 @pytest.mark.parametrize("name", ["r3f", "r4f", "smart"])
 def test_predictions_are_not_held_still_where_several_heads_make_them(name: str) -> None:
-    with pytest.raises(UserError, match=f"exclude each other: {name} looks at the predictions of one head"):
+    with pytest.raises(UserError, match="exclude each other: the first trains several heads, the second compares"):
         compose([build("mh-loss"), build(name)])
 
 
@@ -237,7 +237,7 @@ def test_r3f_by_hand(forward_of: Any, noise: str) -> None:
     method = build("r3f", {"epsilon": 0.1, "weight": 0.7, "noise": noise})
     z = 0.1 * ctx.row_noise(batch, first.embeddings.shape[-1], "r3f", noise).double()
     assert z.abs().max() <= 0.1 or noise == "normal"
-    noised = first.again({"embeddings": z}, masks="r3f")
+    noised = first.rerun({"embeddings": z}, dropout_key="r3f")
     p, q = (out.logits.softmax(-1) for out in (first, noised))
     expected = 0.7 * (kl(p, q) + kl(q, p)).mean()
     assert method.penalty(first, batch, ctx).item() == pytest.approx(expected.item(), rel=1e-9)
@@ -247,8 +247,8 @@ def test_the_reference_of_r3f_sends_no_gradient_to_the_words_through_the_noised_
     first, batch, ctx, params = forward_of("bert")
     table = params["bert.embeddings.word_embeddings.weight"]
     noise = 0.1 * ctx.row_noise(batch, table.shape[1], "r3f", "uniform").double()
-    detached = first.again({"embeddings": noise + first.embeddings.detach() - first.embeddings})
-    assert torch.allclose(detached.logits, first.again({"embeddings": noise}).logits)
+    detached = first.rerun({"embeddings": noise + first.embeddings.detach() - first.embeddings})
+    assert torch.allclose(detached.logits, first.rerun({"embeddings": noise}).logits)
     (grad,) = torch.autograd.grad(detached.logits.square().sum(), table)
     assert grad.abs().max() < 1e-12
     paper, reference = (
@@ -270,12 +270,12 @@ def test_smart_by_hand(forward_of: Any, variant: str, radius: float) -> None:
     method = build("smart", {"radius": radius, "variant": variant, "start": 1e-2, "step": 0.5})
     d0 = (1e-2 * ctx.row_noise(batch, first.embeddings.shape[-1], "smart").double()).requires_grad_()
     clean = first.logits.detach().softmax(-1)
-    seen = first.again({"embeddings": d0}).logits.softmax(-1)
+    seen = first.rerun({"embeddings": d0}).logits.softmax(-1)
     (g,) = torch.autograd.grad((kl(clean, seen) + kl(seen, clean)).mean(), d0)
     v = g if variant == "gradient" else d0.detach() + 0.5 * g
     d = torch.where(batch.mask[..., None].bool(), radius * v / v.abs().amax(-1, keepdim=True), 0.0)
     assert d.abs().amax(-1)[batch.mask.bool()].tolist() == pytest.approx([radius] * int(batch.mask.sum()))
-    noised = first.again({"embeddings": d}).logits.softmax(-1)
+    noised = first.rerun({"embeddings": d}).logits.softmax(-1)
     p = first.logits.softmax(-1)
     expected = (kl(p, noised) + kl(noised, p)).mean().item()
     assert method.penalty(first, batch, ctx).item() == pytest.approx(expected, rel=1e-6)
@@ -288,7 +288,7 @@ def test_smart_finds_worse_noise_than_chance(forward_of: Any) -> None:
     for step in range(5):
         z = ctx.row_noise(batch, first.embeddings.shape[-1], f"chance {step}").double()
         z = 1e-2 * z / z.abs().amax(-1, keepdim=True).clamp_min(1e-30)
-        p, q = (out.logits.softmax(-1) for out in (first, first.again({"embeddings": z})))
+        p, q = (out.logits.softmax(-1) for out in (first, first.rerun({"embeddings": z})))
         by_chance.append((kl(p, q) + kl(q, p)).mean().item())
     assert found > max(by_chance)
 
@@ -298,7 +298,7 @@ def test_lnsr_by_hand(forward_of: Any) -> None:
     state = first.hidden[1].detach()
     noise = ctx.row_noise(batch, state.shape[-1], "lnsr").double()
     noise = 0.05 * state.norm(dim=-1, keepdim=True) / state.shape[-1] ** 0.5 * noise
-    changed = first.again({"layer.0": noise}).hidden[2] - first.hidden[2]
+    changed = first.rerun({"layer.0": noise}).hidden[2] - first.hidden[2]
     expected = 3.0 * changed.square().sum() / batch.mask.sum()
     assert build("lnsr", {"weight": 3.0}).penalty(first, batch, ctx).item() == pytest.approx(expected.item())
 
@@ -350,7 +350,7 @@ def test_child_tuning_d_leaves_the_rest_of_the_layers_where_it_is(bert: Encoder)
     outcome = run(bert, build("child-tuning-d", {"keep": 0.2}))
     start, end = bert.skeleton(2).pretrained, outcome.final_weights
     assert end is not None
-    layers = [n for n in start if bert.layout.place(n) in bert.layout.layers]
+    layers = [n for n in start if bert.layout.module_group(n) in bert.layout.layers]
     moved = sum(int((end[n] != start[n]).sum()) for n in layers)
     total = sum(start[n].numel() for n in layers)
     assert 0.9 * round(0.2 * total) <= moved <= round(0.2 * total)

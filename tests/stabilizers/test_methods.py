@@ -19,7 +19,7 @@ from stabilitybench.finetuning import Outcome, finetune, resolved
 from stabilitybench.optim.adam import bias_ratio
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, catalogue, compose
+from stabilitybench.stabilizers import Context, Position, Stabilizer, TaskFacts, build, catalogue, compose
 from support.families import LAYERS, make_task, save_family
 
 FACTS = TaskFacts("small", "classification", 2, 24)
@@ -43,7 +43,7 @@ def test_the_neutral_instance_is_the_plain_recipe_bit_for_bit(bert: Encoder, nam
     assert same.weights == plain.weights
     assert same.scores == plain.scores
     assert same.evaluations == plain.evaluations
-    assert not same.drawn
+    assert not same.reinitialized
     assert not same.frozen
 
 
@@ -52,7 +52,7 @@ def test_every_method_tells_what_it_is(name: str) -> None:
     cls = catalogue()[name]
     assert cls.summary().endswith(".")
     assert "arXiv:" in cls.paper
-    assert "Touches:" in (cls.__doc__ or "")
+    assert "Modifies:" in (cls.__doc__ or "")
     assert cls().describe() == name
 
 
@@ -121,7 +121,7 @@ def test_reinit_changes_exactly_pooler_and_top_layers(encoders: dict[str, Encode
     chosen = {*top, "pooler"} if family == "bert" else set(top)
     touched = 0
     for name, old in before.items():
-        if encoder.layout.place(name) not in chosen:
+        if encoder.layout.module_group(name) not in chosen:
             assert after[name] is old, f"{name} must be passed on as it is"
             continue
         touched += 1
@@ -144,7 +144,8 @@ def test_reinit_draws_by_the_init_seed_alone(bert: Encoder) -> None:
     first = initialised(bert, method, Seeds(init=1))[1]
     again = initialised(bert, method, Seeds(init=1, order=9, dropout=9, subset=9, prepare=9))[1]
     other = initialised(bert, method, Seeds(init=2))[1]
-    drawn = [n for n in first if first[n].dim() == 2 and bert.layout.place(n) in ("layer.0", "layer.1", "pooler")]
+    weights = [n for n in first if first[n].dim() == 2]
+    drawn = [n for n in weights if bert.layout.module_group(n) in ("layer.0", "layer.1", "pooler")]
     assert len(drawn) == 13
     for name in drawn:
         assert torch.equal(first[name], again[name])
@@ -156,27 +157,27 @@ def test_reinit_draws_by_the_init_seed_alone(bert: Encoder) -> None:
 def test_reinit_of_fewer_layers_draws_the_same_numbers(bert: Encoder) -> None:
     one, two = (initialised(bert, build("reinit", {"layers": k}))[1] for k in (1, 2))
     for name in one:
-        if bert.layout.place(name) in ("layer.1", "pooler"):
+        if bert.layout.module_group(name) in ("layer.1", "pooler"):
             assert torch.equal(one[name], two[name])
 
 
 def test_reinit_really_starts_the_training_there(bert: Encoder) -> None:
     outcome = run(bert, build("reinit"))
-    places = {bert.layout.place(name) for name in outcome.drawn}
+    places = {bert.layout.module_group(name) for name in outcome.reinitialized}
     assert places == {"layer.1", "pooler"}
-    assert len(outcome.drawn) == 18
+    assert len(outcome.reinitialized) == 18
     # With a vanishing rate the trained weights are the starting ones.
     still = run(bert, build("reinit"), recipe=TRAIN.replace(learning_rate=1e-30)).final_weights
     file = load_file(bert.folder / "model.safetensors")
     assert still is not None
     for name, tensor in file.items():
-        fresh = bert.layout.place(f"bert.{name}") in ("layer.1", "pooler")
+        fresh = bert.layout.module_group(f"bert.{name}") in ("layer.1", "pooler")
         assert torch.equal(still[f"bert.{name}"], tensor) != fresh, name
 
 
 def test_reinit_without_the_pooler(bert: Encoder) -> None:
     before, after = initialised(bert, build("reinit", {"layers": 1, "pooler": False}))
-    changed = {bert.layout.place(n) for n in before if not torch.equal(before[n], after[n])}
+    changed = {bert.layout.module_group(n) for n in before if not torch.equal(before[n], after[n])}
     assert changed == {"layer.1"}
 
 
@@ -218,20 +219,20 @@ def test_frozen_tensors_end_where_they_started_and_all_others_move(
     encoder = encoders[family]
     outcome = run(encoder, build("freeze", {"layers": layers, "embeddings": embeddings}))
     places = {*(["embeddings"] if embeddings else []), *(f"layer.{k}" for k in range(layers))}
-    assert {encoder.layout.place(n) for n in outcome.frozen} == places
+    assert {encoder.layout.module_group(n) for n in outcome.frozen} == places
     assert outcome.final_weights is not None
     pretrained = encoder.skeleton(2).pretrained
     for name, start in pretrained.items():
-        if encoder.layout.place(name) in places:
+        if encoder.layout.module_group(name) in places:
             assert torch.equal(outcome.final_weights[name], start), name
         else:
             assert not torch.equal(outcome.final_weights[name], start), name
-    assert set(outcome.evaluations[-1].gradient_norm) == set(encoder.layout.places) - places
+    assert set(outcome.evaluations[-1].gradient_norm) == set(encoder.layout.module_groups) - places
 
 
 def test_frozen_albert_embeddings(encoders: dict[str, Encoder]) -> None:
     outcome = run(encoders["albert"], build("freeze", {"layers": 0}))
-    assert {encoders["albert"].layout.place(n) for n in outcome.frozen} == {"embeddings"}
+    assert {encoders["albert"].layout.module_group(n) for n in outcome.frozen} == {"embeddings"}
 
 
 def test_gradients_of_the_rest_do_not_depend_on_what_is_frozen(bert: Encoder) -> None:
@@ -301,10 +302,10 @@ class FreezeAllWeights(Stabilizer):
     """Train the head and the biases; say nothing about what else is composed."""
 
     name = "freeze-all-weights"
-    order = 20
+    position = Position.FREEZE
 
     def frozen(self, name: str, layout: Layout) -> bool:
-        return not is_bias(name) and layout.place(name) != "head"
+        return not is_bias(name) and layout.module_group(name) != "head"
 
 
 def test_nothing_that_is_random_is_ever_frozen(bert: Encoder, tmp_path: Path) -> None:
@@ -314,7 +315,7 @@ def test_nothing_that_is_random_is_ever_frozen(bert: Encoder, tmp_path: Path) ->
     tensors = load_file(folder / "model.safetensors")
     save_file({n: t for n, t in tensors.items() if "pooler" not in n}, folder / "model.safetensors", {"format": "pt"})
     without = load_encoder(str(folder))
-    assert "bert.pooler.dense.weight" in without.skeleton(2).fresh
+    assert "bert.pooler.dense.weight" in without.skeleton(2).newly_initialized
     with pytest.raises(UserError, match=r'^"bert\.pooler\.dense\.weight" would stay random: the checkpoint lacks it'):
         run(without, build("bitfit"))
 
@@ -339,5 +340,5 @@ def test_freezing_what_is_drawn_anew_is_refused_once_the_encoder_is_known(
 
 def test_reinit_above_and_freeze_below_do_both(bert: Encoder) -> None:
     outcome = run(bert, build("freeze"), build("reinit"))
-    assert {bert.layout.place(n) for n in outcome.drawn} == {"layer.1", "pooler"}
-    assert {bert.layout.place(n) for n in outcome.frozen} == {"embeddings", "layer.0"}
+    assert {bert.layout.module_group(n) for n in outcome.reinitialized} == {"layer.1", "pooler"}
+    assert {bert.layout.module_group(n) for n in outcome.frozen} == {"embeddings", "layer.0"}

@@ -23,7 +23,7 @@ from stabilitybench.finetuning.stages import prepare
 from stabilitybench.optim.adam import AdamState, average_moments
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts, build, compose
+from stabilitybench.stabilizers import Context, Position, Stabilizer, TaskFacts, build, compose
 from stabilitybench.stabilizers.lp_ft import LPFT
 from stabilitybench.stabilizers.mmr import MMR
 from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
@@ -89,7 +89,7 @@ def test_of_the_chosen_words_eight_tenths_are_hidden_and_one_tenth_replaced() ->
 @pytest.mark.parametrize("family", FAMILIES)
 def test_masked_words_train_embeddings_and_layers_and_nothing_else(encoders: dict[str, Encoder], family: str) -> None:
     encoder = encoders[family]
-    places = {encoder.layout.place(name) for name in changed(encoder, MaskedWords(2.0, 1e-3))}
+    places = {encoder.layout.module_group(name) for name in changed(encoder, MaskedWords(2.0, 1e-3))}
     assert places == {"embeddings", *encoder.layout.layers}
 
 
@@ -223,8 +223,8 @@ FACTS = TaskFacts("small", "classification", 2, 24)
 
 def test_the_other_task_trains_everything_but_the_head(bert: Encoder) -> None:
     found = changed(bert, LabelledTask("pocket/sentiment", 0.1, 1e-3))
-    assert {bert.layout.place(name) for name in found} <= {"embeddings", *bert.layout.layers, "pooler"}
-    assert {bert.layout.place(name) for name in found} >= {*bert.layout.layers}
+    assert {bert.layout.module_group(name) for name in found} <= {"embeddings", *bert.layout.layers, "pooler"}
+    assert {bert.layout.module_group(name) for name in found} >= {*bert.layout.layers}
 
 
 def test_the_new_head_is_that_of_a_plain_run(bert: Encoder) -> None:
@@ -426,8 +426,8 @@ def test_copies_differ_by_their_dropout_masks(bert: Encoder) -> None:
 class Counting(Stabilizer):
     """Note how many networks train at each step."""
 
-    name = "counting"
-    order = 99
+    name = "tally"  # after deni, with which it shares the position
+    position = Position.MEMBERS
     seen: tuple[list[int], ...] = ([],)
 
     def members(self, members: list[dict[str, Tensor]], ctx: Context) -> list[dict[str, Tensor]]:
@@ -465,7 +465,7 @@ def test_copies_of_a_round_are_merged_before_anything_else(
 
 def test_noise_would_move_what_another_method_keeps() -> None:
     for name in ("gradual-unfreezing", "child-tuning-d"):
-        with pytest.raises(UserError, match="noise would move weights"):
+        with pytest.raises(UserError, match="the first adds noise to every weight"):
             compose([build("deni"), build(name)])
 
 

@@ -112,7 +112,7 @@ def test_mixout_replaces_dropout_and_trains(bert: Encoder) -> None:
 def test_where_nothing_of_the_weights_is_left_nothing_but_biases_and_norms_move(bert: Encoder) -> None:
     changed = moved(run(bert, build("mixout", {"p": 1.0})), bert)
     assert changed
-    assert all(is_bias(n) or is_norm(n) or bert.layout.place(n) == "embeddings" for n in changed)
+    assert all(is_bias(n) or is_norm(n) or bert.layout.module_group(n) == "embeddings" for n in changed)
 
 
 # --- rates
@@ -152,7 +152,7 @@ def test_a_layer_that_waits_does_not_move(bert: Encoder) -> None:
     method = build("gradual-unfreezing", {"over": 1.0})
     assert resolved(bert, make_task(), TRAIN, (method,)).schedule == "slanted"
     changed = moved(run(bert, method, recipe=TRAIN.replace(steps=4, evaluations=1, weight_decay=0.5)), bert)
-    assert {bert.layout.place(n) for n in changed} == {"pooler", "layer.1", "layer.0"}
+    assert {bert.layout.module_group(n) for n in changed} == {"pooler", "layer.1", "layer.0"}
 
 
 def test_longer_training_is_more_steps_and_nothing_else(bert: Encoder) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import replace
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
@@ -56,9 +55,8 @@ def run_own(loop: Any, steps: int) -> list[dict[str, Tensor]]:
     after = []
     rows = data.order(len(loop.task.train), loop.recipe.batch_size, steps, loop.ctx.seeds)
     for step, chosen in enumerate(rows):
-        loop.ctx = replace(loop.ctx, step=step)
-        loop.step(loop.problem.splits.train.batch(chosen))
-        after.append({n: t.clone() for n, t in {**loop.params, **loop.fixed}.items()})
+        loop.step(loop.problem.splits.train.batch(chosen), loop.at(step))
+        after.append({n: t.clone() for n, t in {**loop.params, **loop.frozen}.items()})
     return after
 
 

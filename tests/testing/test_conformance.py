@@ -14,7 +14,7 @@ from stabilitybench.testing import check_stabilizer
 
 DOC = """Do something for a test.
 
-    Touches: what the test says.
+    Modifies: what the test says.
     """
 
 
@@ -74,6 +74,31 @@ def test_a_method_that_ignores_its_seed() -> None:
     )
 
 
+def test_a_method_whose_noise_is_the_same_at_every_step() -> None:
+    def edit_gradient(self: Any, grads: Any, state: Any, ctx: Any) -> Any:
+        rng = ctx.generator("dropout", "mine")
+        return {n: g + 1e-3 * torch.from_numpy(rng.standard_normal(tuple(g.shape))).to(g) for n, g in grads.items()}
+
+    found = broken(method("stuck", edit_gradient=edit_gradient))
+    assert list(found) == ["draws anew at each step"]
+    assert found.popitem()[1].startswith("edit_gradient draws the same numbers at every step (dropout, mine): use ctx.")
+
+
+def test_normal_noise_of_a_step_is_drawn_anew() -> None:
+    seen: dict[int, list[torch.Tensor]] = {}
+
+    def edit_gradient(self: Any, grads: Any, state: Any, ctx: Any) -> Any:
+        noise = {n: ctx.normal(n, g, std=1e-3, purpose="mine") for n, g in grads.items()}
+        if "classifier.weight" in noise:
+            seen.setdefault(ctx.step, []).append(noise["classifier.weight"])
+        return {n: g + noise[n] for n, g in grads.items()}
+
+    assert not broken(method("fresh-noise", edit_gradient=edit_gradient))
+    first, second = seen[0][0], seen[1][0]
+    assert not torch.equal(first, second), "another step, other noise"
+    assert any(torch.equal(first, other) for other in seen[0][1:]), "the same step of the same run, the same noise"
+
+
 def test_a_method_that_draws_from_the_global_generator() -> None:
     def edit_gradient(self: Any, grads: Any, state: Any, ctx: Any) -> Any:
         return {n: g * (torch.rand(()) > 0.5) for n, g in grads.items()}
@@ -97,7 +122,7 @@ def test_a_method_that_moves_what_it_froze() -> None:
     def evaluation(self: Any, params: Any, state: Any) -> Any:
         return [{n: t * 0.9 for n, t in params.items()}]
 
-    frozen = lambda self, name, layout: layout.place(name) == "embeddings"  # noqa: E731
+    frozen = lambda self, name, layout: layout.module_group(name) == "embeddings"  # noqa: E731
     text = broken(method("thaw", frozen=frozen, evaluation=evaluation))["leaves frozen tensors alone"]
     assert "is declared frozen and ends changed" in text
 
@@ -132,7 +157,7 @@ def test_a_method_that_leaves_tensors_behind() -> None:
     assert "classifier.extra" in broken(method("litter", initialize=initialize))["evaluates a plain classifier"]
 
 
-@pytest.mark.parametrize(("doc", "sentence"), [("no full stop", "full stop"), ("One sentence.", 'after "Touches:"')])
+@pytest.mark.parametrize(("doc", "sentence"), [("no full stop", "full stop"), ("One sentence.", 'after "Modifies:"')])
 def test_a_method_that_does_not_say_what_it_is(doc: str, sentence: str) -> None:
     found = broken(method("mute", doc, penalty=lambda self, forward, *_: 1e-3 * forward.logits.square().mean()))
     assert sentence in found["says what it is"]

@@ -1,8 +1,8 @@
 """The architecture map: which tensor of an encoder is embedding, layer k, pooler or head.
 
-A *place* is one of ``"embeddings"``, ``"layer.0"`` ... ``"layer.<depth-1>"``, ``"pooler"`` and ``"head"``; every
+A *module group* is one of ``"embeddings"``, ``"layer.0"`` ... ``"layer.<depth-1>"``, ``"pooler"`` and ``"head"``; every
 tensor of a supported classifier belongs to exactly one.  ALBERT shares one set of tensors among all its layers:
-its place is ``"layer.shared"``.
+its group is ``"layer.shared"``.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Layout:
     Examples
     --------
     >>> layout = Layout("bert", depth=4)
-    >>> layout.place("bert.encoder.layer.3.output.dense.weight"), layout.place("classifier.bias")
+    >>> layout.module_group("bert.encoder.layer.3.output.dense.weight"), layout.module_group("classifier.bias")
     ('layer.3', 'head')
     >>> layout.top(2)
     ('layer.2', 'layer.3')
@@ -134,19 +134,19 @@ class Layout:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Places of the layers, bottom first."""
+        """Groups of the layers, bottom first."""
         if self.parts.shared_layers:
             return ("layer.shared",)
         return tuple(f"layer.{k}" for k in range(self.depth))
 
     @property
-    def places(self) -> tuple[str, ...]:
-        """Every place, bottom first."""
+    def module_groups(self) -> tuple[str, ...]:
+        """Every group, bottom first."""
         pooler = () if self.parts.pooler is None else ("pooler",)
         return ("embeddings", *self.layers, *pooler, "head")
 
     def top(self, count: int) -> tuple[str, ...]:
-        """Return the places of the layers nearest to the head.
+        """Return the groups of the layers nearest to the head.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class Layout:
         return self.layers[len(self.layers) - count :] if count else ()
 
     def bottom(self, count: int) -> tuple[str, ...]:
-        """Return the places of the layers nearest to the embeddings.
+        """Return the groups of the layers nearest to the embeddings.
 
         Parameters
         ----------
@@ -165,8 +165,8 @@ class Layout:
         """
         return self.layers[:count]
 
-    def place(self, name: str) -> str:
-        """Return the place of a tensor or module.
+    def module_group(self, name: str) -> str:
+        """Return the module group of a tensor or module.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class Layout:
         Returns
         -------
         str
-            One of `places`.
+            One of `module_groups`.
 
         Raises
         ------
@@ -192,25 +192,25 @@ class Layout:
             return "pooler"
         if dotted.startswith(parts.head):
             return "head"
-        raise UserError(f'tensor "{name}" has no place in the architecture map of "{self.architecture}"')
+        raise UserError(f'tensor "{name}" belongs to no module group of "{self.architecture}"')
 
-    def names_in(self, names: Iterable[str], places: Iterable[str]) -> tuple[str, ...]:
-        """Return the names that lie in given places.
+    def names_in(self, names: Iterable[str], groups: Iterable[str]) -> tuple[str, ...]:
+        """Return the names that lie in given module groups.
 
         Parameters
         ----------
         names : iterable of str
-            Tensor or module names, as for `place`.
-        places : iterable of str
-            Some of `places`.
+            Tensor or module names, as for `module_group`.
+        groups : iterable of str
+            Some of `module_groups`.
 
         Returns
         -------
         tuple of str
             Some of `names`, in their order.
         """
-        wanted = set(places)
-        return tuple(name for name in names if self.place(name) in wanted)
+        wanted = set(groups)
+        return tuple(name for name in names if self.module_group(name) in wanted)
 
 
 def is_bias(name: str) -> bool:

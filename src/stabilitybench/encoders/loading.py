@@ -37,7 +37,7 @@ class Skeleton:
         The modules, on the "meta" device.
     pretrained : dict of str to torch.Tensor
         Tensors of the checkpoint, float32, by Hugging Face name.
-    fresh : dict of str to tuple of int
+    newly_initialized : dict of str to tuple of int
         Shapes of the tensors that the checkpoint lacks (head, sometimes the pooler) and every run must draw.
     buffers : dict of str to torch.Tensor
         Constants such as position ids.
@@ -45,7 +45,7 @@ class Skeleton:
 
     module: nn.Module
     pretrained: dict[str, Tensor]
-    fresh: dict[str, tuple[int, ...]]
+    newly_initialized: dict[str, tuple[int, ...]]
     buffers: dict[str, Tensor]
 
 
@@ -341,20 +341,20 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
         if isinstance(part, torch.nn.Dropout) and part.p >= 1:
             raise UserError(f'encoder "{encoder.name}": its config.json sets dropout "{name}" to 1; must be below 1')
     layout = encoder.layout
-    lost = [name for name in sorted(absent) if layout.place(name) not in ("pooler", "head")]
+    lost = [name for name in sorted(absent) if layout.module_group(name) not in ("pooler", "head")]
     if lost:
         raise UserError(
             f'encoder "{encoder.name}": its weights lack {len(lost)} tensors of the encoder, such as "{lost[0]}"'
         )
     # The head is always new, even where a checkpoint carries one of the right size.
-    absent |= {name for name, _ in module.named_parameters() if layout.place(name) == "head"}
+    absent |= {name for name, _ in module.named_parameters() if layout.module_group(name) == "head"}
     tensors = {name: p.detach().clone() for name, p in module.named_parameters()}
     for name, tensor in tensors.items():
         if name not in absent and not torch.isfinite(tensor).all():
             raise UserError(f'encoder "{encoder.name}": tensor "{name}" holds values that are not finite')
     return Skeleton(
         pretrained={name: t for name, t in tensors.items() if name not in absent},
-        fresh={name: tuple(t.shape) for name, t in tensors.items() if name in absent},
+        newly_initialized={name: tuple(t.shape) for name, t in tensors.items() if name in absent},
         buffers={name: b.detach().clone() for name, b in module.named_buffers()},
         module=module.to("meta"),
     )

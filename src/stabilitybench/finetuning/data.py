@@ -51,7 +51,8 @@ class TokenBatch:
             piece = slice(start, start + rows)
             length = max(1, int(self.mask[piece].sum(1).max()))
             yield TokenBatch(
-                self.tokens[piece, :length],
+                # features have a width and no length
+                self.tokens[piece, :length] if self.tokens.shape == self.mask.shape else self.tokens[piece],
                 self.mask[piece, :length],
                 None if self.segments is None else self.segments[piece, :length],
                 self.labels[piece],

@@ -27,7 +27,7 @@ def full_problem(
     return TrainingProblem(
         network=EncoderNetwork(skeleton, encoder.layout, recipe, device),
         pretrained={name: t.to(device) for name, t in pretrained.items()},
-        fresh={name: shape for name, shape in skeleton.fresh.items() if name not in tensors},
+        newly_initialized={n: shape for n, shape in skeleton.newly_initialized.items() if n not in tensors},
         splits=tokens,
         warnings=tuple(tokens.warnings(length)),
     )

@@ -72,7 +72,7 @@ def head_problem(
     return TrainingProblem(
         network=HeadNetwork(),
         pretrained={},
-        fresh={"classifier.weight": (task.outputs, width), "classifier.bias": (task.outputs,)},
+        newly_initialized={"classifier.weight": (task.outputs, width), "classifier.bias": (task.outputs,)},
         splits=splits,
         warnings=warnings,
     )
@@ -106,14 +106,16 @@ def _features(
 
     def make() -> tuple[FeatureTask, tuple[str, ...]]:
         skeleton = encoder.skeleton(task.outputs)
-        lost = [name for name in skeleton.fresh if name not in changed and encoder.layout.place(name) == "pooler"]
+        absent = [n for n in skeleton.newly_initialized if n not in changed]
+        lost = [n for n in absent if encoder.layout.module_group(n) == "pooler"]
         if kind == "pooler" and (encoder.layout.parts.pooler is None or lost):
             raise UserError(
                 f'recipe.features = "pooler": encoder "{encoder.name}" has no pretrained pooler; use "cls" or "mean"'
             )
         network = EncoderNetwork(skeleton, encoder.layout, Recipe(precision=precision), device)
         # The head is not read; any values serve.
-        params = {**{n: torch.zeros(s) for n, s in skeleton.fresh.items()}, **skeleton.pretrained, **changed}
+        head = {n: torch.zeros(shape) for n, shape in skeleton.newly_initialized.items()}
+        params = {**head, **skeleton.pretrained, **changed}
         params = {name: t.to(device) for name, t in params.items()}
         tokens = data.tokenise(encoder, task, length)
         splits = (tokens.train, tokens.validation, tokens.test)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from stabilitybench.encoders import Layout
 from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
@@ -27,37 +24,18 @@ from stabilitybench.finetuning.outcome import (
     is_near_no_skill,
     score_all,
 )  # fmt: skip
+from stabilitybench.finetuning.prediction import Logits, features_of, mean_logits
 from stabilitybench.finetuning.problem import TrainableSplit, TrainingProblem
+from stabilitybench.finetuning.tensors import Params, average, copied, digest, draw_new, norm_by_module
 from stabilitybench.optim.adam import AdamState, adam_step, average_moments, copy_moments
-from stabilitybench.optim.clipping import clip, norm
+from stabilitybench.optim.clipping import clip
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.recipe import Recipe
-from stabilitybench.stabilizers import Context, Stabilizer
-from stabilitybench.stabilizers.composition import refuse_random_frozen
+from stabilitybench.stabilizers import Composition, Context
 from stabilitybench.tasks.base import Task
 from stabilitybench.tasks.metrics import METRICS
 
-Params = dict[str, Tensor]
-Logits = npt.NDArray[np.float32]
 Observer = Callable[[Evaluation], None]
-#: Cells of a padded batch in evaluation: an accelerator needs many at once, a CPU keeps few in its cache.
-EVALUATION_CELLS = {"cpu": 512, "cuda": 16384}
-
-
-def draw_fresh(
-    fresh: Mapping[str, tuple[int, ...]], ctx: Context, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Params:
-    """Draw the tensors that a checkpoint lacks: weights N(0, initializer_range^2), biases 0, norms 1."""
-    drawn: Params = {}
-    for name, shape in fresh.items():
-        empty = torch.zeros(shape, device=device, dtype=dtype)
-        if is_norm(name) and not is_bias(name):
-            drawn[name] = torch.ones_like(empty)
-        elif is_bias(name):
-            drawn[name] = empty
-        else:
-            drawn[name] = ctx.normal(name, empty, spread=ctx.layout.initializer_range, purpose="fresh")
-    return drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +47,7 @@ class _Checkpoint:
     validation: Logits
 
     def clone(self) -> _Checkpoint:
-        return replace(self, members=[{n: t.clone() for n, t in m.items()} for m in self.members])
+        return replace(self, members=[copied(m) for m in self.members])
 
 
 @dataclass(eq=False)
@@ -82,36 +60,40 @@ class _Member:
 
 
 class Loop:
-    """The state of one training: one network, or as many as the stabilizers train side by side."""
+    """The state of one training: one network, or as many as the stabilizers train side by side.
+
+    ctx : what hooks may read before the first step; each step has one of its own.
+    """
 
     def __init__(
-        self, problem: TrainingProblem, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], ctx: Context,
+        self, problem: TrainingProblem, task: Task, recipe: Recipe, composition: Composition, ctx: Context,
         device: torch.device, dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         self.problem, self.task, self.recipe, self.device = problem, task, recipe, device
-        self.stabilizers, self.layout = stabilizers, ctx.layout
+        self.composition = composition
         self.loss_sum = torch.zeros((), device=device)
         self.loss_count = 0
         ctx = replace(ctx, training_features=self.training_features)
-        fresh = {**problem.pretrained, **draw_fresh(problem.fresh, ctx, device, dtype)}
-        start = fresh
-        for stabilizer in stabilizers:
-            start = stabilizer.initialize(start, ctx)
-        self.drawn = tuple(name for name in start if start[name] is not fresh.get(name))
-        self.start = start
-        self.ctx = replace(ctx, start=start)
-        self.fixed = {n: t for n, t in start.items() if any(s.frozen(n, self.layout) for s in stabilizers)}
-        refuse_random_frozen(stabilizers, self.fixed, problem.fresh, self.layout)
+        before = {**problem.pretrained, **draw_new(problem.newly_initialized, ctx, device, dtype)}
+        self.start = composition.initialize(before, ctx)
+        self.reinitialized = tuple(n for n, t in self.start.items() if t is not before.get(n))
+        frozen = composition.frozen(self.start, ctx.layout, problem.newly_initialized)
+        self.frozen = {n: self.start[n] for n in frozen}
         # The optimizer works in place, so it owns copies; the pretrained tensors serve other runs too.
-        params = {n: t.detach().clone() for n, t in start.items() if n not in self.fixed}
+        params = copied({n: t for n, t in self.start.items() if n not in self.frozen})
         self.decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in params}
-        ready = replace(self.ctx, epoch_gradients=partial(self.epoch_gradients, params))
-        self.trained = [_Member(params, AdamState(), [s.setup(dict(start), ready) for s in stabilizers])]
+        self.ctx = ctx = replace(ctx, start=self.start)
+        ready = replace(ctx, epoch_gradients=partial(self.epoch_gradients, params))
+        self.trained = [_Member(params, AdamState(), composition.setup(self.start, ready))]
 
     @property
     def params(self) -> Params:
         """The trained weights of the first network."""
         return self.trained[0].params
+
+    def at(self, step: int) -> Context:
+        """Return what hooks may read in the step that follows `step` others."""
+        return replace(self.ctx, step=step, training=True)
 
     def run(self, started: float, observer: Observer | None, keep_weights: Checkpoint | None) -> Outcome:
         """Train to the end; `started` is when the clock of the run began."""
@@ -124,8 +106,7 @@ class Loop:
         diverged = False
         for step, chosen in enumerate(rows, start=1):
             batch = self.problem.splits.train.batch(chosen).to(self.device)
-            self.ctx = replace(self.ctx, step=step - 1)
-            rate, grads = self.step(batch)
+            rate, grads = self.step(batch, self.at(step - 1))
             if step in marks:
                 evaluation, last = self.evaluate(step, rate, grads)
                 evaluations.append(evaluation)
@@ -144,49 +125,43 @@ class Loop:
         checkpoints: dict[Checkpoint, _Checkpoint] = {"last": last, "best": best[2]}
         return self.outcome(evaluations, best[1], checkpoints, diverged, started, keep_weights)
 
-    def step(self, batch: data.TokenBatch) -> tuple[float, Params]:
+    def step(self, batch: data.TokenBatch, ctx: Context) -> tuple[float, Params]:
         """Take one optimizer step; return the highest rate and the first network's gradients before clipping."""
-        recipe, ctx = self.recipe, self.ctx
+        recipe = self.recipe
         assert recipe.learning_rate is not None
         rate = recipe.learning_rate * multiplier(recipe.schedule, ctx.step, ctx.total_steps, recipe.warmup)
-        rates = dict.fromkeys(self.params, rate)
-        for stabilizer in self.stabilizers:
-            if stabilizer.overrides("rate"):
-                rates = {name: value * stabilizer.rate(name, ctx) for name, value in rates.items()}
-        after = replace(ctx, step=ctx.step + 1, rates=rates)
+        rates = self.composition.rates(dict.fromkeys(self.params, rate), ctx)
         raw: Params = {}
         for number, member in enumerate(self.trained):
-            self.ctx = replace(ctx, member=number)
-            grads = self.move(member, batch, rates, replace(after, member=number))
+            grads = self.step_member(member, batch, rates, replace(ctx, member=number))
             raw = raw or grads
-        self.ctx = ctx
-        for stabilizer in self.stabilizers:
-            if stabilizer.overrides("members"):
-                self.regroup(stabilizer.members([m.params for m in self.trained], after))
+        after = replace(ctx, step=ctx.step + 1, rates=rates)
+        if self.composition.changing("members"):
+            self.replace_members(self.composition.members([m.params for m in self.trained], after))
         return max(rates.values()), raw
 
-    def move(self, member: _Member, batch: data.TokenBatch, rates: Mapping[str, float], after: Context) -> Params:
+    def step_member(self, member: _Member, batch: data.TokenBatch, rates: Mapping[str, float], ctx: Context) -> Params:
         """Take one optimizer step with one network; return its gradients before clipping."""
-        recipe = self.recipe
-        loss, grads = self.grad(member.params, member.states, batch, len(self.stabilizers))
+        recipe, composition = self.recipe, self.composition
+        plain = partial(self.gradient, batch=batch, ctx=ctx)
+        loss, raw = composition.gradient(plain, member.params, member.states, ctx)
         self.loss_sum += loss.detach()
         self.loss_count += 1
-        raw = grads
-        grads = clip(grads, recipe.clip, scope=recipe.clip_scope)
-        for stabilizer, state in zip(self.stabilizers, member.states, strict=True):
-            grads = stabilizer.edit_gradient(grads, state, self.ctx)
-        followers = [i for i, s in enumerate(self.stabilizers) if s.overrides("after_step")]
-        previous = {n: t.clone() for n, t in member.params.items()} if followers else {}
+        grads = clip(raw, recipe.clip, scope=recipe.clip_scope)
+        grads = composition.edit_gradient(grads, member.states, ctx)
+        followed = bool(composition.changing("after_step"))
+        previous = copied(member.params) if followed else {}
         adam_step(
             member.params, grads, member.adam, rates=rates, decays=self.decays, betas=recipe.betas,
             epsilon=recipe.epsilon, bias_correction=recipe.bias_correction, decay_order=recipe.decay_order,
         )  # fmt: skip
-        for i in followers:
-            moved, member.states[i] = self.stabilizers[i].after_step(member.params, previous, member.states[i], after)
-            member.params = {n: t.detach().clone() for n, t in moved.items()}
+        if followed:
+            after = replace(ctx, step=ctx.step + 1, rates=rates)
+            moved, member.states = composition.after_step(member.params, previous, member.states, after)
+            member.params = copied(moved)
         return raw
 
-    def regroup(self, networks: list[Params]) -> None:
+    def replace_members(self, networks: list[Params]) -> None:
         """Go on with `networks`: one may have become several, or several one."""
         before = self.trained
         if len(networks) not in (1, len(before)) and len(before) != 1:
@@ -198,84 +173,51 @@ class Loop:
         for i, weights in enumerate(networks):
             old = before[i] if i < len(before) else before[0]
             adam = moments[i] if i < len(moments) else copy_moments(moments[0])
-            same = weights is old.params
-            owned = weights if same else {n: t.detach().clone() for n, t in weights.items()}
+            owned = weights if weights is old.params else copied(weights)
             self.trained.append(_Member(owned, adam, list(old.states)))
 
     def training_features(self, params: Params) -> tuple[Tensor, Tensor]:
         """Return what the last linear layer reads of every training row, without noise, and the labels."""
-        split = self.problem.splits.train
-        out: Tensor | None = None
-        with torch.no_grad():
-            for rows in _evaluation_batches(split.mask.sum(1).numpy(), EVALUATION_CELLS[self.device.type]):
-                features = self.problem.network(params, split.batch(rows).to(self.device)).features.cpu()
-                out = features.new_empty((len(split), features.shape[1])) if out is None else out
-                out[torch.from_numpy(rows)] = features
-        assert out is not None
-        return out, split.labels
+        return features_of(self.problem.network, params, self.problem.splits.train, self.device)
 
     def epoch_gradients(self, params: Params) -> Iterator[Params]:
         """Yield the gradient of each batch of the first epoch at the weights as they are."""
         n, size = len(self.task.train), self.recipe.batch_size
         for step, rows in enumerate(data.order(n, size, -(-n // size), self.ctx.seeds)):
-            self.ctx = replace(self.ctx, step=step)
-            yield self.plain_grad(params, self.problem.splits.train.batch(rows).to(self.device))[1]
+            batch = self.problem.splits.train.batch(rows).to(self.device)
+            yield self.gradient(params, batch, self.at(step))[1]
 
-    def grad(self, params: Params, states: list[Any], batch: data.TokenBatch, depth: int) -> tuple[Tensor, Params]:
-        """Return loss and gradient at `params`, through the `gradient` hooks of the first `depth` stabilizers."""
-        for i in range(depth - 1, -1, -1):
-            stabilizer = self.stabilizers[i]
-            if stabilizer.overrides("gradient"):
-                grad_at = partial(self.grad, states=states, batch=batch, depth=i)
-                return stabilizer.gradient(grad_at, params, states[i], self.ctx)
-        return self.plain_grad(params, batch)
-
-    def plain_grad(self, params: Params, batch: data.TokenBatch) -> tuple[Tensor, Params]:
+    def gradient(self, params: Params, batch: data.TokenBatch, ctx: Context) -> tuple[Tensor, Params]:
         """Return the loss with penalties and its gradient; micro-batches are summed by their share of rows."""
-        key = self.ctx.seeds.key("dropout", *self.ctx.moment)
         leaves = {name: t.detach().requires_grad_() for name, t in params.items()}
         loss_sum = torch.zeros((), device=self.device)
         sums: Params = {}
         for part in batch.parts(self.recipe.micro_batch):
             share = len(part) / len(batch)
-            loss = self.loss(leaves, part, key) * share
+            loss = self.loss(leaves, part, ctx) * share
             grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
             loss_sum = loss_sum + loss.detach()
             sums = {n: g if n not in sums else sums[n] + g for n, g in zip(leaves, grads, strict=True)}
         return loss_sum, sums
 
-    def loss(self, leaves: Params, part: data.TokenBatch, key: int) -> Tensor:
-        """Return the training loss of some rows, penalties included; `key` decides the dropout masks."""
-        weights = {**leaves, **self.fixed}
-        for stabilizer in self.stabilizers:
-            weights = stabilizer.forward_weights(weights, self.ctx)
-        punishing = [s for s in self.stabilizers if s.overrides("penalty")]
-        forward = self.problem.network(weights, part, key, hidden=bool(punishing))
-        loss = self.ctx.task.loss(forward.logits, part.labels)
-        for stabilizer in punishing:
-            loss = loss + stabilizer.penalty(forward, part, self.ctx)
+    def loss(self, leaves: Params, part: data.TokenBatch, ctx: Context) -> Tensor:
+        """Return the training loss of some rows, penalties included."""
+        weights = self.composition.forward_weights({**leaves, **self.frozen}, ctx)
+        key = ctx.seeds.key("dropout", *ctx.moment)
+        read = bool(self.composition.changing("penalty"))
+        forward = self.problem.network(weights, part, key, hidden=read)
+        loss = ctx.task.loss(forward.logits, part.labels)
+        for penalty in self.composition.penalties(forward, part, ctx):
+            loss = loss + penalty
         return loss
 
     def members(self) -> list[Params]:
         """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise."""
-        found: list[Params] = []
-        for member in self.trained:
-            sets = [{**member.params, **self.fixed}]
-            # What was composed last is undone first: averages are taken of heads before the heads are joined.
-            for stabilizer, state in zip(reversed(self.stabilizers), reversed(member.states), strict=True):
-                sets = [out for weights in sets for out in stabilizer.evaluation(weights, state)]
-            found += sets
-        return found
+        return [out for m in self.trained for out in self.composition.evaluation({**m.params, **self.frozen}, m.states)]
 
-    @torch.no_grad()
     def logits(self, members: list[Params], split: TrainableSplit) -> Logits:
-        """Return mean logits of `members` on `split`, without training noise; (rows, outputs) float32."""
-        out = np.empty((len(split), self.task.outputs), dtype=np.float32)
-        for rows in _evaluation_batches(split.mask.sum(1).numpy(), EVALUATION_CELLS[self.device.type]):
-            batch = split.batch(rows).to(self.device)
-            mean = torch.stack([self.problem.network(m, batch).logits for m in members]).mean(0)
-            out[rows] = mean.float().cpu().numpy()
-        return out
+        """Return mean logits of `members` on `split`; (rows, outputs) float32."""
+        return mean_logits(self.problem.network, members, split, self.task.outputs, self.device)
 
     def evaluate(self, step: int, rate: float, grads: Params) -> tuple[Evaluation, _Checkpoint]:
         """Score the validation split after `step`; return what is recorded, and the weights that were scored."""
@@ -288,7 +230,6 @@ class Loop:
         moved = {n: weights[n] - self.start[n] for n in weights if n in self.start}
         scored = average(members)
         sound = bool(np.isfinite(logits).all())  # weights that are no numbers cannot be measured
-        own = [s.measures(scored, replace(self.ctx, step=step)) for s in self.stabilizers if sound]
         return Evaluation(
             step=step,
             progress=step / self.ctx.total_steps,
@@ -296,9 +237,9 @@ class Loop:
             train_loss=train_loss,
             validation_loss=float(self.ctx.task.loss(torch.from_numpy(logits), labels)),
             validation=score_all(self.task, self.task.validation, logits),
-            gradient_norm=by_place(grads, self.layout),
-            distance=by_place(moved, self.layout),
-            measures={name: float(value) for part in own for name, value in part.items()},
+            gradient_norm=norm_by_module(grads, self.ctx.layout),
+            distance=norm_by_module(moved, self.ctx.layout),
+            measures=self.composition.measures(scored, replace(self.ctx, step=step)) if sound else {},
         ), _Checkpoint(step, members, logits)
 
     def outcome(
@@ -339,9 +280,9 @@ class Loop:
             best_step=best_step,
             evaluations=tuple(evaluations),
             predictions=tuple(predictions),
-            drawn=self.drawn,
-            frozen=tuple(self.fixed),
-            fresh=tuple(self.problem.fresh),
+            reinitialized=self.reinitialized,
+            frozen=tuple(self.frozen),
+            newly_initialized=tuple(self.problem.newly_initialized),
             weights=digest(*(m.params for m in self.trained)),
             seconds=time.perf_counter() - started,
             device=device_name(self.device),
@@ -351,43 +292,8 @@ class Loop:
         )
 
 
-def _evaluation_batches(lengths: npt.NDArray[np.int64], cells: int) -> Iterator[npt.NDArray[np.intp]]:
-    """Yield rows of like length together, as many as fit into `cells`; each row once."""
-    order = np.argsort(lengths, kind="stable")
-    first = 0
-    for after in range(1, len(order) + 1):
-        if after == len(order) or (after + 1 - first) * lengths[order[after]] > cells:
-            yield order[first:after]
-            first = after
-
-
 def _pairs(validation: Logits, test: Logits) -> list[tuple[Literal["validation", "test"], Logits]]:
     return [("validation", validation), ("test", test)]
-
-
-def by_place(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, float]:
-    """Return the Euclidean norm of `tensors` by place, bottom first; places without tensors are left out."""
-    groups: dict[str, Params] = {}
-    for name, tensor in tensors.items():
-        groups.setdefault(layout.place(name), {})[name] = tensor
-    return {place: float(norm(groups[place])) for place in layout.places if place in groups}
-
-
-def average(networks: Sequence[Mapping[str, Tensor]]) -> Params:
-    """Return the mean of each tensor; of a single network its own tensors."""
-    if len(networks) == 1:
-        return dict(networks[0])
-    return {name: torch.stack([n[name] for n in networks]).mean(0) for name in networks[0]}
-
-
-def digest(*networks: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of all tensors, by name, one network after the other."""
-    out = hashlib.sha256()
-    for params in networks:
-        for name in sorted(params):
-            out.update(name.encode())
-            out.update(params[name].detach().cpu().contiguous().numpy().tobytes())
-    return out.hexdigest()
 
 
 def device_name(device: torch.device) -> str:

@@ -20,12 +20,12 @@ from stabilitybench.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class ForwardOutput:
     """The outcome of a forward pass.
 
     logits : (rows, outputs).  features : (rows, width), what the last linear layer read, dropout included.
     weights : the tensors that were read.  On request, for penalties: hidden, the states (rows, tokens, width) of every
-    level; embeddings, those of the words (rows, tokens, width) before positions are added; and `again`, which see.
+    level; embeddings, those of the words (rows, tokens, width) before positions are added; and `rerun`, which see.
     """
 
     logits: Tensor
@@ -33,16 +33,16 @@ class Pass:
     weights: Mapping[str, Tensor]
     hidden: tuple[Tensor, ...] | None = None
     embeddings: Tensor | None = None
-    repeat: Callable[[Mapping[str, Tensor], str], Pass] | None = None
+    again: Callable[[Mapping[str, Tensor], str], ForwardOutput] | None = None
 
-    def again(self, noise: Mapping[str, Tensor], masks: str = "") -> Pass:
-        """Run the same rows again with `noise` (rows, tokens, width) added to the output of places.
+    def rerun(self, noise: Mapping[str, Tensor], dropout_key: str = "") -> ForwardOutput:
+        """Run the same rows again with `noise` (rows, tokens, width) added to the output of module groups.
 
-        noise : by place: "embeddings" (the words' vectors) or "layer.k".  masks : a name for other dropout masks; empty
-        for the very same ones.
+        noise : by group: "embeddings" (the words' vectors) or "layer.k".  dropout_key : a name for other dropout masks;
+        empty for the very same ones.
         """
-        assert self.repeat is not None
-        return self.repeat(noise, masks)
+        assert self.again is not None
+        return self.again(noise, dropout_key)
 
 
 class Network(Protocol):
@@ -50,7 +50,7 @@ class Network(Protocol):
 
     def __call__(
         self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
-    ) -> Pass:
+    ) -> ForwardOutput:
         """Run the classifier; a key switches training noise on; `hidden` asks for what penalties may read."""
         ...
 
@@ -58,7 +58,7 @@ class Network(Protocol):
 class EncoderNetwork:
     """A whole encoder with its head; every number it needs arrives as an argument.
 
-    recipe.dropout sets every dropout rate, recipe.dropout_off the places without any; the hidden and attention
+    recipe.dropout sets every dropout rate, recipe.dropout_off the module groups without any; the hidden and attention
     dropout of the encoder's own configuration holds otherwise.
     """
 
@@ -69,14 +69,14 @@ class EncoderNetwork:
         for name, part in self._dropouts.items():
             if recipe.dropout is not None:
                 part.p = recipe.dropout
-            if layout.place(name) in recipe.dropout_off:
+            if layout.module_group(name) in recipe.dropout_off:
                 part.p = 0.0
         self._module.set_attn_implementation(ATTENTION)  # type: ignore[operator]
         self._module.eval()
         for name, buffer in skeleton.buffers.items():
             owner, _, leaf = name.rpartition(".")
             self._module.get_submodule(owner)._buffers[leaf] = buffer.to(device)
-        self._noise: Mapping[str, Tensor] = {}  # by place, packed, in the pass under way
+        self._noise: Mapping[str, Tensor] = {}  # by module group, packed, in the pass under way
         self._seen: dict[str, Tensor] = {}
         self._watch(layout)
         self._slots: list[tuple[dict[str, Any], str, str]] = []
@@ -87,19 +87,19 @@ class EncoderNetwork:
         self._device = device
 
     def _watch(self, layout: Layout) -> None:
-        """Note what the last linear layer reads and what the words look like, and let noise in at every place."""
+        """Note what the last linear layer reads and what the words look like, and let noise in at every group."""
 
         def features(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             self._seen["features"] = inputs[0]
 
-        def entrance(place: str) -> Callable[[nn.Module, Any, Any], Any]:
+        def entrance(group: str) -> Callable[[nn.Module, Any, Any], Any]:
             def add(_: nn.Module, __: Any, out: Any) -> Any:
                 states = out[0] if isinstance(out, tuple) else out
-                if place == "embeddings":
-                    self._seen[place] = states
-                if place not in self._noise:
+                if group == "embeddings":
+                    self._seen[group] = states
+                if group not in self._noise:
                     return out
-                states = states + self._noise[place].to(states.dtype)
+                states = states + self._noise[group].to(states.dtype)
                 return (states, *out[1:]) if isinstance(out, tuple) else states
 
             return add
@@ -118,7 +118,7 @@ class EncoderNetwork:
         *,
         hidden: bool = False,
         noise: Mapping[str, Tensor] | None = None,
-    ) -> Pass:
+    ) -> ForwardOutput:
         """Run the encoder on `batch`; `key` (31 bits) switches dropout on and decides every mask."""
         if self._module.training != (key is not None):  # walking through all modules costs a millisecond
             self._module.train(key is not None)
@@ -132,7 +132,7 @@ class EncoderNetwork:
             for part in self._dropouts.values():
                 part.addresses, part.calls = addresses, 0
         inputs = packed_inputs(self._layout, batch, packing)
-        self._noise = {place: packing.pack(added)[:, None] for place, added in (noise or {}).items()}
+        self._noise = {group: packing.pack(added)[:, None] for group, added in (noise or {}).items()}
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             out = self._module(**inputs, output_hidden_states=hidden)
         # Every token went through the head as if it were the first of a row; those that are count.
@@ -140,14 +140,14 @@ class EncoderNetwork:
         features = _full_precision(seen["features"].flatten(0, -2).index_select(0, packing.first))
         logits = _full_precision(out.logits.index_select(0, packing.first))
         if not hidden:
-            return Pass(logits, features, params)
+            return ForwardOutput(logits, features, params)
 
-        def repeat(noise: Mapping[str, Tensor], masks: str) -> Pass:
-            other = key if key is None or not masks else key ^ (zlib.crc32(masks.encode()) >> 1)
+        def again(noise: Mapping[str, Tensor], dropout_key: str) -> ForwardOutput:
+            other = key if key is None or not dropout_key else key ^ (zlib.crc32(dropout_key.encode()) >> 1)
             return self(params, batch, other, hidden=True, noise=noise)
 
         states = tuple(packing.unpack(h[:, 0]) for h in out.hidden_states)
-        return Pass(logits, features, params, states, packing.unpack(seen["embeddings"][:, 0]), repeat)
+        return ForwardOutput(logits, features, params, states, packing.unpack(seen["embeddings"][:, 0]), again)
 
 
 def _full_precision(values: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ class HeadNetwork:
 
     def __call__(
         self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
-    ) -> Pass:
+    ) -> ForwardOutput:
         """Return logits ``features @ weight.T + bias``."""
         logits = nn.functional.linear(batch.tokens, params["classifier.weight"], params["classifier.bias"])
-        return Pass(logits, batch.tokens, params)
+        return ForwardOutput(logits, batch.tokens, params)

@@ -22,9 +22,9 @@ class Evaluation(EqualByContent):
     """The state of a run after `step` optimizer steps.
 
     train_loss : mean over the steps since the evaluation before.  validation : score by metric name (NaN where the
-    metric is undefined).  gradient_norm : norm of the last training gradient before clipping, by place.
-    distance : Euclidean distance of the weights to their values at step 0, by place.  measures : the stabilizers' own
-    numbers, by name.
+    metric is undefined).  gradient_norm : norm of the last training gradient before clipping, by module group.
+    distance : Euclidean distance of the weights to their values at step 0, by module group.  measures : the
+    stabilizers' own numbers, by name.
     """
 
     step: int
@@ -52,11 +52,11 @@ class Outcome(EqualByContent):
     """A finished run.
 
     scores : score by checkpoint, split and metric, as fractions; an undefined score counts as no skill.
-    no_skill : of the headline metric, by split.  failed, constant, diverged, near_no_skill : of the last
-    checkpoint on the test split.  drawn, frozen, fresh : names of the tensors that started anew because of a
-    stabilizer, that never moved, and that the checkpoint lacked.  weights : SHA-256 of the last trained weights.
-    facts : what is worth a record beside, such as the stages before fine-tuning.  Two outcomes are equal where all but
-    the seconds and the kept weights are.
+    no_skill : of the headline metric, by split.  failed, constant, diverged, near_no_skill : of the last checkpoint on
+    the test split.  reinitialized, frozen, newly_initialized : names of the tensors that a stabilizer drew anew or
+    added, that never moved, and that the checkpoint lacked.  weights : SHA-256 of the last trained weights.
+    facts : what is worth a record beside, such as the stages before fine-tuning.  Two
+    outcomes are equal where all but the seconds and the kept weights are.
     """
 
     status: Status
@@ -70,9 +70,9 @@ class Outcome(EqualByContent):
     best_step: int
     evaluations: tuple[Evaluation, ...]
     predictions: tuple[Predictions, ...]
-    drawn: tuple[str, ...]
+    reinitialized: tuple[str, ...]
     frozen: tuple[str, ...]
-    fresh: tuple[str, ...]
+    newly_initialized: tuple[str, ...]
     weights: str
     seconds: float = field(compare=False)
     device: str

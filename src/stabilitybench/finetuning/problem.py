@@ -56,12 +56,13 @@ class TrainableTask(Protocol):
 class TrainingProblem:
     """A network, its tensors at step 0 and the tokenised (or featurised) splits.
 
-    fresh : shapes of the tensors that every run draws for itself.  facts : what stages before left to be recorded.
+    newly_initialized : shapes of the tensors that every run draws for itself.  facts : what stages before left to be
+    recorded.
     """
 
     network: Network
     pretrained: dict[str, Tensor]
-    fresh: dict[str, tuple[int, ...]]
+    newly_initialized: dict[str, tuple[int, ...]]
     splits: TrainableTask
     warnings: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.recipe import Recipe
-from stabilitybench.stabilizers import Stabilizer, TaskFacts, apply_recipe, compose
+from stabilitybench.stabilizers import Composition, Stabilizer, TaskFacts, compose
 from stabilitybench.stabilizers.stages import LabelledTask, Stage
 from stabilitybench.tasks import Task, load_task
 
@@ -40,15 +40,15 @@ def task_facts(task: Task) -> TaskFacts:
     return TaskFacts(task.name, task.kind, task.outputs, len(task.train))
 
 
-def effective(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
+def effective(encoder: Encoder, task: Task, recipe: Recipe, composition: Composition) -> Recipe:
     """Return the recipe as composed stabilizers change it, with a rate."""
-    recipe = apply_recipe(stabilizers, recipe, encoder.layout, task_facts(task))
+    recipe = composition.recipe(recipe, encoder.layout, task_facts(task))
     return recipe if recipe.learning_rate is not None else recipe.replace(learning_rate=encoder.learning_rate)
 
 
-def stages_of(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> tuple[Stage, ...]:
+def stages_of(encoder: Encoder, task: Task, recipe: Recipe, composition: Composition) -> tuple[Stage, ...]:
     """Return the stages before fine-tuning, each with a rate."""
-    stages = (stage for s in stabilizers for stage in s.phases(recipe, encoder.layout, task_facts(task)))
+    stages = composition.phases(recipe, encoder.layout, task_facts(task))
     return tuple(replace(s, rate=encoder.learning_rate) if s.rate is None else s for s in stages)
 
 
@@ -59,8 +59,8 @@ def stage_identity(
 
     Raises UserError where another task is the target itself.
     """
-    stabilizers = compose(stabilizers, encoder.layout)
-    stages = stages_of(encoder, task, effective(encoder, task, recipe, stabilizers), stabilizers)
+    composition = Composition(compose(stabilizers, encoder.layout))
+    stages = stages_of(encoder, task, effective(encoder, task, recipe, composition), composition)
     found = [{"stage": type(stage).__name__, **asdict(stage), **stage_facts(stage)} for stage in stages]
     for stage in found:
         if stage.get("content") == task.fingerprint:
@@ -70,10 +70,10 @@ def stage_identity(
 
 def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
     """Return the recipe a run really trains with, after checking that every stabilizer can work there."""
-    recipe = effective(encoder, task, recipe, compose(stabilizers, encoder.layout))
+    recipe = effective(encoder, task, recipe, Composition(compose(stabilizers, encoder.layout)))
     text_length(encoder, recipe.max_length)
-    for place in recipe.dropout_off:
-        if place not in encoder.layout.places:
-            places = ", ".join(encoder.layout.places)
-            raise UserError(f'recipe.dropout_off: "{place}" is no place of "{encoder.name}"; it has {places}')
+    for group in recipe.dropout_off:
+        if group not in encoder.layout.module_groups:
+            groups = ", ".join(encoder.layout.module_groups)
+            raise UserError(f'recipe.dropout_off: "{group}" is no module group of "{encoder.name}"; it has {groups}')
     return recipe

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning.full import full_problem
-from stabilitybench.finetuning.loop import Loop, Params
+from stabilitybench.finetuning.loop import Loop
 from stabilitybench.finetuning.lru import Memory
 from stabilitybench.finetuning.masked_words import fill_in_words
 from stabilitybench.finetuning.resolution import stage_facts, task_facts
+from stabilitybench.finetuning.tensors import Params
 from stabilitybench.optim.clipping import norm
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context
+from stabilitybench.stabilizers import Composition, Context
 from stabilitybench.stabilizers.stages import LabelledTask, MaskedWords, Stage
 from stabilitybench.tasks import Task, load_task
 
@@ -104,10 +105,10 @@ def _labelled(
     problem = full_problem(encoder, task, own, device, tensors)
     total = own.total_steps(len(task.train))
     ctx = Context(own, encoder.layout, task_facts(task), problem.pretrained, seeds, total)
-    outcome = Loop(problem, task, own, (), ctx, device).run(time.perf_counter(), None, "last")
+    outcome = Loop(problem, task, own, Composition(), ctx, device).run(time.perf_counter(), None, "last")
     assert outcome.final_weights is not None
     layout = encoder.layout
-    kept = {n: t.to(device) for n, t in outcome.final_weights.items() if layout.place(n) != "head"}
+    kept = {n: t.to(device) for n, t in outcome.final_weights.items() if layout.module_group(n) != "head"}
     first, last = outcome.evaluations[0], outcome.evaluations[-1]
     score = {f"validation_{name}": value for name, value in last.validation.items()}
     return kept, {"task": task.name, "steps": total, "loss": first.train_loss, **score}

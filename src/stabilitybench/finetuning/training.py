@@ -16,14 +16,15 @@ from stabilitybench.errors import Argument, UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.linear_probe import head_problem
-from stabilitybench.finetuning.loop import Loop, Observer, Params
+from stabilitybench.finetuning.loop import Loop, Observer
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
 from stabilitybench.finetuning.resolution import effective, stages_of, task_facts
 from stabilitybench.finetuning.stages import prepare
-from stabilitybench.finetuning.threads import one_thread
+from stabilitybench.finetuning.tensors import Params
+from stabilitybench.optim.threads import one_thread
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, compose
+from stabilitybench.stabilizers import Composition, Context, Stabilizer, compose
 from stabilitybench.tasks.base import Task
 
 
@@ -60,11 +61,11 @@ def finetune(
     if keep_weights is not None:
         choice("keep_weights", keep_weights, get_args(Checkpoint))
     try:
-        place = torch.device(text("device", device))
+        where = torch.device(text("device", device))
     except RuntimeError:
         raise UserError(Argument("device", device), ": must be cpu, cuda or cuda:K") from None
-    with one_thread(place):
-        loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), place)
+    with one_thread(where.type):
+        loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), where)
         return loop.run(started, observer, keep_weights)
 
 
@@ -76,26 +77,25 @@ def prepared(
     Both in double precision.  The function is what the loop differentiates at its first step: forward weights,
     penalties and training noise included.
     """
-    place = torch.device("cpu")
-    loop = _loop(encoder, task, recipe, stabilizers, Seeds(), place, torch.float64)
+    where = torch.device("cpu")
+    loop = _loop(encoder, task, recipe, stabilizers, Seeds(), where, torch.float64)
     size, total = loop.recipe.batch_size, loop.ctx.total_steps
     batch = loop.problem.splits.train.batch(next(iter(data.order(len(task.train), size, total, loop.ctx.seeds))))
     if loop.recipe.mode == "head":
         batch = replace(batch, tokens=batch.tokens.double())
-    key = loop.ctx.seeds.key("dropout", "step 0")
-    return lambda params: loop.loss(params, batch, key), loop.params
+    return lambda params: loop.loss(params, batch, loop.at(0)), loop.params
 
 
 def _loop(
     encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], seeds: Seeds,
-    place: torch.device, dtype: torch.dtype = torch.float32,
+    where: torch.device, dtype: torch.dtype = torch.float32,
 ) -> Loop:  # fmt: skip
-    stabilizers = compose(stabilizers, encoder.layout)
-    recipe = effective(encoder, task, recipe, stabilizers)
+    composition = Composition(compose(stabilizers, encoder.layout))
+    recipe = effective(encoder, task, recipe, composition)
     facts = task_facts(task)
-    found = prepare(encoder, task, recipe, stages_of(encoder, task, recipe, stabilizers), seeds, place)
+    found = prepare(encoder, task, recipe, stages_of(encoder, task, recipe, composition), seeds, where)
     build = head_problem if recipe.mode == "head" else full_problem
-    problem = build(encoder, task, recipe, place, found.tensors)
+    problem = build(encoder, task, recipe, where, found.tensors)
     if found.records:
         warnings = (*problem.warnings, *found.warnings())
         problem = replace(problem, facts={"stages": list(found.records)}, warnings=warnings)
@@ -103,4 +103,4 @@ def _loop(
         problem = replace(problem, pretrained={n: t.to(dtype) for n, t in problem.pretrained.items()})
     reference = {**problem.pretrained, **{n: t for n, t in found.before.items() if n in problem.pretrained}}
     ctx = Context(recipe, encoder.layout, facts, reference, seeds, recipe.total_steps(len(task.train)))
-    return Loop(problem, task, recipe, stabilizers, ctx, place, dtype)
+    return Loop(problem, task, recipe, composition, ctx, where, dtype)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stabilitybench.errors import UserError
 from stabilitybench.integrations.optimizer import SwitchableAdamW
 from stabilitybench.recipe import Recipe
-from stabilitybench.stabilizers import Stabilizer, TaskFacts, apply_recipe
+from stabilitybench.stabilizers import Composition, TaskFacts
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -60,14 +60,14 @@ def schedule_of(args: TrainingArguments) -> str:
 
 
 def with_stabilizers(
-    recipe: Recipe, args: TrainingArguments, stabilizers: tuple[Stabilizer, ...], layout: Layout, task: TaskFacts
+    recipe: Recipe, args: TrainingArguments, composition: Composition, layout: Layout, task: TaskFacts
 ) -> tuple[Recipe, dict[str, Any]]:
     """Return the recipe as the stabilizers change it, and the fields they changed."""
-    changed = apply_recipe(stabilizers, recipe, layout, task)
+    changed = composition.recipe(recipe, layout, task)
     fields = {name: value for name, value in changed if value != getattr(recipe, name)}
     if schedule_of(args) not in SCHEDULES:
         # A schedule that recipes do not know stays, unless a stabilizer insists on one whatever it finds.
-        other = apply_recipe(stabilizers, recipe.replace(schedule="constant"), layout, task)
+        other = composition.recipe(recipe.replace(schedule="constant"), layout, task)
         fields.pop("schedule", None)
         if other.schedule == changed.schedule:
             fields["schedule"] = changed.schedule

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, Trainer
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
 from stabilitybench.errors import UserError
 from stabilitybench.recipe import Recipe
-from stabilitybench.stabilizers import Stabilizer, TaskFacts
+from stabilitybench.stabilizers import Composition, TaskFacts
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def layout_of(model: Any) -> Layout:
         int(config.pad_token_id) + 1 if parts.positions_after_padding else 0,
     )
     for name, tensor in model.named_parameters():
-        layout.place(name)
+        layout.module_group(name)
         if tensor.device.type == "meta":
             raise UserError(f'tensor "{name}" of the model has no values: load the weights first')
     return layout
@@ -110,22 +109,20 @@ def check_trainer(trainer: Any) -> None:
         raise UserError("the model of this Trainer is quantized: load it with floating-point weights")
 
 
-def check_stabilizers(
-    stabilizers: Iterable[Stabilizer], trainer: Any, recipe: Recipe, layout: Layout, task: TaskFacts
-) -> None:
+def check_composition(composition: Composition, trainer: Any, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
     """Refuse methods for which a Trainer has no place."""
-    recomputes = _recomputes(trainer)
-    for stabilizer in stabilizers:
+    for stabilizer in composition.changing("phases"):
         if stabilizer.phases(recipe, layout, task):
             raise UserError(
                 f"{stabilizer.name} trains the encoder in stages before fine-tuning, and a Trainer knows one stage: "
                 "run it in a study, or run the stage yourself and give its encoder to the Trainer"
             )
-        if stabilizer.overrides("members"):
-            raise UserError(
-                f"{stabilizer.name} trains several networks side by side, and a Trainer trains one: run it in a study"
-            )
-        if recomputes and (stabilizer.overrides("penalty") or stabilizer.overrides("forward_weights")):
+    for stabilizer in composition.changing("members"):
+        raise UserError(
+            f"{stabilizer.name} trains several networks side by side, and a Trainer trains one: run it in a study"
+        )
+    if _recomputes(trainer):
+        for stabilizer in (*composition.changing("penalty"), *composition.changing("forward_weights")):
             raise UserError(
                 f"{stabilizer.name} changes the forward pass, which gradient_checkpointing runs a second time without "
                 "it: leave gradient_checkpointing off"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from stabilitybench.encoders import Layout
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.finetuning.network import Pass
+from stabilitybench.finetuning.network import ForwardOutput
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +75,13 @@ class Watch:
         self._noise: Mapping[str, Tensor] = {}
         self._seen: Seen | None = None
         layers = list(module.get_submodule(layout.parts.layers.rstrip(".")).children())
-        places = [None if layout.parts.shared_layers else f"layer.{k}" for k in range(len(layers))]
+        groups = [None if layout.parts.shared_layers else f"layer.{k}" for k in range(len(layers))]
         words: nn.Module = module.get_input_embeddings()  # type: ignore[operator]
         self._handles = [
             module.get_submodule(layout.parts.output).register_forward_hook(self._output),
             words.register_forward_hook(self._words),
             layers[0].register_forward_pre_hook(self._bottom, with_kwargs=True),
-            *(layer.register_forward_hook(self._above(place)) for layer, place in zip(layers, places, strict=True)),
+            *(layer.register_forward_hook(self._above(group)) for layer, group in zip(layers, groups, strict=True)),
         ]
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class Watch:
 
     @contextmanager
     def looking(self, noise: Mapping[str, Tensor] | None = None) -> Iterator[Seen]:
-        """Note the pass made inside the block, with `noise` added to places."""
+        """Note the pass made inside the block, with `noise` added to module groups."""
         outer = self._seen, self._noise
         self._seen, self._noise = Seen(), noise or {}
         try:
@@ -114,18 +114,18 @@ class Watch:
         if self._seen is not None and not self._seen.states:
             self._seen.states.append(args[0] if args else next(iter(kwargs.values())))
 
-    def _above(self, place: str | None) -> Callable[[nn.Module, Any, Any], Any]:
+    def _above(self, group: str | None) -> Callable[[nn.Module, Any, Any], Any]:
         def note(_: nn.Module, __: Any, out: Any) -> Any:
             if self._seen is None:
                 return out
-            states = self._noised(place, out[0] if isinstance(out, tuple) else out)
+            states = self._noised(group, out[0] if isinstance(out, tuple) else out)
             self._seen.states.append(states)
             return (states, *out[1:]) if isinstance(out, tuple) else states
 
         return note
 
-    def _noised(self, place: str | None, states: Tensor) -> Tensor:
-        noise = self._noise.get(place) if place else None
+    def _noised(self, group: str | None, states: Tensor) -> Tensor:
+        noise = self._noise.get(group) if group else None
         return states if noise is None else states + noise.to(states.dtype)
 
 
@@ -153,9 +153,12 @@ def batch_of(inputs: Mapping[str, Any], labels: Tensor | None, kind: str, first_
     return TokenBatch(tokens, mask, None, labels.flatten(), first_row)
 
 
-def pass_of(
-    seen: Seen, weights: Mapping[str, Tensor], batch: TokenBatch, repeat: Callable[[Mapping[str, Tensor], str], Pass]
-) -> Pass:
+def output_of(
+    seen: Seen,
+    weights: Mapping[str, Tensor],
+    batch: TokenBatch,
+    rerun: Callable[[Mapping[str, Tensor], str], ForwardOutput],
+) -> ForwardOutput:
     """Return the pass just made; states beyond the text are 0, whatever the model made of padding."""
     assert seen.features is not None
     assert seen.logits is not None
@@ -163,7 +166,7 @@ def pass_of(
     beyond = (batch.mask == 0)[..., None]
     states = tuple(state.masked_fill(beyond, 0.0) for state in seen.states)
     words = seen.words.masked_fill(beyond, 0.0)
-    return Pass(full_precision(seen.logits), full_precision(seen.features), weights, states, words, repeat)
+    return ForwardOutput(full_precision(seen.logits), full_precision(seen.features), weights, states, words, rerun)
 
 
 def full_precision(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Stabilizers bound to a model in training: what each moment of a step asks of them."""
+"""Stabilizers at work on a model that a Trainer trains: what each moment of a step asks of them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from torch import Tensor, nn
 
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.finetuning.loop import digest
-from stabilitybench.finetuning.network import Pass
-from stabilitybench.integrations.forward_recorder import Noise, Seen, Watch, kept, other_masks, pass_of
+from stabilitybench.finetuning.network import ForwardOutput
+from stabilitybench.finetuning.tensors import Params, copied, digest
+from stabilitybench.integrations.forward_recorder import Noise, Seen, Watch, kept, other_masks, output_of
 from stabilitybench.integrations.parameter_swap import Slot, add, placed
 from stabilitybench.optim.clipping import clip
-from stabilitybench.stabilizers import Context, Stabilizer
+from stabilitybench.stabilizers import Composition, Context
 
-Params = dict[str, Tensor]
-Features = Callable[["Bound", Params], tuple[Tensor, Tensor]]
+Features = Callable[["HookSession", Params], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +36,16 @@ class Part:
     loss: Tensor
 
 
-class Bound:
+class HookSession:
     """Stabilizers at work on one model.
 
     The model's parameters stay the trained weights; what a pass reads instead stands in their place for the length of
-    the pass alone.
+    the pass alone.  step : optimizer steps taken so far, which the Trainer tells.
     """
 
-    def __init__(
-        self, module: nn.Module, stabilizers: tuple[Stabilizer, ...], ctx: Context, features: Features
-    ) -> None:
-        self.module, self.stabilizers = module, stabilizers
-        self.ctx = ctx = replace(ctx, training_features=partial(features, self))
+    def __init__(self, module: nn.Module, composition: Composition, ctx: Context, features: Features) -> None:
+        self.module, self.composition = module, composition
+        self.step = 0
         self.training = False
         self.slots: dict[str, Slot] = _slots(module)
         self.states: list[Any] | None = None
@@ -59,37 +56,40 @@ class Bound:
         self._settings: list[dict[str, Any]] = []  # of its groups before the step
         self._rates: dict[str, float] = {}
         self._previous: Params = {}
+        #: What hooks may read before the first step.
+        self.base = ctx = replace(ctx, training_features=partial(features, self))
         given = dict(module.named_parameters())
-        start: Params = {n: ctx.reference[n] if n in ctx.reference else t.detach().clone() for n, t in given.items()}
-        before = start
-        for stabilizer in stabilizers:
-            start = stabilizer.initialize(start, ctx)
-        held = [n for n, t in given.items() if not t.requires_grad]
-        for name in held:
+        before: Params = {n: ctx.reference[n] if n in ctx.reference else t.detach().clone() for n, t in given.items()}
+        start = composition.initialize(before, ctx)
+        untrained = [n for n, t in given.items() if not t.requires_grad]
+        for name in untrained:
             if start[name] is not before[name]:
                 raise UserError(f'a stabilizer draws "{name}" anew, but the model has requires_grad = False there')
-        self.fixed = {n for n in start if n in held or any(s.frozen(n, ctx.layout) for s in stabilizers)}
+        self.frozen = {*untrained, *composition.frozen(start, ctx.layout)}
         self.added = {n: t for n, t in start.items() if n not in given}
         with torch.no_grad():
             for name, tensor in given.items():
                 if start[name] is not before[name]:
                     tensor.copy_(start[name])
-        # What never moves is its own start, which is how a method tells that it is fixed.
-        self.ctx = replace(ctx, start={n: given[n] if n in self.fixed and n in given else t for n, t in start.items()})
+        # What never moves is its own start, which is how a method tells that it is frozen.
+        start = {n: given[n] if n in self.frozen and n in given else t for n, t in start.items()}
+        self.base = replace(ctx, start=start)
 
-    def overriding(self, hook: str) -> list[int]:
-        """Return the places of the stabilizers that change `hook`."""
-        return [i for i, s in enumerate(self.stabilizers) if s.overrides(hook)]
+    @property
+    def ctx(self) -> Context:
+        """What hooks may read in the step under way."""
+        return replace(self.base, step=self.step, training=True)
 
     @property
     def keeps_state(self) -> str:
         """Name of the first method whose values or added tensors live outside the model; empty if there is none."""
-        return next((s.name for s in self.stabilizers if s.overrides("setup") or s.overrides("evaluation")), "")
+        keeping = (*self.composition.changing("setup"), *self.composition.changing("evaluation"))
+        return next((s.name for s in self.composition.stabilizers if s in keeping), "")
 
     @cached_property
     def start_digest(self) -> str:
         """SHA-256 of the weights at step 0."""
-        return digest({name: tensor.float() for name, tensor in self.ctx.start.items()})
+        return digest({name: tensor.float() for name, tensor in self.base.start.items()})
 
     # -- before and after the training
 
@@ -99,27 +99,25 @@ class Bound:
             self._undo.append(add(self.module, name, tensor.clone()))
         self.slots = _slots(self.module)
         parameters = dict(self.module.named_parameters())
-        for name in self.fixed:
+        for name in self.frozen:
             if parameters[name].requires_grad:
                 parameters[name].requires_grad = False
                 self._undo.append(partial(setattr, parameters[name], "requires_grad", True))
         for part, rate in self._dropouts().items():
             self._undo.append(partial(setattr, part, "p", part.p))
             part.p = rate
-        self.watch = Watch(self.module, self.ctx.layout)
+        self.watch = Watch(self.module, self.base.layout)
         self._undo.append(self.watch.close)
         self.parameters = parameters
         self.trained = {n: p for n, p in parameters.items() if p.requires_grad}
-        start = {n: parameters[n] if n in self.fixed else t for n, t in self.ctx.start.items()}
-        self.ctx = replace(self.ctx, start=start)
         self.training = True
 
     def _dropouts(self) -> dict[nn.Dropout, float]:
         """Return the dropouts whose rate the recipe sets, with that rate."""
-        recipe, layout, rates = self.ctx.recipe, self.ctx.layout, {}
+        recipe, layout, rates = self.base.recipe, self.base.layout, {}
         for name, part in self.module.named_modules():
             if isinstance(part, nn.Dropout):
-                if layout.place(name) in recipe.dropout_off:
+                if layout.module_group(name) in recipe.dropout_off:
                     rates[part] = 0.0
                 elif recipe.dropout is not None:
                     rates[part] = recipe.dropout
@@ -127,19 +125,19 @@ class Bound:
 
     def begin(self, total_steps: int, epoch: Callable[[], Iterator[None]]) -> None:
         """Set the methods up, with the model on its device; `epoch` runs backward on one batch after another."""
-        self.ctx = replace(self.ctx, total_steps=total_steps)
         device = next(iter(self.parameters.values())).device
-        moved = {n: t if n in self.fixed else t.to(device) for n, t in self.ctx.start.items()}
-        self.ctx = replace(self.ctx, start=moved, reference={n: t.to(device) for n, t in self.ctx.reference.items()})
+        start = {n: self.parameters[n] if n in self.frozen else t.to(device) for n, t in self.base.start.items()}
+        reference = {n: t.to(device) for n, t in self.base.reference.items()}
+        self.base = replace(self.base, total_steps=total_steps, start=start, reference=reference)
 
         def epoch_gradients() -> Iterator[Params]:
-            for step, _ in enumerate(epoch()):
+            for _ in epoch():
                 yield self.take_gradients()
-                self.ctx = replace(self.ctx, step=step + 1)
+                self.step += 1  # each batch has the noise of its step
 
-        ready = replace(self.ctx, epoch_gradients=epoch_gradients)
         with kept(device):
-            self.states = [s.setup(dict(self.ctx.start), ready) for s in self.stabilizers]
+            self.states = self.composition.setup(start, replace(self.base, epoch_gradients=epoch_gradients))
+        self.step = 0
 
     def leave(self) -> None:
         """Leave a plain model behind, with the weights that are to be evaluated."""
@@ -157,24 +155,15 @@ class Bound:
 
     # -- the weights
 
-    def at(self, step: int) -> None:
-        """Note how many optimizer steps have been taken."""
-        if step != self.ctx.step:
-            self.ctx = replace(self.ctx, step=step)
-
     def forward_weights(self) -> Mapping[str, Tensor]:
         """Return what a training pass reads; gradients flow to the parameters."""
-        weights: Params = dict(self.parameters)
-        for stabilizer in self.stabilizers:
-            weights = stabilizer.forward_weights(weights, self.ctx)
-        return weights
+        return self.composition.forward_weights(dict(self.parameters), self.ctx)
 
     def evaluated_weights(self) -> Params:
         """Return what an evaluation reads: a plain classifier."""
         assert self.states is not None
-        sets: list[Params] = [{n: p.detach() if n in self.trained else p for n, p in self.parameters.items()}]
-        for stabilizer, state in zip(reversed(self.stabilizers), reversed(self.states), strict=True):
-            sets = [out for weights in sets for out in stabilizer.evaluation(weights, state)]
+        weights: Params = {n: p.detach() if n in self.trained else p for n, p in self.parameters.items()}
+        sets = self.composition.evaluation(weights, self.states)
         if len(sets) != 1:
             raise UserError(f"the stabilizers evaluate {len(sets)} networks, and a Trainer evaluates one")
         return sets[0]
@@ -182,7 +171,7 @@ class Bound:
     @contextmanager
     def evaluated(self) -> Iterator[None]:
         """Let the model be what is to be evaluated or saved, inside the block."""
-        if self.states is None or not self.overriding("evaluation"):
+        if self.states is None or not self.composition.changing("evaluation"):
             yield
             return
         weights = self.evaluated_weights()
@@ -201,17 +190,19 @@ class Bound:
         self, batch: TokenBatch, weights: Mapping[str, Tensor], seen: Seen, noise: Noise, run: Callable[[], Any]
     ) -> Tensor:
         """Return what the methods add to the loss of `batch`; `run` makes the pass once more."""
-        key = self.ctx.seeds.key("dropout", *self.ctx.moment, f"row {batch.first_row}")
+        ctx = self.ctx
+        key = ctx.seeds.key("dropout", *ctx.moment, f"row {batch.first_row}")
 
-        def repeat(added: Mapping[str, Tensor], masks: str) -> Pass:
-            with self.watch.looking(added) as again, noise.again(other_masks(key, masks) if masks else None):
+        def rerun(added: Mapping[str, Tensor], dropout_key: str) -> ForwardOutput:
+            other = other_masks(key, dropout_key) if dropout_key else None
+            with self.watch.looking(added) as again, noise.again(other):
                 run()
-            return pass_of(again, weights, batch, repeat)
+            return output_of(again, weights, batch, rerun)
 
-        forward = pass_of(seen, weights, batch, repeat)
+        forward = output_of(seen, weights, batch, rerun)
         total = forward.logits.new_zeros(())
-        for i in self.overriding("penalty"):
-            total = total + self.stabilizers[i].penalty(forward, batch, self.ctx)
+        for penalty in self.composition.penalties(forward, batch, ctx):
+            total = total + penalty
         return total
 
     # -- the gradient
@@ -233,14 +224,11 @@ class Bound:
         params = {n: p.detach() for n, p in self.trained.items()}
         here = torch.stack([part.loss for part in self.parts]).sum(), self.take_gradients()
 
-        def at(where: Params, depth: int) -> tuple[Tensor, Params]:
-            for i in range(depth - 1, -1, -1):
-                if self.stabilizers[i].overrides("gradient"):
-                    assert self.states is not None
-                    return self.stabilizers[i].gradient(partial(at, depth=i), where, self.states[i], self.ctx)
+        def plain(where: Params) -> tuple[Tensor, Params]:
             return here if all(where[n] is t for n, t in params.items()) else self._gradient_at(where)
 
-        loss, grads = at(params, len(self.stabilizers))
+        assert self.states is not None
+        loss, grads = self.composition.gradient(plain, params, self.states, self.ctx)
         self.put_gradients(grads)
         return loss.detach() - here[0]
 
@@ -265,26 +253,20 @@ class Bound:
 
     def before_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Edit the clipped gradients and give every tensor its rate."""
-        recipe = self.ctx.recipe
+        recipe = self.base.recipe
         grads = self.take_gradients()
         if recipe.clip_scope == "tensor":
             grads = clip(grads, recipe.clip, scope="tensor")
         assert self.states is not None
-        for stabilizer, state in zip(self.stabilizers, self.states, strict=True):
-            grads = stabilizer.edit_gradient(grads, state, self.ctx)
-        self.put_gradients(grads)
+        self.put_gradients(self.composition.edit_gradient(grads, self.states, self.ctx))
         self._groups = optimizer.param_groups
         optimizer.param_groups = self._with_rates(self._groups)
         self._settings = [{**group} for group in optimizer.param_groups]
-        followers = self.overriding("after_step")
-        self._previous = {n: p.detach().clone() for n, p in self.trained.items()} if followers else {}
+        self._previous = copied(self.trained) if self.composition.changing("after_step") else {}
 
     def _with_rates(self, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the optimizer's groups, split where the methods ask for different rates."""
-        scaled = self.overriding("rate")
-        factors = dict.fromkeys(self.trained, 1.0)
-        for i in scaled:
-            factors = {name: factor * self.stabilizers[i].rate(name, self.ctx) for name, factor in factors.items()}
+        factors = self.composition.rates(dict.fromkeys(self.trained, 1.0), self.ctx)
         names = {id(p): n for n, p in self.trained.items()}
         self._rates = dict.fromkeys(self.trained, 0.0)
         out = []
@@ -295,23 +277,22 @@ class Bound:
                 split.setdefault(factors.get(name, 1.0), []).append(parameter)
                 self._rates[name] = float(group["lr"]) * factors.get(name, 1.0)
             out += [{**group, "params": part, "lr": group["lr"] * factor} for factor, part in split.items()]
-        return out if scaled else groups
+        return out if self.composition.changing("rate") else groups
 
     def after_update(self, optimizer: torch.optim.Optimizer) -> None:
         """Put the optimizer's groups back and let the methods follow the step."""
         for group, before in zip(optimizer.param_groups, self._settings, strict=True):
             changed = [key for key in group if group[key] is not before.get(key)]
-            if changed and self.overriding("rate"):
+            if changed and self.composition.changing("rate"):
                 raise UserError(
                     f"this Trainer's optimizer keeps {', '.join(changed)} for each group of parameters, so that they "
                     "cannot have rates of their own: use another optimizer"
                 )
         optimizer.param_groups = self._groups
         assert self.states is not None
-        after = replace(self.ctx, step=self.ctx.step + 1, rates=self._rates)
-        params = moved = {n: p.detach() for n, p in self.trained.items()}
-        for i in self.overriding("after_step"):
-            moved, self.states[i] = self.stabilizers[i].after_step(moved, self._previous, self.states[i], after)
+        after = replace(self.ctx, step=self.step + 1, rates=self._rates)
+        params = {n: p.detach() for n, p in self.trained.items()}
+        moved, self.states = self.composition.after_step(params, self._previous, self.states, after)
         self._previous = {}
         for name, tensor in moved.items():
             if tensor is not params[name]:
@@ -319,9 +300,7 @@ class Bound:
 
     def measures(self) -> dict[str, float]:
         """Return the methods' own numbers."""
-        params = self.evaluated_weights()
-        own = [s.measures(params, self.ctx) for s in self.stabilizers]
-        return {name: float(value) for part in own for name, value in part.items()}
+        return self.composition.measures(self.evaluated_weights(), replace(self.base, step=self.step))
 
 
 def _slots(module: nn.Module) -> dict[str, Slot]:

@@ -20,19 +20,20 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from stabilitybench.errors import UserError
+from stabilitybench.finetuning.tensors import Params
 from stabilitybench.integrations.arguments import changed_arguments, read_recipe, with_stabilizers
 from stabilitybench.integrations.compatibility import (
-    check_stabilizers,
+    check_composition,
     check_trainer,
     default_seed,
     facts_of,
     layout_of,
 )
 from stabilitybench.integrations.forward_recorder import Noise, Watch, batch_of, full_precision, kept
-from stabilitybench.integrations.hook_session import Bound, Params, Part
+from stabilitybench.integrations.hook_session import HookSession, Part
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.seeds import Seeds
-from stabilitybench.stabilizers import Context, Stabilizer, compose
+from stabilitybench.stabilizers import Composition, Context, Stabilizer, compose
 
 T = TypeVar("T", bound=Trainer)
 #: Beside a checkpoint of the Trainer: which methods, and from which weights they started.
@@ -80,37 +81,37 @@ def stabilize(trainer: T, stabilizers: Iterable[Stabilizer] | Stabilizer, *, see
     check_trainer(trainer)
     model: Any = trainer.model
     layout, facts = layout_of(model), facts_of(trainer)
-    composed = compose(methods, layout)
+    composition = Composition(compose(methods, layout))
     given = read_recipe(trainer.args, _steps(trainer, trainer.args))
-    check_stabilizers(composed, trainer, given, layout, facts)
-    recipe, changes = with_stabilizers(given, trainer.args, composed, layout, facts)
+    check_composition(composition, trainer, given, layout, facts)
+    recipe, changes = with_stabilizers(given, trainer.args, composition, layout, facts)
     args, optimizer = changed_arguments(trainer, changes)
     seed = default_seed(trainer.args)
     ctx = Context(
         recipe=recipe,
         layout=layout,
         task=facts,
-        reference={n: p.detach().clone() for n, p in model.named_parameters() if layout.place(n) != "head"},
+        reference={n: p.detach().clone() for n, p in model.named_parameters() if layout.module_group(n) != "head"},
         seeds=seeds or Seeds(init=seed, order=seed, dropout=seed, prepare=seed),
         total_steps=_steps(trainer, args),
     )
-    bound = Bound(model, composed, ctx, partial(_training_features, trainer))
+    session = HookSession(model, composition, ctx, partial(_training_features, trainer))
     # From here on nothing can fail.
     trainer.args, trainer.optimizer_cls_and_kwargs = args, optimizer or trainer.optimizer_cls_and_kwargs
     # The classifiers' losses are means and ignore the number of items that a Trainer tells them; added up over
     # micro-batches they would make the gradient as many times too large.
     trainer.model_accepts_loss_kwargs = False
-    trainer.add_callback(_Steps(bound, trainer))
+    trainer.add_callback(_Steps(session, trainer))
     own = type(trainer)
     trainer.__class__ = type(f"Stabilized{own.__name__}", (Stabilized, own), {})
-    trainer._bound, trainer._slanted = bound, changes.get("schedule") == "slanted"  # type: ignore[attr-defined]
+    trainer._session, trainer._slanted = session, changes.get("schedule") == "slanted"  # type: ignore[attr-defined]
     return trainer
 
 
 class Stabilized(Trainer):
     """What a stabilized Trainer does otherwise; `stabilize` puts it in front of the Trainer's own class."""
 
-    _bound: Bound
+    _session: HookSession
     _slanted: bool
     _trained: bool = False
 
@@ -121,11 +122,11 @@ class Stabilized(Trainer):
         if resume_from_checkpoint:
             self._check_checkpoint(resume_from_checkpoint)
         self._trained = True
-        self._bound.enter()
+        self._session.enter()
         try:
             return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
-            self._bound.leave()
+            self._session.leave()
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Make the slanted triangle where a stabilizer asks for it, which transformers does not have."""
@@ -143,42 +144,42 @@ class Stabilized(Trainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Accumulate the gradient of a micro-batch; after the last, let the methods see the whole."""
-        bound, complete = self._bound, self.accelerator.sync_gradients
-        bound.at(self.state.global_step)
+        session, complete = self._session, self.accelerator.sync_gradients
+        session.step = self.state.global_step
         run = partial(super().training_step, model, inputs, num_items_in_batch)
-        if bound.overriding("gradient"):
-            first_row, noise = bound.first_row, Noise.now(self.args.device)
+        if session.composition.changing("gradient"):
+            first_row, noise = session.first_row, Noise.now(self.args.device)
             loss: Tensor = run()
-            bound.parts.append(Part(run, first_row, noise, loss.detach()))
+            session.parts.append(Part(run, first_row, noise, loss.detach()))
             if complete:
-                loss = loss + bound.whole_gradient()
-                bound.parts.clear()
+                loss = loss + session.whole_gradient()
+                session.parts.clear()
         else:
             loss = run()
         if complete:
-            bound.first_row = 0
+            session.first_row = 0
         return loss
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None, **kwargs: Any
     ) -> Any:
         """Compute the Trainer's own loss with the weights that the methods put in place, and add their penalties."""
-        bound = self._bound
+        session = self._session
         own: Any = partial(super().compute_loss, model, num_items_in_batch=num_items_in_batch, **kwargs)
-        if not (bound.training and model.training):
+        if not (session.training and model.training):
             return own(inputs, return_outputs=return_outputs)
-        weights = bound.forward_weights()
-        with bound.reading(weights):
-            if not bound.overriding("penalty"):
+        weights = session.forward_weights()
+        with session.reading(weights):
+            if not session.composition.changing("penalty"):
                 return own(inputs, return_outputs=return_outputs)
             question, labels = _apart(self, inputs)
-            batch = batch_of(question, labels, bound.ctx.task.kind, bound.first_row)
+            batch = batch_of(question, labels, session.base.task.kind, session.first_row)
             noise = Noise.now(self.args.device)
-            with bound.watch.looking() as seen:
+            with session.watch.looking() as seen:
                 loss, outputs = own(inputs, return_outputs=True)
-            penalty = bound.penalties(batch, weights, seen, noise, partial(model, **question))
+            penalty = session.penalties(batch, weights, seen, noise, partial(model, **question))
             loss = loss + self._share(len(batch), num_items_in_batch) * penalty
-        bound.first_row += len(batch)
+        session.first_row += len(batch)
         return (loss, outputs) if return_outputs else loss
 
     def _share(self, rows: int, items: Any) -> Any:
@@ -190,19 +191,19 @@ class Stabilized(Trainer):
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate the weights that the methods say."""
-        with self._bound.evaluated():
+        with self._session.evaluated():
             return super().evaluation_loop(*args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the weights that are evaluated, as a plain classifier."""
-        with self._bound.evaluated():
+        with self._session.evaluated():
             super().save_model(output_dir, _internal_call)
-        if self._bound.training and not self._bound.keeps_state:
+        if self._session.training and not self._session.keeps_state:
             folder = Path(str(self.args.output_dir if output_dir is None else output_dir))
             (folder / RECORD).write_text(json.dumps(self._record(), indent=2), "utf-8")
 
     def _load_best_model(self) -> None:
-        self._bound.leave()  # checkpoints hold plain classifiers
+        self._session.leave()  # checkpoints hold plain classifiers
         super()._load_best_model()
         # Some transformers 5 save LayerNorm.gamma, which from_pretrained knows and the Trainer passes over.
         model: Any = self.model
@@ -210,20 +211,20 @@ class Stabilized(Trainer):
 
     def _record(self) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be continued here."""
-        bound = self._bound
+        session = self._session
         return {
-            "stabilizers": [s.describe() for s in bound.stabilizers],
-            "seeds": asdict(bound.ctx.seeds),
-            "start": bound.start_digest,
+            "stabilizers": [s.describe() for s in session.composition.stabilizers],
+            "seeds": asdict(session.base.seeds),
+            "start": session.start_digest,
         }
 
     def _check_checkpoint(self, checkpoint: str | bool) -> None:
         """Refuse to go on from a checkpoint that lacks what the methods need."""
-        bound = self._bound
-        if bound.keeps_state:
+        session = self._session
+        if session.keeps_state:
             raise UserError(
-                f"{bound.keeps_state} keeps values of its own that a checkpoint of the Trainer does not hold: train it "
-                "in one go"
+                f"{session.keeps_state} keeps values of its own that a checkpoint of the Trainer does not hold: train "
+                "it in one go"
             )
         folder = get_last_checkpoint(self.args.output_dir) if checkpoint is True else checkpoint  # type: ignore[no-untyped-call]
         if folder is None:
@@ -243,22 +244,22 @@ class Stabilized(Trainer):
 class _Steps(TrainerCallback):
     """What has to happen between the Trainer's clipping, its optimizer and its schedule."""
 
-    def __init__(self, bound: Bound, trainer: Any) -> None:
-        self.bound, self.trainer = bound, trainer
+    def __init__(self, session: HookSession, trainer: Any) -> None:
+        self.session, self.trainer = session, trainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bound.begin(state.max_steps, partial(_epoch, self.trainer, self.bound))
+        self.session.begin(state.max_steps, partial(_epoch, self.trainer, self.session))
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bound.before_update(self.trainer.optimizer)
+        self.session.before_update(self.trainer.optimizer)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bound.after_update(self.trainer.optimizer)
+        self.session.after_update(self.trainer.optimizer)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.bound.training:
-            self.bound.at(state.global_step)
-            measures = self.bound.measures()
+        if self.session.training:
+            self.session.step = state.global_step
+            measures = self.session.measures()
             if measures:
                 self.trainer.log(measures)
 
@@ -279,7 +280,7 @@ def _steps(trainer: Trainer, args: TrainingArguments) -> int:
     return max(1, math.ceil(args.num_train_epochs * max(1, batches)))
 
 
-def _epoch(trainer: Any, bound: Bound) -> Iterator[None]:
+def _epoch(trainer: Any, session: HookSession) -> Iterator[None]:
     """Run backward on each batch of the first epoch, and leave the gradients in the model."""
     if not hasattr(trainer.train_dataset, "__len__"):
         raise UserError("a stabilizer looks at one epoch of gradients, but the training data has no length")
@@ -289,25 +290,25 @@ def _epoch(trainer: Any, bound: Bound) -> Iterator[None]:
         if not parts:
             return
         trainer.current_gradient_accumulation_steps = len(parts)
-        bound.first_row = 0
+        session.first_row = 0
         for inputs in parts:
             super(Stabilized, trainer).training_step(trainer.model_wrapped, inputs, items)
-        bound.first_row = 0
+        session.first_row = 0
         yield
 
 
-def _training_features(trainer: Any, bound: Bound, params: Params) -> tuple[Tensor, Tensor]:
+def _training_features(trainer: Any, session: HookSession, params: Params) -> tuple[Tensor, Tensor]:
     """Return what the last linear layer reads of every training row, without noise, and the labels, on the CPU."""
     model, mode = trainer.model, trainer.model.training
-    watch = Watch(model, bound.ctx.layout)
+    watch = Watch(model, session.base.layout)
     rows, labels = [], []
     try:
         model.eval()
-        with kept(trainer.args.device), torch.no_grad(), bound.reading(params):
+        with kept(trainer.args.device), torch.no_grad(), session.reading(params):
             for inputs in trainer.get_test_dataloader(trainer.train_dataset):
                 inputs = trainer._prepare_inputs(inputs)
                 question, answers = _apart(trainer, inputs)
-                batch = batch_of(question, answers, bound.ctx.task.kind, 0)
+                batch = batch_of(question, answers, session.base.task.kind, 0)
                 with watch.looking() as seen:
                     model(**question)
                 assert seen.features is not None

@@ -1,74 +1,49 @@
-"""Stabilizers: the contract, the registry, composition, and one file for each published method."""
+"""Stabilizers: the contract, the registry, composition, and one file for each published method.
 
-from stabilitybench.stabilizers.averaging import EMA, SWA
-from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer, TaskFacts
-from stabilitybench.stabilizers.bert_adam import BertAdam
-from stabilitybench.stabilizers.bitfit import BitFit
-from stabilitybench.stabilizers.child_tuning import ChildTuningD, ChildTuningF
-from stabilitybench.stabilizers.composition import apply_recipe, compose
-from stabilitybench.stabilizers.debiased_adam import DebiasedAdam
-from stabilitybench.stabilizers.deni import DENI
-from stabilitybench.stabilizers.freeze import Freeze
-from stabilitybench.stabilizers.gradual_unfreezing import GradualUnfreezing
-from stabilitybench.stabilizers.intermediate_task import IntermediateTask
-from stabilitybench.stabilizers.l2_sp import L2SP
-from stabilitybench.stabilizers.llrd import LLRD
-from stabilitybench.stabilizers.lnsr import LNSR
-from stabilitybench.stabilizers.longer import Longer, SmallRate
-from stabilitybench.stabilizers.lora import LoRA
-from stabilitybench.stabilizers.lp_ft import LPFT
-from stabilitybench.stabilizers.mh_loss import MHLoss, ZeroHead
-from stabilitybench.stabilizers.mixout import Mixout
-from stabilitybench.stabilizers.mmr import MMR
-from stabilitybench.stabilizers.pretrained_decay import PretrainedDecay
-from stabilitybench.stabilizers.r3f import R3F, R4F
-from stabilitybench.stabilizers.registry import build, catalogue, load_file, loaded_files, register, source_fingerprint
-from stabilitybench.stabilizers.reinit import ReInit
-from stabilitybench.stabilizers.sam import SAM
-from stabilitybench.stabilizers.smart import SMART
-from stabilitybench.stabilizers.surt import SURT
+The lines below are the one list of what is shipped: importing a method's module registers it.
+"""
 
-__all__ = [
-    "DENI",
-    "EMA",
-    "L2SP",
-    "LLRD",
-    "LNSR",
-    "LPFT",
-    "MMR",
-    "R3F",
-    "R4F",
-    "SAM",
-    "SMART",
-    "SURT",
-    "SWA",
-    "Batch",
-    "BertAdam",
-    "BitFit",
-    "ChildTuningD",
-    "ChildTuningF",
-    "Context",
-    "DebiasedAdam",
-    "Forward",
-    "Freeze",
-    "GradualUnfreezing",
-    "IntermediateTask",
-    "LoRA",
-    "Longer",
-    "MHLoss",
-    "Mixout",
-    "PretrainedDecay",
-    "ReInit",
-    "SmallRate",
-    "Stabilizer",
-    "TaskFacts",
-    "ZeroHead",
-    "apply_recipe",
-    "build",
-    "catalogue",
-    "compose",
-    "load_file",
-    "loaded_files",
-    "register",
-    "source_fingerprint",
-]
+from stabilitybench.stabilizers.averaging import EMA as EMA
+from stabilitybench.stabilizers.averaging import SWA as SWA
+from stabilitybench.stabilizers.base import Batch as Batch
+from stabilitybench.stabilizers.base import Context as Context
+from stabilitybench.stabilizers.base import Forward as Forward
+from stabilitybench.stabilizers.base import Stabilizer as Stabilizer
+from stabilitybench.stabilizers.base import TaskFacts as TaskFacts
+from stabilitybench.stabilizers.bert_adam import BertAdam as BertAdam
+from stabilitybench.stabilizers.bitfit import BitFit as BitFit
+from stabilitybench.stabilizers.child_tuning import ChildTuningD as ChildTuningD
+from stabilitybench.stabilizers.child_tuning import ChildTuningF as ChildTuningF
+from stabilitybench.stabilizers.composition import Composition as Composition
+from stabilitybench.stabilizers.composition import compose as compose
+from stabilitybench.stabilizers.debiased_adam import DebiasedAdam as DebiasedAdam
+from stabilitybench.stabilizers.deni import DENI as DENI
+from stabilitybench.stabilizers.freeze import Freeze as Freeze
+from stabilitybench.stabilizers.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+from stabilitybench.stabilizers.intermediate_task import IntermediateTask as IntermediateTask
+from stabilitybench.stabilizers.l2_sp import L2SP as L2SP
+from stabilitybench.stabilizers.llrd import LLRD as LLRD
+from stabilitybench.stabilizers.lnsr import LNSR as LNSR
+from stabilitybench.stabilizers.longer import Longer as Longer
+from stabilitybench.stabilizers.longer import SmallRate as SmallRate
+from stabilitybench.stabilizers.lora import LoRA as LoRA
+from stabilitybench.stabilizers.lp_ft import LPFT as LPFT
+from stabilitybench.stabilizers.mh_loss import MHLoss as MHLoss
+from stabilitybench.stabilizers.mh_loss import ZeroHead as ZeroHead
+from stabilitybench.stabilizers.mixout import Mixout as Mixout
+from stabilitybench.stabilizers.mmr import MMR as MMR
+from stabilitybench.stabilizers.pretrained_decay import PretrainedDecay as PretrainedDecay
+from stabilitybench.stabilizers.r3f import R3F as R3F
+from stabilitybench.stabilizers.r3f import R4F as R4F
+from stabilitybench.stabilizers.registry import build as build
+from stabilitybench.stabilizers.registry import catalogue as catalogue
+from stabilitybench.stabilizers.registry import load_file as load_file
+from stabilitybench.stabilizers.registry import loaded_files as loaded_files
+from stabilitybench.stabilizers.registry import register as register
+from stabilitybench.stabilizers.registry import source_fingerprint as source_fingerprint
+from stabilitybench.stabilizers.reinit import ReInit as ReInit
+from stabilitybench.stabilizers.sam import SAM as SAM
+from stabilitybench.stabilizers.smart import SMART as SMART
+from stabilitybench.stabilizers.surt import SURT as SURT
+from stabilitybench.stabilizers.traits import Position as Position
+from stabilitybench.stabilizers.traits import Trait as Trait

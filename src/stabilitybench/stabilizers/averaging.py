@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
     from stabilitybench.stabilizers.base import Params, State
@@ -20,7 +21,7 @@ class EMA(Stabilizer):
 
     ``a <- decay * a + (1 - decay) * w`` after each step, from a = w at step 0.
 
-    Touches: the weights that are evaluated; the training itself is the plain one.
+    Modifies: the weights that are evaluated; the training itself is the plain one.
 
     Defaults: decay 0.99, ours: a window of about 100 steps, for runs of a few hundred.
 
@@ -28,7 +29,8 @@ class EMA(Stabilizer):
     """
 
     paper = "Polyak & Juditsky 1992, doi:10.1137/0330046; for networks: Tarvainen & Valpola 2017, arXiv:1703.01780"
-    order = 90
+    position = Position.AVERAGE
+    traits = frozenset({Trait.FOLLOWS_ONE_NETWORK})
     decay: float = 0.99
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class SWA(Stabilizer):
     ``a <- a + (w - a) / (k + 1)`` with k the number of weights in the mean so far, after every `every`-th step from
     the fraction `start` of the training on; the weights themselves before that.
 
-    Touches: the weights that are evaluated; the training itself is the plain one.  Encoders normalise by layer, so no
+    Modifies: the weights that are evaluated; the training itself is the plain one.  Encoders normalise by layer, so no
     statistics need an update.
 
     Defaults: start 0.5, about where the authors begin (epoch 161 of 300); every step, since short runs have few epochs.
@@ -66,7 +68,8 @@ class SWA(Stabilizer):
     """
 
     paper = "Izmailov et al. 2018, arXiv:1803.05407"
-    order = 90
+    position = Position.AVERAGE
+    traits = frozenset({Trait.FOLLOWS_ONE_NETWORK})
     start: float = 0.5
     every: int = 1
 

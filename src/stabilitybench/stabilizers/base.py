@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from stabilitybench.errors import UserError
+from stabilitybench.stabilizers.traits import Position, Trait
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -28,11 +31,11 @@ if TYPE_CHECKING:
 
 
 def _no_gradients() -> Iterator[Params]:
-    return iter(())
+    raise UserError("ctx.epoch_gradients() is offered to `setup` alone: keep what you need of it in the state")
 
 
 def _no_features(params: Params) -> tuple[Tensor, Tensor]:
-    raise RuntimeError("features of the training rows are offered to `initialize`, `setup` and `measures` alone")
+    raise UserError("ctx.training_features() is offered to `initialize`, `setup` and `measures` alone")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Context:
     reference : the pretrained tensors, by name, before any change, stages included.  step : optimizer steps taken so
     far.  total_steps : steps of the whole run.  start : all tensors at step 0, as the composed methods initialised them
     (empty while they do).  rates : the learning rate of each trained tensor in the step just taken (`after_step`
-    alone).  member : number of the network in training, where a method trains several.
+    alone).  member : number of the network in training, where a method trains several.  training : whether a step is
+    under way, with noise of its own.
 
     epoch_gradients() : the gradient of each batch of the first epoch (`setup` alone).  training_features(params) : what
     the last linear layer reads of every training row, (rows, width), without training noise, and the labels (rows,);
@@ -80,6 +84,7 @@ class Context:
     start: Mapping[str, Tensor] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     member: int = 0
+    training: bool = False
     epoch_gradients: Callable[[], Iterator[Params]] = field(default=_no_gradients, repr=False)
     training_features: Callable[[Params], tuple[Tensor, Tensor]] = field(default=_no_features, repr=False)
 
@@ -94,17 +99,28 @@ class Context:
         return (f"step {self.step}", *((f"member {self.member}",) if self.member else ()))
 
     def generator(self, stream: Stream, *names: str) -> np.random.Generator:
-        """Return a generator of its own for each combination of names; the same names give the same draws."""
+        """Return a generator of its own for each combination of names; the same names give the same draws.
+
+        Noise that is to differ from step to step has `*ctx.moment` among its names.
+        """
         return self.seeds.generator(stream, *names)
 
-    def normal(self, name: str, like: Tensor, *, spread: float, purpose: str) -> Tensor:
-        """Draw N(0, spread^2) in the shape of `like` from the `init` stream; equal on every device."""
+    def normal(self, name: str, like: Tensor, *, std: float, purpose: str) -> Tensor:
+        """Draw N(0, std^2) in the shape of `like`; equal on every device.
+
+        Before the training these are initial values, from the `init` stream; in a step they are noise, from the
+        `dropout` stream, anew at each step.
+        """
         import torch
 
-        values = self.generator("init", purpose, name).standard_normal(tuple(like.shape), dtype=np.float32)
-        return (torch.from_numpy(values) * spread).to(like)
+        stream: Stream = "dropout" if self.training else "init"
+        moment = self.moment if self.training else ()
+        values = self.generator(stream, purpose, name, *moment).standard_normal(tuple(like.shape), dtype=np.float32)
+        return (torch.from_numpy(values) * std).to(like)
 
-    def row_noise(self, batch: Batch, width: int, name: str, law: Literal["normal", "uniform"] = "normal") -> Tensor:
+    def row_noise(
+        self, batch: Batch, width: int, name: str, distribution: Literal["normal", "uniform"] = "normal"
+    ) -> Tensor:
         """Draw N(0, 1) or U(-1, 1) for each token, (rows, tokens, width), 0 beyond the text; anew at each step.
 
         Every row has a generator of its own, so that micro-batches and padding change nothing.
@@ -115,7 +131,7 @@ class Context:
         for row, length in enumerate(batch.mask.sum(1).tolist()):
             rng = self.generator("dropout", name, *self.moment, f"row {batch.first_row + row}")
             size = (length, width)
-            noise[row, :length] = rng.standard_normal(size) if law == "normal" else rng.uniform(-1, 1, size)
+            noise[row, :length] = rng.standard_normal(size) if distribution == "normal" else rng.uniform(-1, 1, size)
         return torch.from_numpy(noise).to(batch.mask.device)
 
     def bernoulli(self, probability: float, shape: tuple[int, ...], name: str) -> Tensor:
@@ -178,11 +194,11 @@ class Forward(Protocol):
         """(rows, tokens, width) of the words, before positions are added; None under head tuning."""
         ...
 
-    def again(self, noise: Mapping[str, Tensor], masks: str = "") -> Forward:
-        """Run the same rows again with noise (rows, tokens, width) added to the output of places.
+    def rerun(self, noise: Mapping[str, Tensor], dropout_key: str = "") -> Forward:
+        """Run the same rows again with noise (rows, tokens, width) added to the output of module groups.
 
-        noise : by place: "embeddings" (the words' vectors) or "layer.k".  masks : a name for other dropout masks; empty
-        for the very same ones.
+        noise : by group: "embeddings" (the words' vectors) or "layer.k".  dropout_key : a name for other dropout masks;
+        empty for the very same ones.
         """
         ...
 
@@ -190,14 +206,16 @@ class Forward(Protocol):
 class Stabilizer:
     """One published change to a recipe; subclasses are frozen dataclasses registered by name.
 
-    Class attributes: `name` (set by `register`), `paper` (a citation; empty for a control), `order` (position in
-    a composition: lower first), `version` (part of the run identity once above 1: raise it whenever the same parameters
-    come to other numbers, a default included, so that runs of the earlier arithmetic are not taken for new ones).
+    Class attributes: `name` (set by `register`), `paper` (a citation; empty for a control), `position` (where it acts
+    in a composition), `traits` (what may keep it apart from others), `version` (part of the run identity once above 1:
+    raise it whenever the same parameters come to other numbers, a default included, so that runs of the earlier
+    arithmetic are not taken for new ones).
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
-    order: ClassVar[int] = 50
+    position: ClassVar[Position] = Position.LOSS
+    traits: ClassVar[frozenset[Trait]] = frozenset()
     version: ClassVar[int] = 1
 
     @property
@@ -211,12 +229,13 @@ class Stabilizer:
     def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
         """Return the remedy, as a sentence, where this cannot stand beside `other`; None where it can.
 
+        What `traits` say is refused already.
         layout : the encoder, once it is known; without it only conflicts that hold for every encoder are found.
         """
         return None
 
     def draws(self, layout: Layout) -> tuple[str, ...]:
-        """Return the places whose pretrained tensors this replaces by new ones."""
+        """Return the module groups whose pretrained tensors this replaces by new ones."""
         return ()
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:

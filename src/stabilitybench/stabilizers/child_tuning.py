@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Trait
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
@@ -22,7 +23,7 @@ class ChildTuningF(Stabilizer):
 
     ``g <- g * M / keep`` with M ~ Bernoulli(keep), drawn anew for each element and step.
 
-    Touches: the clipped gradient of the layers, before Adam's moments; embeddings, pooler and head train as ever, as
+    Modifies: the clipped gradient of the layers, before Adam's moments; embeddings, pooler and head train as ever, as
     in the authors' code.  Weight decay still shrinks every weight.
 
     Defaults: keep 0.3, the authors' sample command (for their task-driven variant).
@@ -48,7 +49,7 @@ class ChildTuningF(Stabilizer):
             return grads
         return {
             name: g * ctx.bernoulli(self.keep, tuple(g.shape), f"child-tuning {name}").to(g) / self.keep
-            if ctx.layout.place(name) in ctx.layout.layers
+            if ctx.layout.module_group(name) in ctx.layout.layers
             else g
             for name, g in grads.items()
         }
@@ -66,7 +67,7 @@ class ChildTuningD(Stabilizer):
     ``g <- g * M`` with M = 1 for the elements of largest Fisher information, the mean over the batches of one epoch of
     the squared gradient at step 0 (each tensor's gradient clipped to norm 1), ranked over all layers together.
 
-    Touches: the clipped gradient of the layers; embeddings, pooler and head train as ever, as in the authors' code.
+    Modifies: the clipped gradient of the layers; embeddings, pooler and head train as ever, as in the authors' code.
     Weight decay still shrinks every weight.  One epoch of gradients before the training.
 
     Defaults: keep 0.3, the authors' sample command.
@@ -76,7 +77,7 @@ class ChildTuningD(Stabilizer):
     """
 
     paper = "Xu et al. 2021, arXiv:2109.05687"
-    order = 50
+    traits = frozenset({Trait.HOLDS_WEIGHTS})
     keep: float = 0.3
 
     def __post_init__(self) -> None:
@@ -97,7 +98,7 @@ class ChildTuningD(Stabilizer):
         information: Params = {}
         for grads in ctx.epoch_gradients():
             for name, g in grads.items():
-                if ctx.layout.place(name) in ctx.layout.layers:
+                if ctx.layout.module_group(name) in ctx.layout.layers:
                     squared = (g / g.norm().clamp_min(1.0)).square()
                     information[name] = squared if name not in information else information[name] + squared
         if not information:  # every layer is frozen

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.stabilizers.base import Stabilizer
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Trait
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
@@ -20,16 +21,11 @@ class DebiasedAdam(Stabilizer):
 
     ``w <- w - lr * [m / (1 - b1^t)] / (sqrt(v / (1 - b2^t)) + eps)``
 
-    Touches: the optimizer, where the study's own recipe switched the correction off.
+    Modifies: the optimizer, where the study's own recipe switched the correction off.
     """
 
     paper = "Zhang et al. 2021, arXiv:2006.05987; Mosbach et al. 2021, arXiv:2006.04884"
-
-    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse to stand beside the optimizer it replaces."""
-        if other.name == "bert-adam":
-            return "one switches Adam's bias correction on, the other off; keep one of them"
-        return None
+    traits = frozenset({Trait.CORRECTS_BIAS})
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Switch the correction on."""

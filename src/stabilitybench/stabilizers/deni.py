@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.stabilizers.base import Context, Stabilizer
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
-    from stabilitybench.encoders import Layout
     from stabilitybench.stabilizers.base import Params
 
 
@@ -23,7 +23,7 @@ class DENI(Stabilizer):
     evenly spaced, `networks` copies train on for the fraction `apart` of it and are replaced by the mean of their
     weights.  Delayed ensemble: from `start` on `networks` copies train to the end, and their logits are averaged.
 
-    Touches: the trained weights at those steps, and what is evaluated; the copies see the same batches, with dropout
+    Modifies: the trained weights at those steps, and what is evaluated; the copies see the same batches, with dropout
     masks of their own.  With rounds = 0 it is the delayed ensemble alone, with start = 1 noisy interpolation alone.
 
     Defaults: all ours, since the authors' noise and timetable were not at hand; their ensembles, as recalled, have
@@ -32,7 +32,8 @@ class DENI(Stabilizer):
     """
 
     paper = "Pecher et al. 2024, arXiv:2406.12471"
-    order = 95
+    position = Position.MEMBERS
+    traits = frozenset({Trait.TRAINS_SEVERAL_NETWORKS, Trait.MOVES_EVERY_WEIGHT})
     networks: int = 5
     noise: float = 0.1
     start: float = 0.8
@@ -57,14 +58,6 @@ class DENI(Stabilizer):
             raise ValueError(
                 f"apart = {self.apart}: must be below {most:.3g}, for {self.rounds} rounds before the start"
             )
-
-    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse averages along the training, which know one network."""
-        if other.name in ("ema", "swa"):
-            return "the average along the training follows one network, and deni trains several; keep one of them"
-        if other.name in ("gradual-unfreezing", "child-tuning-d"):
-            return "deni's noise would move weights that the other keeps in place; keep one of them"
-        return None
 
     def members(self, members: list[Params], ctx: Context) -> list[Params]:
         """Split or merge where the timetable says so."""

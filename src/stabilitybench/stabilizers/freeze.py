@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
@@ -21,7 +22,7 @@ class Freeze(Stabilizer):
 
     ``w = u`` for the tensors of embeddings and layers 1 to `layers`, u the pretrained value.
 
-    Touches: nothing; the frozen tensors get no gradient, no decay and end bit for bit where they started.  Pooler
+    Modifies: nothing; the frozen tensors get no gradient, no decay and end bit for bit where they started.  Pooler
     and head always train.  With every layer frozen, pooler and head alone are tuned.  dropout: whether the frozen
     part keeps its dropout while training.
 
@@ -30,7 +31,7 @@ class Freeze(Stabilizer):
     """
 
     paper = "Lee, Tang & Lin 2019, arXiv:1911.03090"
-    order = 20
+    position = Position.FREEZE
     layers: int = 1
     embeddings: bool = True
     dropout: bool = True
@@ -49,27 +50,27 @@ class Freeze(Stabilizer):
             raise UserError("freeze has nothing to do under head tuning: the whole encoder is frozen already")
 
     def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse places that another method draws anew: they would stay random."""
+        """Refuse groups that another method draws anew: they would stay random."""
         if layout is None:
             return None
-        both = sorted(set(other.draws(layout)) & set(self.places(layout)))
+        both = sorted(set(other.draws(layout)) & set(self._groups(layout)))
         return (
             f"{', '.join(both)} would start anew and never train; let fewer layers be drawn or frozen" if both else None
         )
 
-    def places(self, layout: Layout) -> tuple[str, ...]:
-        """Return the frozen places."""
+    def _groups(self, layout: Layout) -> tuple[str, ...]:
+        """Return the frozen module groups."""
         return (*(("embeddings",) if self.embeddings else ()), *layout.bottom(self.layers))
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
-        """Switch dropout off in the frozen places, if asked to."""
+        """Switch dropout off in the frozen groups, if asked to."""
         if self.dropout:
             return recipe
-        return recipe.replace(dropout_off=tuple(dict.fromkeys((*recipe.dropout_off, *self.places(layout)))))
+        return recipe.replace(dropout_off=tuple(dict.fromkeys((*recipe.dropout_off, *self._groups(layout)))))
 
     def frozen(self, name: str, layout: Layout) -> bool:
-        """Tell whether `name` lies in a frozen place."""
-        return layout.place(name) in self.places(layout)
+        """Tell whether `name` lies in a frozen group."""
+        return layout.module_group(name) in self._groups(layout)
 
     def neutral(self) -> Freeze:
         """Freeze nothing."""

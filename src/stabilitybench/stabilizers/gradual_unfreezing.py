@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Trait
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
@@ -22,7 +23,7 @@ class GradualUnfreezing(Stabilizer):
     The k-th layer from the top moves from the fraction ``over * k / (L + 1)`` of the training on, the embeddings as
     the last at ``over``; head and pooler from the start.
 
-    Touches: the learning rates and the schedule.  A layer that waits moves not at all, its optimizer's moments grow
+    Modifies: the learning rates and the schedule.  A layer that waits moves not at all, its optimizer's moments grow
     already.
 
     Defaults: over 0.5, ours.  The rate falls to 1/32 of its peak, as the authors' does.
@@ -32,6 +33,7 @@ class GradualUnfreezing(Stabilizer):
     """
 
     paper = "Howard & Ruder 2018, arXiv:1801.06146"
+    traits = frozenset({Trait.HOLDS_WEIGHTS})
     over: float = 0.5
 
     def __post_init__(self) -> None:
@@ -53,11 +55,11 @@ class GradualUnfreezing(Stabilizer):
 
     def rate(self, name: str, ctx: Context) -> float:
         """Return 0 until the tensor's layer has its turn."""
-        place, layout = ctx.layout.place(name), ctx.layout
-        if place == "embeddings":
+        group, layout = ctx.layout.module_group(name), ctx.layout
+        if group == "embeddings":
             turn = layout.depth + 1
-        elif place in layout.layers:
-            turn = layout.depth - layout.layers.index(place)
+        elif group in layout.layers:
+            turn = layout.depth - layout.layers.index(group)
         else:
             return 1.0
         return 0.0 if ctx.progress < self.over * turn / (layout.depth + 1) else 1.0

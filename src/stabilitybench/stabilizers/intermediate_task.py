@@ -10,6 +10,7 @@ from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.stages import LabelledTask, Stage
 from stabilitybench.stabilizers.surt import check_rate
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
@@ -24,7 +25,7 @@ class IntermediateTask(Stabilizer):
     Supplementary training on intermediate labelled-data tasks: ``w_0 = fine-tuned on `task` for `epochs` passes``,
     everything but the head kept.
 
-    Touches: embeddings, layers and pooler at step 0.  stage_rate: peak rate of the first training; by default what
+    Modifies: embeddings, layers and pooler at step 0.  stage_rate: peak rate of the first training; by default what
     the encoder recommends.  The stage has the recipe's batches, warm-up, decay, clipping and length of text, and Adam
     with bias correction.
 
@@ -33,7 +34,7 @@ class IntermediateTask(Stabilizer):
     """
 
     paper = "Phang, Févry & Bowman 2018, arXiv:1811.01088; for variance: Zhang et al. 2021, arXiv:2006.05987"
-    order = 6
+    position = Position.TASK_STAGE
     task: str = "pocket/entailment"
     epochs: float = 3.0
     stage_rate: float | None = None

@@ -9,6 +9,7 @@ from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +26,7 @@ class L2SP(Stabilizer):
 
     ``loss + alpha / 2 * ||w - u||^2 + beta / 2 * ||w_head||^2`` over weights, not biases and norms.
 
-    Touches: the loss, and so the gradient before clipping.  The penalty goes through Adam, which rescales it: the
+    Modifies: the loss, and so the gradient before clipping.  The penalty goes through Adam, which rescales it: the
     decoupled form is pretrained-decay.
 
     Defaults: alpha and beta 0.01, those of the authors' code; their example has alpha 0.1.
@@ -34,7 +35,7 @@ class L2SP(Stabilizer):
     """
 
     paper = "Li, Grandvalet & Davoine 2018, arXiv:1802.01483"
-    order = 45
+    position = Position.ANCHOR
     alpha: float = 0.01
     beta: float = 0.01
 
@@ -55,7 +56,7 @@ class L2SP(Stabilizer):
         for name, weight in params.items():
             if is_bias(name) or is_norm(name):
                 continue
-            in_head = ctx.layout.place(name) == "head"
+            in_head = ctx.layout.module_group(name) == "head"
             strength = self.beta if in_head else self.alpha
             if strength == 0:
                 continue

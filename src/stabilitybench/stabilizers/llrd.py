@@ -22,7 +22,7 @@ class LLRD(Stabilizer):
     Head and pooler at the full rate, the top layer at ``decay``, layer k of L (from 0) at ``decay^(L-k)``, the
     embeddings at ``decay^(L+1)``.
 
-    Touches: the learning rates.  ALBERT shares its layers and is refused.
+    Modifies: the learning rates.  ALBERT shares its layers and is refused.
 
     Defaults: decay 0.95, that of Zhang et al. for BERT; Howard & Ruder divide by 2.6.
     """
@@ -43,11 +43,11 @@ class LLRD(Stabilizer):
 
     def rate(self, name: str, ctx: Context) -> float:
         """Return the factor of the tensor's layer."""
-        place, layout = ctx.layout.place(name), ctx.layout
-        if place == "embeddings":
+        group, layout = ctx.layout.module_group(name), ctx.layout
+        if group == "embeddings":
             return self.decay ** (layout.depth + 1)
-        if place in layout.layers:
-            return self.decay ** (layout.depth - layout.layers.index(place))
+        if group in layout.layers:
+            return self.decay ** (layout.depth - layout.layers.index(group))
         return 1.0
 
     def neutral(self) -> LLRD:

@@ -24,7 +24,7 @@ class LNSR(Stabilizer):
     ``loss + weight * sum over layers r > b of ||f_r(h_b + e) - f_r(h_b)||^2``, averaged over tokens, with Gaussian e
     whose length is on average the fraction `noise` of that of h_b in each token.
 
-    Touches: the loss.  A second pass with the same dropout masks.
+    Modifies: the loss.  A second pass with the same dropout masks.
 
     Defaults: the authors' layers and weights are not known to us; the first layer and weight 1 are ours, the noise of
     5 % is that of their motivating figure.
@@ -65,7 +65,7 @@ class LNSR(Stabilizer):
         state = forward.hidden[self.layer + 1].detach()
         length = state.norm(dim=-1, keepdim=True) * state.shape[-1] ** -0.5
         noise = self.noise * length * ctx.row_noise(batch, state.shape[-1], self.name).to(state)
-        noised = forward.again({f"layer.{self.layer}": noise}).hidden
+        noised = forward.rerun({f"layer.{self.layer}": noise}).hidden
         assert noised is not None
         above = zip(forward.hidden[self.layer + 2 :], noised[self.layer + 2 :], strict=True)
         change = sum(((a - b).square().sum() for a, b in above), forward.logits.new_zeros(()))

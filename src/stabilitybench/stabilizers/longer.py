@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.stabilizers.base import Context, Stabilizer
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Trait
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
@@ -20,21 +21,18 @@ class Longer(Stabilizer):
 
     ``T = epochs * ceil(rows / batch size)`` steps.
 
-    Touches: the number of steps, and with it the length of warm-up and decay, which are fractions of it.
+    Modifies: the number of steps, and with it the length of warm-up and decay, which are fractions of it.
 
     Defaults: epochs 20, that of Mosbach et al. 2021; Zhang et al. choose among 200 to 3,200 steps on validation.
     """
 
     paper = "Zhang et al. 2021, arXiv:2006.05987, section 6"
+    traits = frozenset({Trait.SETS_EPOCHS})
     epochs: float = 20.0
 
     def __post_init__(self) -> None:
         if not 0 < self.epochs <= 100_000:
             raise ValueError(f"epochs = {self.epochs}: must lie in (0, 100000]")
-
-    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse a second say on the number of steps."""
-        return "both set the number of epochs; keep one" if other.name == "small-rate" else None
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Set the epochs."""
@@ -48,13 +46,14 @@ class SmallRate(Stabilizer):
 
     ``lr <- factor * lr`` and ``T = epochs * ceil(rows / batch size)`` steps.
 
-    Touches: the learning rate, the number of steps, and Adam's bias correction, which it switches on.
+    Modifies: the learning rate, the number of steps, and Adam's bias correction, which it switches on.
 
     Defaults: epochs 20, the authors'; their rate, 2e-5 for BERT-large, is no small one among published recipes, so the
     default factor is 1 and what changes is the length.
     """
 
     paper = "Mosbach, Andriushchenko & Klakow 2021, arXiv:2006.04884"
+    traits = frozenset({Trait.SETS_EPOCHS, Trait.CORRECTS_BIAS})
     factor: float = 1.0
     epochs: float = 20.0
 
@@ -63,12 +62,6 @@ class SmallRate(Stabilizer):
             raise ValueError(f"factor = {self.factor}: must lie in (0, 1]")
         if not 0 < self.epochs <= 100_000:
             raise ValueError(f"epochs = {self.epochs}: must lie in (0, 100000]")
-
-    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse the optimizer without the correction."""
-        if other.name == "bert-adam":
-            return "one switches Adam's bias correction on, the other off; keep one of them"
-        return None
 
     def recipe(self, recipe: Recipe, layout: Layout) -> Recipe:
         """Set the epochs and correct the bias."""

@@ -1,4 +1,4 @@
-"""LoRA: a low-rank change of the attention projections is trained in place of the encoder."""
+"""LoRA: a low-rank change of the attention projections is trained in group of the encoder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ class LoRA(Stabilizer):
     ``W~ = W + (alpha / rank) B A`` with A (rank, in) drawn at random and B (out, rank) = 0 at step 0, so that training
     begins at the pretrained encoder.
 
-    Touches: adds A and B for each projection in `targets`; every tensor but these, the head and the pooler (unless
+    Modifies: adds A and B for each projection in `targets`; every tensor but these, the head and the pooler (unless
     pooler is false) is frozen.  Evaluation reads W~ under the name of W, and a saved model is a plain one.  ALBERT
     shares its layers, and so their A and B.  It wants a far higher rate than full fine-tuning (the authors: 4e-4 and
     5e-4 on RoBERTa-base): give the arm a recipe of its own.
@@ -50,7 +51,8 @@ class LoRA(Stabilizer):
     """
 
     paper = "Hu et al. 2021, arXiv:2106.09685"
-    order = 45  # evaluated after the averages of weights: A and B are averaged, and then multiplied
+    position = Position.ADAPTER  # evaluated after the averages of weights: A and B are averaged, and then multiplied
+    traits = frozenset({Trait.TRAINS_ADAPTERS_ALONE})
     rank: int = 8
     alpha: float = 16.0
     targets: tuple[Target, ...] = ("query", "value")
@@ -71,29 +73,27 @@ class LoRA(Stabilizer):
             raise UserError("lora has nothing to do under head tuning: the whole encoder is frozen already")
 
     def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse what would freeze A and B, and places drawn anew that would stay random."""
-        if other.name == "bitfit":
-            return "bitfit freezes all that lora trains in the encoder; keep one"
+        """Refuse what would freeze A and B, and groups drawn anew that would stay random."""
         if layout is None:
             return None
         if all(other.frozen(f"{layout.parts.layers}{k}{A}", layout) for k in range(len(layout.layers))):
             return (
                 f"{other.name} freezes every layer, the low-rank changes included; freeze fewer or drop one of the two"
             )
-        both = [p for p in layout.places if p in other.draws(layout) and not self._trains(p)]
+        both = [p for p in layout.module_groups if p in other.draws(layout) and not self._trains(p)]
         return f"{', '.join(both)} would start anew and lora freezes it; drop one of the two" if both else None
 
     def frozen(self, name: str, layout: Layout) -> bool:
         """Tell whether `name` is neither A nor B, nor in the head or a pooler that trains."""
-        return not name.endswith((A, B)) and not self._trains(layout.place(name))
+        return not name.endswith((A, B)) and not self._trains(layout.module_group(name))
 
-    def _trains(self, place: str) -> bool:
-        return place == "head" or (place == "pooler" and self.pooler)
+    def _trains(self, group: str) -> bool:
+        return group == "head" or (group == "pooler" and self.pooler)
 
     def initialize(self, params: Params, ctx: Context) -> Params:
         """Add A and B."""
         if not self.pooler:
-            new = [n for n in params if ctx.layout.place(n) == "pooler" and n not in ctx.reference]
+            new = [n for n in params if ctx.layout.module_group(n) == "pooler" and n not in ctx.reference]
             if new:
                 raise UserError("lora.pooler = false: the checkpoint has no pooler, and a new one would stay random")
         endings = tuple(f"{spelling}.weight" for target in self.targets for spelling in SPELLINGS[target])
@@ -111,12 +111,12 @@ class LoRA(Stabilizer):
         shape = (self.rank, weight.shape[1])
         bound = 1 / math.sqrt(weight.shape[1])
         if self.variant == "paper":
-            return ctx.normal(module, weight.new_empty(shape), spread=bound / math.sqrt(3), purpose="lora")
+            return ctx.normal(module, weight.new_empty(shape), std=bound / math.sqrt(3), purpose="lora")
         values = ctx.generator("init", "lora", module).uniform(-bound, bound, shape)
         return torch.from_numpy(values).to(weight)
 
     def forward_weights(self, params: Params, ctx: Context) -> Params:
-        """Read W~ in place of W."""
+        """Read W~ in group of W."""
         return self._merged(params)
 
     def evaluation(self, params: Params, state: State) -> list[Params]:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from stabilitybench.stabilizers.base import Context, Stabilizer
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
-    from stabilitybench.encoders import Layout
     from stabilitybench.stabilizers.base import Params
 
 Floats = npt.NDArray[Any]
@@ -28,24 +28,19 @@ class LPFT(Stabilizer):
     (whose penalty is then ``||W||^2 / c``); biases are free.  A class without training rows gets
     weight 0 and the smallest of the biases.
 
-    Touches: the output layer at step 0.  Where the head has a layer of its own below (RoBERTa), that layer keeps its
+    Modifies: the output layer at step 0.  Where the head has a layer of its own below (RoBERTa), that layer keeps its
     random weights in the probe.  The probe is solved to its optimum, so it needs no rate, steps or seed.  The authors
     choose c on validation; 1 is the default of the solver they use.
     """
 
     paper = "Kumar et al. 2022, arXiv:2202.10054"
-    order = 30
+    position = Position.PROBE
+    traits = frozenset({Trait.SETS_OUTPUT_START})
     c: float = 1.0
 
     def __post_init__(self) -> None:
         if not 1e-9 <= self.c <= 1e9:
             raise ValueError(f"c = {self.c}: must lie in [1e-9, 1e9]")
-
-    def conflict(self, other: Stabilizer, layout: Layout | None = None) -> str | None:
-        """Refuse other starts of the output layer."""
-        if other.name in ("zero-head", "mh-loss"):
-            return "both decide where the output layer starts; keep one"
-        return None
 
     def initialize(self, params: Params, ctx: Context) -> Params:
         """Put the fitted output layer in."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,14 +23,15 @@ class MHLoss(Stabilizer):
     ``1 / H * sum over h of loss(W_h x + b_h)`` (or the sum itself) with H = `heads`.  It predicts with the mean of the
     heads' logits, that is one head with the mean weight.
 
-    Touches: adds heads - 1 output layers, each drawn like the first; the loss; what is evaluated.  Under the mean each
+    Modifies: adds heads - 1 output layers, each drawn like the first; the loss; what is evaluated.  Under the mean each
     head's gradient is divided by the number of heads; Adam does not notice, plain gradient descent does.
 
     Defaults: the authors' number of heads is not known to us: 5 is ours.
     """
 
     paper = "Fu, So & Collier 2023, arXiv:2301.09820"
-    order = 15
+    position = Position.HEAD
+    traits = frozenset({Trait.SETS_OUTPUT_START, Trait.TRAINS_SEVERAL_HEADS})
     heads: int = 5
     loss: Literal["mean", "sum"] = "mean"
 
@@ -37,19 +39,13 @@ class MHLoss(Stabilizer):
         if not 1 <= self.heads <= 1000:
             raise ValueError(f"heads = {self.heads}: must lie in [1, 1000]")
 
-    def conflict(self, other: Stabilizer, layout: object = None) -> str | None:
-        """Refuse methods that compare the predictions of one head: the others would go free."""
-        if other.name in ("r3f", "r4f", "smart"):
-            return f"{other.name} looks at the predictions of one head, and mh-loss trains several; keep one of the two"
-        return None
-
     def initialize(self, params: Params, ctx: Context) -> Params:
         """Add the other heads."""
         output = ctx.layout.output(params)
         added = {}
         for name in self._others(output):
             weight, bias = params[f"{output}.weight"], params[f"{output}.bias"]
-            added[f"{name}.weight"] = ctx.normal(name, weight, spread=ctx.layout.initializer_range, purpose="mh-loss")
+            added[f"{name}.weight"] = ctx.normal(name, weight, std=ctx.layout.initializer_range, purpose="mh-loss")
             added[f"{name}.bias"] = bias.new_zeros(bias.shape)
         return {**params, **added}
 
@@ -97,18 +93,13 @@ class ZeroHead(Stabilizer):
 
     ``W = 0, b = 0`` at step 0.
 
-    Touches: the output layer at step 0.  The mean of many random heads is nearly zero, so this is what mh-loss tends to
-    with a growing number of heads, at no cost: a control for it.
+    Modifies: the output layer at step 0.  The mean of many random heads is nearly zero, so this is what mh-loss tends
+    to with a growing number of heads, at no cost: a control for it.
     """
 
     paper = "control for Fu, So & Collier 2023, arXiv:2301.09820"
-    order = 14
-
-    def conflict(self, other: Stabilizer, layout: object = None) -> str | None:
-        """Refuse heads that would start at random beside it."""
-        if other.name == "mh-loss":
-            return "one starts the head at zero, the other several heads at random weights; keep one"
-        return None
+    position = Position.HEAD
+    traits = frozenset({Trait.SETS_OUTPUT_START})
 
     def initialize(self, params: Params, ctx: Context) -> Params:
         """Set the output layer to zero."""

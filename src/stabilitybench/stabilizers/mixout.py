@@ -9,6 +9,7 @@ from stabilitybench.encoders.layout import is_norm
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ class Mixout(Stabilizer):
     ``W~ = (M W + (1 - M) U - p U) / (1 - p)`` with U the weights at step 0 and M ~ Bernoulli(1 - p) drawn for each
     input neuron and step, shared by all outputs; so E[W~] = W.  Evaluation reads W itself.
 
-    Touches: the weights that the training pass reads (linear layers of encoder, pooler and head; no bias, norm or
+    Modifies: the weights that the training pass reads (linear layers of encoder, pooler and head; no bias, norm or
     embedding), and the recipe's dropout, which it replaces unless keep_dropout is set.  U of a tensor that another
     method draws anew is the new draw.
 
@@ -37,7 +38,7 @@ class Mixout(Stabilizer):
     """
 
     paper = "Lee, Cho & Kang 2020, arXiv:1909.11299"
-    order = 40
+    position = Position.WEIGHTS
     p: float = 0.1
     variant: Literal["paper", "reference"] = "paper"
     keep_dropout: bool = False
@@ -72,7 +73,7 @@ class Mixout(Stabilizer):
     @staticmethod
     def _mixes(name: str, weight: Tensor, ctx: Context) -> bool:
         frozen = weight is ctx.start.get(name)
-        return not frozen and weight.ndim == 2 and not is_norm(name) and ctx.layout.place(name) != "embeddings"
+        return not frozen and weight.ndim == 2 and not is_norm(name) and ctx.layout.module_group(name) != "embeddings"
 
     def _mix(self, name: str, weight: Tensor, ctx: Context) -> Tensor:
         start = ctx.start[name]

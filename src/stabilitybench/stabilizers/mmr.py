@@ -34,9 +34,10 @@ class MMR(Stabilizer):
     ``loss + alpha * mean over pairs of classes of 1 / (1 + ||c_a - c_b||)`` with c_k the mean feature of class k in
     the batch (or micro-batch).  A batch of a single class adds nothing.
 
-    Touches: the loss.  The features are what the last linear layer reads.  normalise: divide each feature by its length
-    first; without that the penalty falls by mere growth of the features, which widens no margin.  The authors' alpha
-    and their treatment of scale and of more than two classes are not known to us: 0.1 and normalised features are ours.
+    Modifies: the loss.  The features are what the last linear layer reads.  normalise: divide each feature by its
+    length first; without that the penalty falls by mere growth of the features, which widens no margin.  The authors'
+    alpha and their treatment of scale and of more than two classes are not known to us: 0.1 and normalised features are
+    ours.
 
     Recorded at every evaluation, for features of the training rows without noise: mmr.radius, the length B of the
     longest; mmr.margin, the widest margin gamma of a linear separation of two classes, the smallest over all pairs (0

@@ -9,6 +9,7 @@ from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ class PretrainedDecay(Stabilizer):
     ``w <- w - lr * strength * (w - u)`` beside each optimizer step (decoupled), for weights but not for biases and
     norms.
 
-    Touches: the weights after each step, and the recipe's own weight decay, which it replaces.  u is the weight at
+    Modifies: the weights after each step, and the recipe's own weight decay, which it replaces.  u is the weight at
     step 0, so that layers another method draws anew are drawn to their new values, as in the authors' code.
 
     Defaults: strength 0.01, that of a later comparison (Du & Nguyen 2023); the authors' sample command has 0.001.
@@ -36,7 +37,7 @@ class PretrainedDecay(Stabilizer):
     """
 
     paper = "Zhang et al. 2021, arXiv:2006.05987; coupled form: Li et al. 2018, arXiv:1802.01483"
-    order = 60
+    position = Position.AFTER
     strength: float = 0.01
     variant: Literal["paper", "reference"] = "paper"
 
@@ -60,5 +61,6 @@ class PretrainedDecay(Stabilizer):
     def _pull(self, name: str, weight: Tensor, previous: Tensor, ctx: Context) -> Tensor:
         if is_bias(name) or is_norm(name):
             return weight
-        away = previous if self.variant == "paper" and ctx.layout.place(name) == "head" else previous - ctx.start[name]
+        to_zero = self.variant == "paper" and ctx.layout.module_group(name) == "head"
+        away = previous if to_zero else previous - ctx.start[name]
         return weight - ctx.rates[name] * self.strength * away

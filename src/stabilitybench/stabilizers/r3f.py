@@ -9,6 +9,7 @@ from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.divergence import symmetric
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Trait
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,7 @@ class _Noised(Stabilizer):
     """What R3F and R4F share."""
 
     paper = "Aghajanyan et al. 2021, arXiv:2008.03156"
+    traits = frozenset({Trait.COMPARES_ONE_HEAD})
     weight: float = 1.0
     epsilon: float = 1e-5
     noise: Literal["uniform", "normal"] = "uniform"
@@ -54,7 +56,7 @@ class _Noised(Stabilizer):
         noise = self.epsilon * ctx.row_noise(batch, words.shape[-1], self.name, self.noise).to(words)
         if self.variant == "reference":  # the noised branch reads the embeddings without a gradient to them
             noise = noise + words.detach() - words
-        noised = forward.again({"embeddings": noise}, masks=self.name)
+        noised = forward.rerun({"embeddings": noise}, dropout_key=self.name)
         return self.weight * symmetric(forward.logits, noised.logits, ctx.task.kind)
 
 
@@ -66,7 +68,7 @@ class R3F(_Noised):
     ``loss + weight * [KL(f(x) || f(x + z)) + KL(f(x + z) || f(x))]``, z uniform on [-epsilon, epsilon] or N(0,
     epsilon^2).
 
-    Touches: the loss.  A second pass with dropout masks of its own.
+    Modifies: the loss.  A second pass with dropout masks of its own.
 
     Defaults: the authors' (weight 1, epsilon 1e-5, uniform); their example for RTE has weight 0.7.
 
@@ -85,7 +87,7 @@ class R4F(_Noised):
 
     ``W / sigma_max(W)`` in training and evaluation.
 
-    Touches: the loss and the weight of the output layer that both passes and the evaluation read.
+    Modifies: the loss and the weight of the output layer that both passes and the evaluation read.
 
     Defaults: those of r3f.
     """

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,14 +15,10 @@ from typing import Any, TypeVar
 
 from stabilitybench.errors import Argument, UserError, shown, suggest
 from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.contract import check_contract
 from stabilitybench.stabilizers.parameters import checks_parameters
 
 ENTRY_POINTS = "stabilitybench.stabilizers"
-SHIPPED = (
-    "averaging", "bert_adam", "bitfit", "child_tuning", "debiased_adam", "deni", "freeze", "gradual_unfreezing",
-    "intermediate_task", "l2_sp", "llrd", "lnsr", "longer", "lora", "lp_ft", "mh_loss", "mixout", "mmr",
-    "pretrained_decay", "r3f", "reinit", "sam", "smart", "surt",
-)  # fmt: skip
 _REGISTRY: dict[str, type[Stabilizer]] = {}
 _FILES: dict[str, None] = {}
 #: SHA-256 of what was executed for each module of a user's file, which may have been edited since.
@@ -43,12 +37,7 @@ def register(name: str) -> Callable[[S], S]:
             raise UserError(f"stabilizer name {shown(name)}: must be lower-case words joined by hyphens")
         if not _is_stabilizer(cls):
             raise UserError(f'stabilizer "{name}": must be a class derived from stabilitybench.Stabilizer')
-        if not getattr(getattr(cls, "__dataclass_params__", None), "frozen", False):
-            raise UserError(f'stabilizer "{name}": must be decorated with @dataclass(frozen=True) below @register')
-        if "version" in {f.name for f in fields(cls)}:  # type: ignore[arg-type]
-            raise UserError(f'stabilizer "{name}": version must be a class attribute, version: ClassVar[int] = ...')
-        if type(cls.version) is not int or cls.version < 1:
-            raise UserError(f'stabilizer "{name}": version = {cls.version!r}: must be a whole number, at least 1')
+        check_contract(name, cls)
         taken = _REGISTRY.get(name)
         if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise UserError(f'stabilizer "{name}" is already registered by {taken.__module__}.{taken.__qualname__}')
@@ -65,9 +54,7 @@ def _is_stabilizer(cls: object) -> bool:
 
 
 @cache
-def _load_all() -> None:
-    for module in SHIPPED:
-        importlib.import_module(f"stabilitybench.stabilizers.{module}")
+def _load_entry_points() -> None:
     for entry in entry_points(group=ENTRY_POINTS):
         try:
             entry.load()
@@ -79,13 +66,13 @@ def _load_all() -> None:
 
 def catalogue() -> Mapping[str, type[Stabilizer]]:
     """Return every registered stabilizer by name."""
-    _load_all()
+    _load_entry_points()
     return dict(sorted(_REGISTRY.items()))
 
 
 def load_file(path: str | Path) -> list[str]:
     """Run a Python file of the user's own that registers stabilizers; return the names it registered."""
-    _load_all()
+    _load_entry_points()
     file = Path(path).expanduser().resolve()
     if not file.is_file() or file.suffix != ".py":
         raise UserError(f"{path}: must be an existing Python file that registers stabilizers")

@@ -9,6 +9,7 @@ from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,7 @@ class ReInit(Stabilizer):
 
     ``W ~ N(0, initializer_range^2), b = 0``, layer norms weight 1 and bias 0, drawn from the `init` stream.
 
-    Touches: the initial tensors of the pooler and of the top layers, nothing else.  RoBERTa-style classifiers
+    Modifies: the initial tensors of the pooler and of the top layers, nothing else.  RoBERTa-style classifiers
     have no pooler (their head is new anyway), so that pooler = true is refused there.  ALBERT shares its layers and is
     refused.
 
@@ -37,7 +38,7 @@ class ReInit(Stabilizer):
     """
 
     paper = "Zhang et al. 2021, arXiv:2006.05987, section 5"
-    order = 10
+    position = Position.DRAW
     layers: int = 1
     pooler: bool | None = None  # unset: wherever the encoder has one
 
@@ -64,7 +65,7 @@ class ReInit(Stabilizer):
             raise UserError("reinit cannot work under head tuning: its new layers would never be trained")
 
     def draws(self, layout: Layout) -> tuple[str, ...]:
-        """Return the places drawn anew."""
+        """Return the groups drawn anew."""
         pooler = layout.parts.pooler is not None if self.pooler is None else self.pooler
         return (*layout.top(self.layers), *(("pooler",) if pooler else ()))
 
@@ -79,7 +80,7 @@ class ReInit(Stabilizer):
             return old.new_zeros(old.shape)
         if is_norm(name):
             return old.new_ones(old.shape)
-        return ctx.normal(name, old, spread=ctx.layout.initializer_range, purpose="reinit")
+        return ctx.normal(name, old, std=ctx.layout.initializer_range, purpose="reinit")
 
     def neutral(self) -> ReInit:
         """Re-initialise nothing."""

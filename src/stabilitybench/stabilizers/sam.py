@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.stabilizers.base import Context, Stabilizer
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,13 +22,13 @@ class SAM(Stabilizer):
 
     ``g(w + radius * g(w) / ||g(w)||)`` in place of ``g(w)``; both passes see the same dropout masks.
 
-    Touches: the gradient, before clipping.  Two passes a step.
+    Modifies: the gradient, before clipping.  Two passes a step.
 
     Defaults: radius 0.05, the authors'.
     """
 
     paper = "Foret et al. 2021, arXiv:2010.01412; for language models: Bahri et al. 2022, arXiv:2110.08529"
-    order = 55
+    position = Position.GRADIENT
     radius: float = 0.05
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.divergence import symmetric
 from stabilitybench.stabilizers.registry import register
+from stabilitybench.stabilizers.traits import Trait
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ class SMART(Stabilizer):
     then per token ``d = radius * g / max|g|`` (variant="gradient") or ``d = radius * v / max|v|`` with ``v = d0 + step
     * g`` (variant="sum").  l is the symmetric KL divergence, the squared difference under regression.
 
-    Touches: the loss.  Three passes a step, all with the same dropout masks.
+    Modifies: the loss.  Three passes a step, all with the same dropout masks.
 
     Defaults: those of the authors' first released code.
 
@@ -36,6 +37,7 @@ class SMART(Stabilizer):
     """
 
     paper = "Jiang et al. 2020, arXiv:1911.03437"
+    traits = frozenset({Trait.COMPARES_ONE_HEAD})
     weight: float = 1.0
     radius: float = 1e-3
     start: float = 1e-5
@@ -67,11 +69,11 @@ class SMART(Stabilizer):
         words = forward.embeddings
         assert words is not None
         first = (self.start * ctx.row_noise(batch, words.shape[-1], self.name).to(words)).requires_grad_()
-        seen = forward.again({"embeddings": first}).logits
+        seen = forward.rerun({"embeddings": first}).logits
         (slope,) = torch.autograd.grad(symmetric(forward.logits.detach(), seen, ctx.task.kind), first)
         ascent = slope if self.variant == "gradient" else first.detach() + self.step * slope
         worst = self.radius * ascent / ascent.abs().amax(-1, keepdim=True).clamp_min(1e-30)
-        noised = forward.again({"embeddings": worst}).logits
+        noised = forward.rerun({"embeddings": worst}).logits
         return self.weight * symmetric(forward.logits, noised, ctx.task.kind)
 
     def neutral(self) -> SMART:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.stages import MaskedWords, Stage
+from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +29,7 @@ class SURT(Stabilizer):
     the task's own texts, from the pretrained weights, for `epochs` passes with a fraction `mask` of the words chosen.
     Its authors' bound shrinks with the distance from w_0 to the fine-tuned weights w_T.
 
-    Touches: the encoder's embeddings and layers at step 0 (not a pooler, which masked words do not train).  The stage
+    Modifies: the encoder's embeddings and layers at step 0 (not a pooler, which masked words do not train).  The stage
     has the recipe's batches, warm-up, decay, clipping and length of text, and Adam with bias correction.
 
     Recorded at every evaluation: the distance of the encoder's weights to where fine-tuning began and to the
@@ -40,7 +41,7 @@ class SURT(Stabilizer):
     """
 
     paper = "Fu, So & Collier 2023, arXiv:2301.09820; in other words Gururangan et al. 2020, arXiv:2004.10964"
-    order = 5
+    position = Position.TEXT_STAGE
     epochs: float = 3.0
     mask: float = 0.15
     stage_rate: float | None = None
@@ -73,7 +74,7 @@ def check_rate(name: str, rate: float | None) -> None:
 
 def distances(prefix: str, params: Params, ctx: Context) -> dict[str, float]:
     """Return the Euclidean distance of the encoder to its weights at step 0 and to the pretrained ones."""
-    names = [n for n in params if n in ctx.reference and ctx.layout.place(n) != "head"]
+    names = [n for n in params if n in ctx.reference and ctx.layout.module_group(n) != "head"]
     if not names:
         return {}
 

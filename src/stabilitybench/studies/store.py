@@ -127,9 +127,13 @@ def versions() -> dict[str, str]:
     return records.versions(PACKAGES)
 
 
+#: What stored records have always called these.
+_RECORDED = {"reinitialized": "drawn", "newly_initialized": "fresh"}
+
+
 def _body(outcome: Outcome) -> dict[str, Any]:
     skip = ("predictions", "final_weights", "evaluations", "status")
-    body = {key: value for key, value in vars(outcome).items() if key not in skip}
+    body = {_RECORDED.get(key, key): value for key, value in vars(outcome).items() if key not in skip}
     return {**body, "evaluations": [asdict(e) for e in outcome.evaluations]}
 
 

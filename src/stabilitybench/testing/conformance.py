@@ -6,9 +6,9 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, finetune
 from stabilitybench.finetuning.training import prepared
 from stabilitybench.recipe import Recipe
-from stabilitybench.seeds import Seeds
+from stabilitybench.seeds import Seeds, Stream
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts
 from stabilitybench.testing.small import FAMILIES, small_encoder, small_task
 
@@ -31,6 +31,7 @@ HOOKS = (
     "initialize", "setup", "forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members",
     "evaluation", "measures",
 )  # fmt: skip
+STEP_HOOKS = ("forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members", "rate")
 ROUNDS = 3
 
 
@@ -95,6 +96,7 @@ class _Battery:
             "repeats itself": self.repeats,
             "changes nothing it is given": self.pure,
             "draws by its seeds": self.seeded,
+            "draws anew at each step": self.varied,
             "leaves frozen tensors alone": self.freezes,
             "is neutral where it says so": self.neutral,
             "has an effect": self.effective,
@@ -120,8 +122,8 @@ class _Battery:
         cls = type(self.method)
         if not cls.summary().endswith("."):
             raise _Refused("begin the docstring with one sentence that ends with a full stop; `list` prints it")
-        if "Touches:" not in (cls.__doc__ or ""):
-            raise _Refused('say in the docstring what the method changes, after "Touches:"')
+        if "Modifies:" not in (cls.__doc__ or ""):
+            raise _Refused('say in the docstring what the method changes, after "Modifies:"')
         if not cls.paper:
             raise _Refused("set the class attribute `paper` to a citation; reports print it")
         lacking = [f.name for f in fields(cls) if getattr(cls, f.name, None) is None and f.default is not None]  # type: ignore[arg-type]
@@ -187,6 +189,18 @@ class _Battery:
             if drawn and not of_params and torch.equal(tensor, starts[1][name]):
                 raise _Refused(f"{name} gets the same random numbers under every seed: draw them with ctx.normal")
         return "initial tensors follow the seeds"
+
+    def varied(self) -> str:
+        steps: dict[tuple[str, ...], set[int]] = {}
+        self.run(method=_noting(self.method, steps))
+        for (hook, *names), seen in steps.items():
+            if len(seen) > 1:
+                raise _Refused(
+                    f"{hook} draws the same numbers at every step ({', '.join(names)}): use ctx.normal, ctx.bernoulli "
+                    "or ctx.row_noise, or put *ctx.moment among the names of ctx.generator; what is meant to stay "
+                    "belongs in `initialize` or `setup`"
+                )
+        return f"{len(steps)} draws in steps" if steps else "draws nothing in a step"
 
     def freezes(self) -> str:
         returned: dict[str, Any] = {}
@@ -306,7 +320,7 @@ class _Battery:
         task = small_task(kind=kind)  # type: ignore[arg-type]
         skeleton = encoder.skeleton(task.outputs)
         params = {n: t + shift if shift else t for n, t in skeleton.pretrained.items()}
-        params |= {n: torch.full(s, 0.01 + shift) for n, s in skeleton.fresh.items()}
+        params |= {n: torch.full(s, 0.01 + shift) for n, s in skeleton.newly_initialized.items()}
         method = self.method if isinstance(method, str) else method
         facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
         labels = torch.from_numpy(np.asarray(task.train.labels))
@@ -323,12 +337,11 @@ class _Battery:
 
 def _watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | None = None) -> Stabilizer:
     """Return a copy of `stabilizer` that notes what its hooks change in place, and what they return."""
-    cls = type(stabilizer)
 
-    def watch(hook: str) -> Callable[..., Any]:
+    def around(hook: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(self: Stabilizer, *given: Any) -> Any:
             before = [(name, t, t.detach().clone()) for name, t in _tensors(given)]
-            out = getattr(cls, hook)(self, *given)
+            out = original(self, *given)
             log.extend(f"{hook} changes {name} in place" for name, t, copy in before if not _same(t.detach(), copy))
             if returned is not None:
                 returned[hook] = out
@@ -336,8 +349,49 @@ def _watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | 
 
         return call
 
-    watched = type(cls.__name__, (cls,), {hook: watch(hook) for hook in HOOKS if cls.overrides(hook)})
-    return watched(**{f.name: getattr(stabilizer, f.name) for f in fields(stabilizer)})  # type: ignore[no-any-return, arg-type]
+    return _rewritten(stabilizer, HOOKS, around)
+
+
+@dataclass(frozen=True)
+class _NotingContext(Context):
+    """A context that tells which generators a hook asks for."""
+
+    note: Callable[..., None] = field(default=lambda *_: None, repr=False)
+
+    def generator(self, stream: Stream, *names: str) -> np.random.Generator:
+        self.note(self.step, stream, *names)
+        return super().generator(stream, *names)
+
+
+def _noting(stabilizer: Stabilizer, steps: dict[tuple[str, ...], set[int]]) -> Stabilizer:
+    """Return a copy of `stabilizer` that notes at which steps its hooks ask for each generator."""
+
+    def around(hook: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Stabilizer, *given: Any) -> Any:
+            def note(step: int, *names: str) -> None:
+                steps.setdefault((hook, *names), set()).add(step)
+
+            return original(self, *(_noted(value, note) for value in given))
+
+        return call
+
+    return _rewritten(stabilizer, STEP_HOOKS, around)
+
+
+def _noted(value: Any, note: Callable[..., None]) -> Any:
+    if not isinstance(value, Context):
+        return value
+    return _NotingContext(**{f.name: getattr(value, f.name) for f in fields(value)}, note=note)
+
+
+def _rewritten(
+    stabilizer: Stabilizer, hooks: Iterable[str], around: Callable[[str, Callable[..., Any]], Callable[..., Any]]
+) -> Stabilizer:
+    """Return a copy of `stabilizer` with something `around` each of the hooks that it changes."""
+    cls = type(stabilizer)
+    changed = {hook: around(hook, getattr(cls, hook)) for hook in hooks if cls.overrides(hook)}
+    copy = type(cls.__name__, (cls,), changed)
+    return copy(**{f.name: getattr(stabilizer, f.name) for f in fields(stabilizer)})  # type: ignore[no-any-return, arg-type]
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -46,7 +46,7 @@ def config_of(family: str, **changes: Any) -> Any:
     return made[family]()  # type: ignore[no-untyped-call]
 
 
-def small_encoder(folder: Path, family: str = "bert", *, seed: int = 7, spread: float = 0.2, **changes: Any) -> Path:
+def small_encoder(folder: Path, family: str = "bert", *, seed: int = 7, std: float = 0.2, **changes: Any) -> Path:
     """Write an encoder of `family` with random weights (norms and biases too) and its tokenizer to `folder`; return it.
 
     changes : fields of the configuration.  The folder is an ordinary checkpoint, for `load_encoder`.
@@ -63,7 +63,7 @@ def small_encoder(folder: Path, family: str = "bert", *, seed: int = 7, spread: 
     with torch.no_grad():
         for name, tensor in model.named_parameters():
             centre = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
-            tensor.normal_(centre, spread, generator=generator)
+            tensor.normal_(centre, std, generator=generator)
     with quiet():
         model.save_pretrained(folder)
         build_tokenizer("roberta" if family == "roberta" else "bert").save_pretrained(folder)

@@ -13,7 +13,7 @@ class LabelSmoothing(sb.Stabilizer):
 
     ``(1 - epsilon) CE + epsilon * mean_k(-log p_k)``: cross-entropy with targets ``(1 - epsilon) y + epsilon / K``.
 
-    Touches: the loss.  Default: 0.1, the authors' value on ImageNet; for two classes it moves the target of the right
+    Modifies: the loss.  Default: 0.1, the authors' value on ImageNet; for two classes it moves the target of the right
     class from 1 to 0.95.  Regression has no classes and is refused.
     """
 

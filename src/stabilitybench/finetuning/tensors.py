@@ -1,0 +1,63 @@
+"""Named tensors: drawn, averaged, measured and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from stabilitybench.encoders import Layout
+from stabilitybench.encoders.layout import is_bias, is_norm
+from stabilitybench.optim.clipping import norm
+from stabilitybench.stabilizers import Context
+
+Params = dict[str, Tensor]
+
+
+def draw_new(
+    shapes: Mapping[str, tuple[int, ...]], ctx: Context, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Params:
+    """Draw the tensors that a checkpoint lacks: weights N(0, initializer_range^2), biases 0, norms 1."""
+    drawn: Params = {}
+    for name, shape in shapes.items():
+        empty = torch.zeros(shape, device=device, dtype=dtype)
+        if is_norm(name) and not is_bias(name):
+            drawn[name] = torch.ones_like(empty)
+        elif is_bias(name):
+            drawn[name] = empty
+        else:
+            # the purpose is part of what every head is drawn from
+            drawn[name] = ctx.normal(name, empty, std=ctx.layout.initializer_range, purpose="fresh")
+    return drawn
+
+
+def copied(tensors: Mapping[str, Tensor]) -> Params:
+    """Return tensors of one's own with the same values."""
+    return {name: t.detach().clone() for name, t in tensors.items()}
+
+
+def average(networks: Sequence[Mapping[str, Tensor]]) -> Params:
+    """Return the mean of each tensor; of a single network its own tensors."""
+    if len(networks) == 1:
+        return dict(networks[0])
+    return {name: torch.stack([n[name] for n in networks]).mean(0) for name in networks[0]}
+
+
+def norm_by_module(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, float]:
+    """Return the Euclidean norm of `tensors` by module group, bottom first; groups without tensors are left out."""
+    groups: dict[str, Params] = {}
+    for name, tensor in tensors.items():
+        groups.setdefault(layout.module_group(name), {})[name] = tensor
+    return {group: float(norm(groups[group])) for group in layout.module_groups if group in groups}
+
+
+def digest(*networks: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of all tensors, by name, one network after the other."""
+    out = hashlib.sha256()
+    for params in networks:
+        for name in sorted(params):
+            out.update(name.encode())
+            out.update(params[name].detach().cpu().contiguous().numpy().tobytes())
+    return out.hexdigest()
