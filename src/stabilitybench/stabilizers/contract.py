@@ -25,11 +25,11 @@ def _broken(cls: type[Stabilizer]) -> Iterator[str]:
         return
     for field in cls.__dataclass_fields__.values():  # type: ignore[attr-defined]  # class variables among them
         yield from _broken_field(field)
+    if type(cls.version) is not int or cls.version < 1:
+        yield f"version = {cls.version!r}: must be a whole number, at least 1"
     for owner in cls.__mro__[: cls.__mro__.index(Stabilizer)]:
         for attribute, value in vars(owner).items():
             yield from _broken_attribute(cls, attribute, value)
-    if type(cls.version) is not int or cls.version < 1:
-        yield f"version = {cls.version!r}: must be a whole number, at least 1"
 
 
 def _broken_field(field: Field[Any]) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _broken_part(attribute: str, value: Any) -> Iterator[str]:
     elif isinstance(model, FunctionType):
         yield from _broken_hook(attribute, value, model)
     elif model is not None and not isinstance(value, type(model)):
-        yield f"{attribute} = {value!r}: must be a {type(model).__name__}"
+        yield f"{attribute} = {value!r}: must be of the type {type(model).__name__}"
 
 
 def _broken_hook(hook: str, value: Any, model: FunctionType) -> Iterator[str]:
