@@ -14,7 +14,6 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from stabilitybench.language.tokenizer import (
     special_id,
     vocabulary,
 )
+from stabilitybench.threads import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -124,7 +124,7 @@ def pretrain(
     schedule, which replays the beginning of a longer training.  `progress(step, loss)` is called at every entry of
     the curve.  No global random state is used.  Raises EnvironmentFailure if the folder cannot be written.
     """
-    with _one_thread():
+    with one_thread():
         start = time.perf_counter()
         model = build_model(spec)
         curve = _train(model, spec, spec.steps if steps is None else min(steps, spec.steps), progress)
@@ -292,19 +292,6 @@ def _collate(
         targets=torch.from_numpy(targets),
         follows=torch.tensor([label for _, _, label in rows]),
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: the last bits of a sum depend on how many there are."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _write(model: PreTrainedModel, spec: PretrainingSpec, report: PretrainingReport) -> None:

@@ -18,12 +18,12 @@ from stabilitybench.finetuning.linear_probe import head_problem
 from stabilitybench.finetuning.loop import Loop, Observer, Params
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
 from stabilitybench.finetuning.stages import prepare, stage_facts, task_facts
-from stabilitybench.finetuning.threads import one_thread
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, apply_recipe, compose
 from stabilitybench.stabilizers.stages import Stage
 from stabilitybench.tasks.base import Task
+from stabilitybench.threads import one_thread
 
 
 def finetune(

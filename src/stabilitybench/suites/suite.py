@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from stabilitybench.storage.writing import storage_failure
 from stabilitybench.suites.file import SuiteFile, find_suites
 from stabilitybench.suites.measurements import Settings, check, measure
 from stabilitybench.synthetic import Dataset, generate
+from stabilitybench.threads import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,7 +232,7 @@ def _run(job: _Job) -> tuple[str, str]:
     }
     began = time.perf_counter()
     try:
-        with _one_thread():
+        with one_thread():
             found = measure(spec.draw(), spec.settings)
         store.publish({**header, **found, "seconds": time.perf_counter() - began})
         return spec.id, "ok"
@@ -243,16 +243,3 @@ def _run(job: _Job) -> tuple[str, str]:
             raise storage_failure(store.folder, error) from error
         store.publish({**header, "status": "crashed", "reason": f"{type(error).__name__}: {error}"})
         return spec.id, "crashed"
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: the order of additions, and so the last digits, depend on their number."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
