@@ -39,7 +39,7 @@ ONE_ARM: dict[str, Callable] = {
 TWO_ARMS: dict[str, Callable] = {
     "sd_ratio": statistics.sd_ratio,
     "bca": lambda a, b: statistics.sd_ratio(a, b, interval="bca", rng=seeded(), resamples=99),
-    "sd_ratios": lambda a, b: statistics.sd_ratio_intervals([a], [b]),
+    "sd_ratios": lambda a, b: statistics.sd_ratios([a], [b]),
     "brown_forsythe": statistics.brown_forsythe,
     "bonett": statistics.bonett,
     "median_centred_permutation": lambda a, b: statistics.median_centred_permutation(a, b, seeded()),
@@ -51,7 +51,7 @@ TWO_ARMS: dict[str, Callable] = {
     "paired_permutation": lambda a, b: statistics.paired_permutation(a, b, seeded()),
     "paired_sd_ratio": statistics.paired_sd_ratio,
     "pitman_morgan": statistics.pitman_morgan,
-    "two_part": lambda a, b: statistics.two_part_model(a, [False] * 7, b, [False] * 7),
+    "two_part": lambda a, b: statistics.two_part(a, [False] * 7, b, [False] * 7),
     "probability_of_improvement": statistics.probability_of_improvement,
     "stochastic_dominance": lambda a, b: statistics.stochastic_dominance(a, b, seeded()),
     "equivalence": lambda a, b: statistics.equivalence(a, b, 0.1),
@@ -65,11 +65,7 @@ CALLS: dict[str, Callable] = ONE_ARM | {
 
 @pytest.mark.parametrize(
     "call",
-    [
-        statistics.sd,
-        lambda x: statistics.brown_forsythe(x, GOOD),
-        lambda x: statistics.sd_ratio_intervals(x[None], [GOOD]),
-    ],
+    [statistics.sd, lambda x: statistics.brown_forsythe(x, GOOD), lambda x: statistics.sd_ratios(x[None], [GOOD])],
 )
 def test_masked_scores_are_not_counted_behind_the_users_back(call: Callable) -> None:
     with pytest.raises(UserError, match="holds masked scores"):

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from stabilitybench.statistics.decisions import is_claimed
+from stabilitybench.statistics.decisions import Outcome, outcome
 
 VerdictName = Literal["supported", "contradicted", "not detected", "not applicable", "absent"]
 VERDICTS: tuple[VerdictName, ...] = ("supported", "contradicted", "not detected", "not applicable", "absent")
+
+_NAMES: dict[Outcome, VerdictName] = {
+    "as claimed": "supported",
+    "against the claim": "contradicted",
+    "not detected": "not detected",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,4 @@ def decide(finding: CheckResult, adjusted: float | None) -> VerdictName:
     """
     if finding.decided is not None:
         return finding.decided
-    if not is_claimed(adjusted):
-        return "not detected"
-    return "supported" if finding.ahead else "contradicted"
+    return _NAMES[outcome(adjusted, finding.ahead)]

@@ -32,7 +32,7 @@ from stabilitybench.language.tokenizer import (
     special_id,
     vocabulary,
 )
-from stabilitybench.optim.threads import one_thread
+from stabilitybench.threads import one_thread
 
 if TYPE_CHECKING:
     import torch

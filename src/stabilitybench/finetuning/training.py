@@ -21,11 +21,11 @@ from stabilitybench.finetuning.outcome import Checkpoint, Outcome
 from stabilitybench.finetuning.resolution import effective, stages_of, task_facts
 from stabilitybench.finetuning.stages import prepare
 from stabilitybench.finetuning.tensors import Params
-from stabilitybench.optim.threads import one_thread
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Composition, Context, Stabilizer, compose
 from stabilitybench.tasks.base import Task
+from stabilitybench.threads import one_thread
 
 
 def finetune(
@@ -64,7 +64,7 @@ def finetune(
         where = torch.device(text("device", device))
     except RuntimeError:
         raise UserError(Argument("device", device), ": must be cpu, cuda or cuda:K") from None
-    with one_thread(where.type):
+    with one_thread(where):
         loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), where)
         return loop.run(started, observer, keep_weights)
 

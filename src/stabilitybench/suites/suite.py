@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stabilitybench.errors import EnvironmentFailure
-from stabilitybench.optim.threads import one_thread
 from stabilitybench.storage.pool import Progress, Silent, check_jobs, cores, do_all
 from stabilitybench.storage.records import Records, content_id, versions
 from stabilitybench.storage.writing import storage_failure
 from stabilitybench.suites.file import SuiteFile, find_suites
 from stabilitybench.suites.measurements import Settings, check, measure
 from stabilitybench.synthetic import Dataset, generate
+from stabilitybench.threads import one_thread
 
 if TYPE_CHECKING:
     import pandas as pd
