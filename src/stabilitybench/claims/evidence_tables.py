@@ -54,19 +54,19 @@ def runs_table(
         for run in found.runs:
             if (run.task, run.arm) in left_out:
                 continue
-            row = run_row(study.file.name, run, found.records[run.spec.id])
+            row = _run_row(study.file.name, run, found.records[run.spec.id])
             if study.file.name in predictions:
                 row["predicted"] = _predicted(study, run)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, Any]:
+def _run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, Any]:
     """Return the row of one finished run."""
     metric = run.spec.task.metrics[0]
     seeds = run.spec.seeds
     row: dict[str, Any] = {
-        "study": study, "task": short_task(run.task), "arm": run.arm, "seed": run.seed, "seed_init": seeds.init,
+        "study": study, "task": _short_task(run.task), "arm": run.arm, "seed": run.seed, "seed_init": seeds.init,
         "seed_order": seeds.order, "seed_subset": seeds.subset, "run_id": run.spec.id,
         "weights": record["weights"][:16], "score": record["scores"]["last"]["test"][metric],
         "validation": record["scores"]["last"]["validation"][metric], "no_skill": record["no_skill"]["test"],
@@ -89,10 +89,10 @@ def run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, An
     return row
 
 
-def short_task(label: str) -> str:
+def _short_task(label: str) -> str:
     """Return the label of a task without the folders of its files.
 
-    >>> short_task("file:/data/glue/CoLA (n=500)"), short_task("pocket/sentiment")
+    >>> _short_task("file:/data/glue/CoLA (n=500)"), _short_task("pocket/sentiment")
     ('CoLA (n=500)', 'pocket/sentiment')
     """
     return Path(label.removeprefix("file:")).name if label.startswith("file:") else label

@@ -46,7 +46,7 @@ class MeasuresCheck(ArmCheck):
                 rows = chosen(table, task, arm)
                 if "predicted" not in rows or rows["predicted"].isna().any():
                     raise MissingEvidence(f"{arm} on {task}: the predictions of its runs are not in the table")
-                groups[f"{task} {arm}"] = (unpacked(rows["predicted"]), rows[self.quantity].to_numpy(np.float64))
+                groups[f"{task} {arm}"] = (_unpacked(rows["predicted"]), rows[self.quantity].to_numpy(np.float64))
         return measures_agree(groups, interest=self.interest)
 
 
@@ -69,10 +69,10 @@ def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats
     )  # fmt: skip
 
 
-def unpacked(texts: Iterable[str]) -> npt.NDArray[np.int64]:
+def _unpacked(texts: Iterable[str]) -> npt.NDArray[np.int64]:
     """Return predicted classes [runs, examples] from their digits, one text per run.
 
-    >>> unpacked(["010", "011"]).tolist()
+    >>> _unpacked(["010", "011"]).tolist()
     [[0, 1, 0], [0, 1, 1]]
     """
     return np.array([[int(digit) for digit in text] for text in texts], np.int64)
