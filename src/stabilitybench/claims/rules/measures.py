@@ -31,7 +31,7 @@ class MeasuresCheck(ArmCheck):
 
     Attributes
     ----------
-    interest
+    interest : float
         The smallest rank correlation worth knowing.
     """
 
@@ -53,8 +53,18 @@ class MeasuresCheck(ArmCheck):
 def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats]], *, interest: float) -> CheckResult:
     """Ask whether measures of instability agree the more, the larger the SD: Spearman over groups of runs.
 
-    predictions : per group (an arm on a task) the predicted classes [runs, examples] and the scores [runs].  Groups
-    without any spread of their own are left out.
+    Parameters
+    ----------
+    predictions : mapping of str to (ndarray, ndarray)
+        Per group (an arm on a task) the predicted classes, shape (runs, examples), and the scores, shape (runs,).
+        Groups without any spread of their own are left out.
+    interest : float
+        The smallest rank correlation worth knowing, in (0, 1).
+
+    Returns
+    -------
+    CheckResult
+        The rank correlation of SD and agreement; with fewer than 6 groups that vary, the rule does not apply.
     """
     spreads, agreements = spreads_and_agreements(predictions, np.random.default_rng(_ENTROPY))
     k = len(spreads)
