@@ -18,8 +18,24 @@ K = TypeVar("K")
 def whole(name: str, value: object, allowed: str, holds: Callable[[int], bool]) -> int:
     """Return a whole number.
 
-    allowed : what it must be, such as "must be at least 1".  holds : tells whether it is.
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in; whole numbers of numpy are read, too, truth values are not.
+    allowed : str
+        What it must be, such as "must be at least 1".
+    holds : callable
+        Tells whether a number is so.
 
+    Raises
+    ------
+    UserError
+        Where the value is no whole number, or not an allowed one.
+
+    Examples
+    --------
     >>> whole("jobs", 2, "must be at least 1", lambda n: n >= 1)
     2
     """
@@ -32,8 +48,26 @@ def whole(name: str, value: object, allowed: str, holds: Callable[[int], bool]) 
 
 
 def number(name: str, value: object, allowed: str, holds: Callable[[float], bool]) -> float:
-    """Return a finite number; arguments as in `whole`.
+    """Return a finite number.
 
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in; numbers of numpy are read, too, truth values are not.
+    allowed : str
+        What it must be, such as "must lie in (0, 1]".
+    holds : callable
+        Tells whether a number is so.
+
+    Raises
+    ------
+    UserError
+        Where the value is no number, not finite, or not an allowed one.
+
+    Examples
+    --------
     >>> number("level", 1, "must lie in (0, 1]", lambda level: 0 < level <= 1)
     1.0
     """
@@ -50,7 +84,20 @@ def number(name: str, value: object, allowed: str, holds: Callable[[float], bool
 
 
 def flag(name: str, value: object) -> bool:
-    """Return a truth value."""
+    """Return a truth value.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in; numbers are none.
+
+    Raises
+    ------
+    UserError
+        Where it is neither True nor False.
+    """
     given = plain(value)
     if not isinstance(given, bool):
         raise UserError(Argument(name, value), ": must be True or False")
@@ -58,7 +105,22 @@ def flag(name: str, value: object) -> bool:
 
 
 def text(name: str, value: object, allowed: str = "must be a text") -> str:
-    """Return a text."""
+    """Return a text.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in.
+    allowed : str, default "must be a text"
+        What it must be.
+
+    Raises
+    ------
+    UserError
+        Where it is no text.
+    """
     if not isinstance(value, str):
         raise UserError(Argument(name, value), ": ", allowed)
     return value
@@ -92,6 +154,22 @@ def of_kind(name: str, value: object, what: str, kind: type[K] | tuple[type[K], 
 def choice(name: str, value: object, known: Sequence[T]) -> T:
     """Return one of the `known` texts.
 
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in.
+    known : sequence of str
+        The texts allowed, at least one.
+
+    Raises
+    ------
+    UserError
+        Where the value is none of them; the message suggests the nearest.
+
+    Examples
+    --------
     >>> choice("save", "best", ("last", "best"))
     'best'
     """

@@ -13,9 +13,17 @@ from typing import Any
 class Argument:
     """An argument of a function, as it is named in a message; the command line puts its option in its place.
 
-    name : as the function spells it.  value : what was given; left out where the argument is only named.
-    python : what Python users do instead, where it is no argument for them.
+    Attributes
+    ----------
+    name : str
+        As the function spells it.
+    value : object, optional
+        What was given; left out where the argument is only named.
+    python : str, default ""
+        What Python users do instead, where it is no argument for them.
 
+    Examples
+    --------
     >>> str(Argument("jobs", 0)), str(Argument("points", True)), str(Argument("column"))
     ('jobs = 0', 'points = True', 'column')
     """
@@ -43,6 +51,8 @@ class UserError(ValueError):
 
     The sentence is the parts joined; parts that are an `Argument` can be told in other words, as options are.
 
+    Examples
+    --------
     >>> str(UserError(Argument("jobs", 0), ": must be at least 1"))
     'jobs = 0: must be at least 1'
     """
@@ -53,12 +63,24 @@ class UserError(ValueError):
         return self.told(str)
 
     def told(self, words: Callable[[Argument], str]) -> str:
-        """Return the sentence with every argument in these words."""
+        """Return the sentence with every argument in these words.
+
+        Parameters
+        ----------
+        words : callable
+            Takes an `Argument` and returns what stands for it in the sentence.
+        """
         said = "".join(words(part) if isinstance(part, Argument) else str(part) for part in self.args)
         return said.replace("\n", "\\n")  # one line, whatever a name holds
 
     def within(self, where: object) -> UserError:
-        """Return this with `where` it happened in front."""
+        """Return this with `where` it happened in front.
+
+        Parameters
+        ----------
+        where : object
+            A file, a table or an `Argument`; a colon follows it.
+        """
         return UserError(where, ": ", *self.args)
 
 
@@ -71,6 +93,15 @@ class EnvironmentFailure(Exception):
 def suggest(unknown: object, known: list[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the closest known name, or an empty string.
 
+    Parameters
+    ----------
+    unknown : object
+        What was given; only a text resembles anything.
+    known : list of str
+        The names allowed; initials stand for a name, too.
+
+    Examples
+    --------
     >>> suggest("mixuot", ["mixout", "reinit"])
     '; did you mean "mixout"?'
     >>> suggest("lr", ["learning_rate"])
@@ -90,6 +121,13 @@ def suggest(unknown: object, known: list[str]) -> str:
 def plain(value: Any) -> Any:
     """Return `value` with numbers of numpy as Python's own, inside lists and tables too.
 
+    Parameters
+    ----------
+    value : Any
+        Whatever a caller handed in; other kinds of values are returned as they are.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> plain({"layers": np.int64(2), "rates": (np.float64(0.5),)})
     {'layers': 2, 'rates': (0.5,)}
@@ -104,6 +142,15 @@ def plain(value: Any) -> Any:
 def shown(value: object, width: int = 200) -> str:
     """Write `value` as a study file would, shortened.
 
+    Parameters
+    ----------
+    value : object
+        What is told in a message.
+    width : int, default 200
+        Characters at most; a longer text ends in ``...``.
+
+    Examples
+    --------
     >>> shown(True), shown("x"), shown({"layers": 1}), shown(float("nan"))
     ('true', '"x"', '{ layers = 1 }', 'nan')
     """
@@ -125,6 +172,18 @@ def shown(value: object, width: int = 200) -> str:
 def requirement(message: str) -> str:
     """Put what pydantic says of a value into this project's words.
 
+    Parameters
+    ----------
+    message : str
+        The ``msg`` of one of its errors.
+
+    Returns
+    -------
+    str
+        What must hold, without the value: "must be ...".
+
+    Examples
+    --------
     >>> requirement("Input should be a valid integer"), requirement("Input should be greater than or equal to 1")
     ('must be a whole number', 'must be at least 1')
     """

@@ -11,9 +11,22 @@ from typing import Any
 def lazy_names(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
     """Return the ``__getattr__`` of a package: each of its names is imported from its module when first asked for.
 
-    package : its ``__name__``.  places : the module of each name, relative to the package.
     A name must not be that of a module of the package: once the module is imported, it hides the name.
 
+    Parameters
+    ----------
+    package : str
+        Its ``__name__``.
+    places : mapping of str to str
+        The module of each name, relative to the package.
+
+    Returns
+    -------
+    callable
+        Takes a name and returns the object; raises AttributeError for a name without a place.
+
+    Examples
+    --------
     >>> lazy_names("stabilitybench", {"Seeds": "seeds"})("Seeds")
     <class 'stabilitybench.seeds.Seeds'>
     """

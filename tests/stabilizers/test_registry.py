@@ -61,9 +61,7 @@ def test_a_version_is_a_whole_number(version: Any) -> None:
 
 
 def test_a_version_is_no_parameter() -> None:
-    with pytest.raises(
-        UserError, match=r'^stabilizer "mine": the field version has the name of a part of the contract'
-    ):
+    with pytest.raises(UserError, match="the field version has the name of a part of the contract"):
 
         @register("mine")
         @dataclass(frozen=True)

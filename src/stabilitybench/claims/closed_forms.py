@@ -26,6 +26,12 @@ def update_ratio() -> CheckResult:
 
     Two trainings of our own optimizer on one constant gradient without eps, step by step, beside the closed form
     (1 - b1^t) / sqrt(1 - b2^t).
+
+    Returns
+    -------
+    CheckResult
+        The largest ratio; supported where every ratio is that of the closed form within 1e-9, the largest is 6.57 at
+        step 12, and they fall from there.
     """
     import torch
 
@@ -55,7 +61,13 @@ def update_ratio() -> CheckResult:
 
 
 def biased_is_larger_rate() -> CheckResult:
-    """Take 200 steps of Adam without correction at rate r, and of AdamW at r c_t, eps / sqrt(1 - b2^t), decay / c_t."""
+    """Take 200 steps of Adam without correction at rate r, and of AdamW at r c_t, eps / sqrt(1 - b2^t), decay / c_t.
+
+    Returns
+    -------
+    CheckResult
+        Supported where the final weights agree within 1e-9 of the way they moved.
+    """
     import torch
 
     from stabilitybench.optim.adam import AdamState, adam_step, bias_ratio
@@ -80,7 +92,13 @@ def biased_is_larger_rate() -> CheckResult:
 
 
 def mixout_mean() -> CheckResult:
-    """Average Mixout's mixed weight over every mask of six inputs, with its probability: W."""
+    """Average Mixout's mixed weight over every mask of six inputs, with its probability: W.
+
+    Returns
+    -------
+    CheckResult
+        Supported where the average is W within 1e-12 at p = 0.1, 0.5 and 0.9.
+    """
     rng = np.random.default_rng(11)
     weight, start = rng.normal(size=(3, 6)), rng.normal(size=(3, 6))
     worst = 0.0
@@ -95,7 +113,13 @@ def mixout_mean() -> CheckResult:
 
 
 def p1_falls_with_n() -> CheckResult:
-    """Double, quadruple: P1, as recalled, is proportional to 1 / n, to sqrt(L), and to sqrt of the distance."""
+    """Double, quadruple: P1, as recalled, is proportional to 1 / n, to sqrt(L), and to sqrt of the distance.
+
+    Returns
+    -------
+    CheckResult
+        Supported where each of the three ratios is 2 within 1e-12.
+    """
     from stabilitybench.theory.bounds.published import published_full_tuning
 
     def value(n: int = 100, lipschitz: float = 1.0, distance: float = 1.0) -> float:
@@ -108,7 +132,13 @@ def p1_falls_with_n() -> CheckResult:
 
 
 def p1_small_rate() -> CheckResult:
-    """Read P1, which fixes the rate at 1 / beta, at smaller rates: a larger beta, with which it grows."""
+    """Read P1, which fixes the rate at 1 / beta, at smaller rates: a larger beta, with which it grows.
+
+    Returns
+    -------
+    CheckResult
+        The bound at rate 0.01 over that at 1; supported where the bound falls with the rate.
+    """
     from stabilitybench.theory.bounds.published import published_full_tuning
 
     rates = (1.0, 0.1, 0.01)
@@ -122,7 +152,13 @@ def p1_small_rate() -> CheckResult:
 
 
 def mmr_needs_a_gradient() -> CheckResult:
-    """Ask the toolkit for MMR under head tuning, where its penalty is a constant: frozen features have no gradient."""
+    """Ask the toolkit for MMR under head tuning, where its penalty is a constant: frozen features have no gradient.
+
+    Returns
+    -------
+    CheckResult
+        Not applicable where the toolkit refuses, with its reason; contradicted where it does not.
+    """
     from stabilitybench.encoders import load_encoder
     from stabilitybench.recipe import Recipe
     from stabilitybench.stabilizers import build
@@ -158,7 +194,10 @@ FORMS: dict[str, Callable[[], CheckResult]] = {
 def forms_table() -> pd.DataFrame:
     """Compute every form and return the table that is kept of them.
 
-    Columns: form, points, effect, unit, note, verdict.
+    Returns
+    -------
+    DataFrame
+        One row per form; columns: form, points, effect, unit, note, verdict.
     """
     import pandas as pd
 
@@ -171,7 +210,20 @@ def forms_table() -> pd.DataFrame:
 
 
 def kept_form(table: pd.DataFrame, name: str) -> CheckResult:
-    """Return what a kept table says of the form `name`."""
+    """Return what a kept table says of the form `name`.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `forms_table` makes it.
+    name : str
+        A key of `FORMS`.
+
+    Raises
+    ------
+    UserError
+        Where the table has no such form, or a verdict that is none.
+    """
     known = table["form"].tolist()
     if name not in known:
         raise UserError(f'form = "{name}": must be one of {", ".join(known)}{suggest(name, known)}')

@@ -37,10 +37,18 @@ class MissingEvidence(UserError):
 class Sample(EqualByContent):
     """The runs of one arm on one task, or what a paper reports of them.
 
-    n, mean, sd : number of runs, mean and sample SD (ddof = 1) of the quantity.
-    values : the quantity of each run; empty where only a summary was published.
-    failed : which of them failed; empty where that was not published.  learned : whether the arm scores above a
-    constant guess; taken for granted where that is not known.
+    Attributes
+    ----------
+    n : int
+        Number of runs, at least 2.
+    mean, sd : float
+        Mean and sample SD (ddof = 1) of the quantity.
+    values : ndarray, shape (n,) or (0,)
+        The quantity of each run; empty where only a summary was published.
+    failed : ndarray of bool, shape (n,) or (0,)
+        Which of them failed; empty where that was not published.
+    learned : bool, default True
+        Whether the arm scores above a constant guess; taken for granted where that is not known.
     """
 
     n: int
@@ -54,11 +62,25 @@ class Sample(EqualByContent):
     def of(
         cls, values: npt.ArrayLike, failed: npt.ArrayLike | None = None, no_skill: npt.ArrayLike = -np.inf
     ) -> Sample:
-        """Return the sample of single runs, at least two of them.
+        """Return the sample of single runs.
 
-        no_skill : what a constant guess scores, for each run or all; an arm has learned something where its mean lies
-        above, by a one-sided t test at 5 %.
+        Parameters
+        ----------
+        values : array_like, shape (n,)
+            The quantity of each run: at least two, all finite.
+        failed : array_like of bool, shape (n,), optional
+            Which runs failed; unset, none.
+        no_skill : array_like, shape () or (n,), default -inf
+            What a constant guess scores, for all runs or each; an arm has learned something where its mean lies above,
+            by a one-sided t test at 5 %.
 
+        Raises
+        ------
+        UserError
+            For fewer than two runs, numbers that are not finite, or marks of failure for other runs.
+
+        Examples
+        --------
         >>> Sample.of([1.0, 2.0, 3.0]).sd
         1.0
         """
@@ -70,7 +92,22 @@ class Sample(EqualByContent):
 
     @classmethod
     def summary(cls, n: int, mean: float, sd: float) -> Sample:
-        """Return what a paper reports of n runs."""
+        """Return what a paper reports of n runs.
+
+        Parameters
+        ----------
+        n : int
+            Number of runs, at least 2.
+        mean : float
+            Their mean score, as a fraction.
+        sd : float
+            Their sample SD, as a fraction, at least 0.
+
+        Raises
+        ------
+        UserError
+            For values out of their range.
+        """
         if n < 2 or not math.isfinite(mean) or not (math.isfinite(sd) and sd >= 0):
             raise UserError(f"a summary of n = {n}, mean = {mean}, SD = {sd}: n must be at least 2, the others finite")
         return cls(n, mean, sd, np.empty(0), np.empty(0, bool))
@@ -95,7 +132,34 @@ Cells = dict[str, list[Sample]]
 
 
 def read_table(path: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a kept table; `columns` must be among its columns."""
+    """Read a kept table.
+
+    Parameters
+    ----------
+    path : str
+        A CSV file.
+    columns : sequence of str
+        What must be among its columns, such as `RUN_COLUMNS`.
+
+    Returns
+    -------
+    DataFrame
+        Run ids and predicted classes as texts, failed as truth values.
+
+    Raises
+    ------
+    MissingEvidence
+        Where there is no such file.
+    UserError
+        Where it cannot be read, lacks a column, holds a text where a number must be, or one run twice.
+
+    Examples
+    --------
+    >>> from stabilitybench.claims.schema import folder
+    >>> table = read_table(str(folder() / "recorded" / "closed-forms.csv"), ["form", "verdict"])
+    >>> table["form"].tolist()[:2]
+    ['update-ratio', 'biased-is-larger-rate']
+    """
     import pandas as pd
 
     try:
@@ -122,11 +186,32 @@ def read_table(path: str, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def cells(table: pd.DataFrame, tasks: Sequence[str], arms: Sequence[str], quantity: str = "score") -> Cells:
-    """Return the samples of `arms` on each of `tasks`; a cell without runs raises MissingEvidence.
+    """Return the samples of `arms` on each of `tasks`.
 
-    An arm is named ``study/arm``, or ``study@TASK/arm`` for a task other than the one in turn; ``[failed]`` or
-    ``[ok]`` at its end takes only the runs that failed or did not.
+    Parameters
+    ----------
+    table : DataFrame
+        Runs, or summaries of them, with the columns `RUN_COLUMNS` or `SUMMARY_COLUMNS`.
+    tasks : sequence of str
+        Labels of tasks.
+    arms : sequence of str
+        Each ``study/arm``, or ``study@TASK/arm`` for a task other than the one in turn; ``[failed]`` or ``[ok]`` at its
+        end takes only the runs that failed or did not.
+    quantity : str, default "score"
+        The column that is sampled.
 
+    Returns
+    -------
+    dict of str to list of Sample
+        By task, one sample per arm in the order of `arms`.
+
+    Raises
+    ------
+    MissingEvidence
+        Where a cell has fewer than two runs, or one without the quantity.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> table = pd.DataFrame({"study": "s", "task": "t", "arm": ["a", "a", "b", "b"], "score": [1.0, 3.0, 5.0, 7.0],
     ...                       "failed": False})
@@ -137,7 +222,22 @@ def cells(table: pd.DataFrame, tasks: Sequence[str], arms: Sequence[str], quanti
 
 
 def chosen(table: pd.DataFrame, task: str, arm: str) -> pd.DataFrame:
-    """Return the rows of one arm on one task, in the order of their seeds; none raises MissingEvidence."""
+    """Return the rows of one arm on one task, in the order of their seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Runs, or summaries of them.
+    task : str
+        Label of the task, unless the arm names another.
+    arm : str
+        As in `cells`.
+
+    Raises
+    ------
+    MissingEvidence
+        Where there is no such row.
+    """
     name, _, only = arm.removesuffix("]").partition("[")
     study, _, label = name.rpartition("/")
     study, _, elsewhere = study.partition("@")
@@ -150,14 +250,38 @@ def chosen(table: pd.DataFrame, task: str, arm: str) -> pd.DataFrame:
 
 
 def only_task(cells: Cells) -> list[Sample]:
-    """Return the samples of the one task that a rule takes."""
+    """Return the samples of the one task that a rule takes.
+
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        The samples by task.
+
+    Raises
+    ------
+    UserError
+        Where they are of several tasks, or of none.
+    """
     if len(cells) != 1:
         raise UserError(f"{len(cells)} tasks: this rule takes exactly one")
     return next(iter(cells.values()))
 
 
 def combined(cells: Cells, weights: Sequence[float]) -> Contrast:
-    """Return a weighted sum of the arms' means, averaged over the tasks: a statement about these tasks."""
+    """Return a weighted sum of the arms' means, averaged over the tasks: a statement about these tasks.
+
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        The samples by task, one per arm.
+    weights : sequence of float
+        One per arm: (1, -1) is the difference of two.
+
+    Raises
+    ------
+    UserError
+        Where the weights are not one per arm.
+    """
     if not cells or any(len(row) != len(weights) for row in cells.values()):
         raise UserError(f"weights = {list(weights)}: must be one per arm")
     rows = list(cells.values())

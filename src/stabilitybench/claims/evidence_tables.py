@@ -36,13 +36,27 @@ def runs_table(
 ) -> pd.DataFrame:
     """Return one row per run of finished studies, with all that the claims read.
 
-    predictions : studies whose predicted classes on the test split are kept, as one digit per row.
-    Columns: study, task, arm, seed, the seeds of the streams, run_id, weights (a hash of the final ones), score and
-    validation of the last checkpoint, no_skill, failed; and per evaluation k = 1, 2, ...: validation_k,
-    validation_loss_k, train_loss_k and gradient_k, the logarithm (base 10) of the gradient norm of the lowest layer
-    over that of the head; distance_lower, distance_upper: how far the two halves of the encoder moved in all.
-    A study that is not complete raises MissingEvidence; with `partial`, arms that are not complete on a task are left
-    out of it instead.
+    Parameters
+    ----------
+    studies : iterable of Study
+        Studies whose runs are in their stores.
+    predictions : sequence of str, default ("methods",)
+        Studies whose predicted classes on the test split are kept, as one digit per row.
+    partial : bool, default False
+        Whether arms that are not complete on a task are left out of it, rather than refused.
+
+    Returns
+    -------
+    DataFrame
+        Columns: study, task, arm, seed, the seeds of the streams, run_id, weights (a hash of the final ones), score and
+        validation of the last checkpoint, no_skill, failed; and per evaluation k = 1, 2, ...: validation_k,
+        validation_loss_k, train_loss_k and gradient_k, the logarithm (base 10) of the gradient norm of the lowest layer
+        over that of the head; distance_lower, distance_upper: how far the two halves of the encoder moved in all.
+
+    Raises
+    ------
+    MissingEvidence
+        Where a study is not complete, unless `partial`.
     """
     rows = []
     for study in studies:
@@ -54,19 +68,19 @@ def runs_table(
         for run in found.runs:
             if (run.task, run.arm) in left_out:
                 continue
-            row = run_row(study.file.name, run, found.records[run.spec.id])
+            row = _run_row(study.file.name, run, found.records[run.spec.id])
             if study.file.name in predictions:
                 row["predicted"] = _predicted(study, run)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, Any]:
+def _run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, Any]:
     """Return the row of one finished run."""
     metric = run.spec.task.metrics[0]
     seeds = run.spec.seeds
     row: dict[str, Any] = {
-        "study": study, "task": short_task(run.task), "arm": run.arm, "seed": run.seed, "seed_init": seeds.init,
+        "study": study, "task": _short_task(run.task), "arm": run.arm, "seed": run.seed, "seed_init": seeds.init,
         "seed_order": seeds.order, "seed_subset": seeds.subset, "run_id": run.spec.id,
         "weights": record["weights"][:16], "score": record["scores"]["last"]["test"][metric],
         "validation": record["scores"]["last"]["validation"][metric], "no_skill": record["no_skill"]["test"],
@@ -89,17 +103,33 @@ def run_row(study: str, run: PlannedRun, record: dict[str, Any]) -> dict[str, An
     return row
 
 
-def short_task(label: str) -> str:
+def _short_task(label: str) -> str:
     """Return the label of a task without the folders of its files.
 
-    >>> short_task("file:/data/glue/CoLA (n=500)"), short_task("pocket/sentiment")
+    >>> _short_task("file:/data/glue/CoLA (n=500)"), _short_task("pocket/sentiment")
     ('CoLA (n=500)', 'pocket/sentiment')
     """
     return Path(label.removeprefix("file:")).name if label.startswith("file:") else label
 
 
 def suites_table(store: str | Path, *, datasets: int = DATASETS, jobs: int | None = None) -> pd.DataFrame:
-    """Measure what `store` lacks of the suites that the claims read, and return their table."""
+    """Measure what `store` lacks of the suites that the claims read, and return their table.
+
+    Parameters
+    ----------
+    store : str or Path
+        Folder of finished measurements.
+    datasets : int, default 10
+        Datasets of each value of a suite's factor.
+    jobs : int, optional
+        Worker processes; unset, one for each core.
+
+    Returns
+    -------
+    DataFrame
+        One row per measured quantity or bound; columns: suite, value, seed, kind, item, amount, measured, checks,
+        violations, published.
+    """
     from stabilitybench.suites.suite import open_suites, run_suites
 
     suites = open_suites(SUITES, [f"datasets={datasets}"], store)
@@ -115,12 +145,31 @@ def suites_table(store: str | Path, *, datasets: int = DATASETS, jobs: int | Non
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a kept table as CSV, every number so that it is read back as it is."""
+    """Write a kept table as CSV, every number so that it is read back as it is.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `runs_table`, `suites_table` or `forms_table` makes it.
+    path : str or Path
+        The file.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where it cannot be written.
+    """
     write_atomically(Path(path), table.to_csv(index=False, lineterminator="\n"))
 
 
 def conditions() -> dict[str, str]:
-    """Return what decides whether a run repeats to the last bit: machine, processor, instruction set, versions."""
+    """Return what decides whether a run repeats to the last bit: machine, processor, instruction set, versions.
+
+    Returns
+    -------
+    dict of str to str
+        By name: ``machine``, ``processor``, ``cpu``, and one entry per package.
+    """
     import platform
 
     import torch
@@ -147,7 +196,18 @@ def _processor() -> str:
 
 
 def write_conditions(path: str | Path) -> None:
-    """Write the conditions of this machine beside a kept table."""
+    """Write the conditions of this machine beside a kept table.
+
+    Parameters
+    ----------
+    path : str or Path
+        The JSON file.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where it cannot be written.
+    """
     write_atomically(Path(path), json.dumps(conditions(), indent=1) + "\n")
 
 

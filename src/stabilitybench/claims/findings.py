@@ -21,14 +21,30 @@ _NAMES: dict[Outcome, VerdictName] = {
 class CheckResult:
     """The numbers behind a verdict.
 
-    n : how many runs, datasets or points.  effect, low, high : the effect with its 95 % interval, None where there is
-    none; unit : of these three.
-    p : of the test, two-sided, before adjustment; None where nothing is tested.
-    ahead : whether the effect lies in the direction of the claim.
-    power : to detect the minimal effect of interest.  detectable : the effect detected with a power of 80 %.
-    seeds : runs per arm that would detect the minimal effect of interest with that power.
-    note : what a reader must know.  decided : the verdict of a rule that does not decide by p alone.
-    limits : what the effect is held against, in its unit, where that is not simply no effect: a margin, a chance.
+    Attributes
+    ----------
+    n : str
+        How many runs, datasets or points.
+    effect, low, high : float or None
+        The effect with its 95 % interval; None where there is none.
+    unit : str
+        Of these three.
+    p : float or None
+        Of the test, two-sided, before adjustment; None where nothing is tested.
+    ahead : bool
+        Whether the effect lies in the direction of the claim.
+    power : float or None
+        To detect the minimal effect of interest.
+    detectable : float or None
+        The effect detected with a power of 80 %.
+    seeds : int or None
+        Runs per arm that would detect the minimal effect of interest with that power.
+    note : str
+        What a reader must know.
+    decided : str or None
+        The verdict of a rule that does not decide by p alone.
+    limits : tuple of float
+        What the effect is held against, in its unit, where that is not simply no effect: a margin, a chance.
     """
 
     n: str
@@ -46,15 +62,28 @@ class CheckResult:
     limits: tuple[float, ...] = ()
 
     def noting(self, note: str) -> CheckResult:
-        """Return the same finding with a further note."""
+        """Return the same finding with a further note.
+
+        Parameters
+        ----------
+        note : str
+            Added after a semicolon.
+        """
         return replace(self, note="; ".join(part for part in (self.note, note) if part))
 
 
 def decide(finding: CheckResult, adjusted: float | None) -> VerdictName:
     """Return the verdict: significant and as claimed, significant and against it, or neither.
 
-    adjusted : the p-value after Holm's adjustment.
+    Parameters
+    ----------
+    finding : CheckResult
+        What a check found; a verdict that its rule has decided already stands.
+    adjusted : float or None
+        The p-value after Holm's adjustment; None where nothing was tested.
 
+    Examples
+    --------
     >>> decide(CheckResult("20 + 20", effect=0.5, p=0.001, ahead=True), 0.004)
     'supported'
     >>> decide(CheckResult("20 + 20", effect=0.5, p=0.001, ahead=False), 0.004)

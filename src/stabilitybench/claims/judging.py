@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 class ClaimVerdict:
     """A check, what it found, and the verdict drawn now; `check.verdict` is the one on record.
 
-    adjusted : p after Holm's adjustment within the claim's family, tier and table.
+    Attributes
+    ----------
+    claim : Claim
+        The claim that is checked.
+    check : Check
+        One of its checks.
+    finding : CheckResult
+        What the check found.
+    adjusted : float or None
+        p after Holm's adjustment within the claim's family, tier and table.
+    verdict : str
+        What the rule draws from the finding and the adjusted p.
     """
 
     claim: Claim
@@ -47,7 +58,28 @@ _COLUMNS = {"closed-forms": FORM_COLUMNS, "published": SUMMARY_COLUMNS, "suites"
 
 
 def kept_tables(where: str | Path | None = None) -> dict[str, pd.DataFrame]:
-    """Read every kept table of a folder (unset: the shipped one), by its name without ending."""
+    """Read every kept table of a folder.
+
+    Parameters
+    ----------
+    where : str or Path, optional
+        A folder of CSV files; unset, the one that ships with the package.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By the file's name without ending.
+
+    Raises
+    ------
+    UserError
+        Where a table lacks a column or holds what it must not.
+
+    Examples
+    --------
+    >>> len(kept_tables()["closed-forms"])
+    6
+    """
     place = folder() / "recorded" if where is None else Path(where)
     tables = {}
     for path in sorted(place.glob("*.csv")):
@@ -56,10 +88,35 @@ def kept_tables(where: str | Path | None = None) -> dict[str, pd.DataFrame]:
 
 
 def judge(claims: Claims, tables: Tables, tiers: Iterable[Tier] | None = None) -> list[ClaimVerdict]:
-    """Return every check of the tiers (unset: all but real) with its verdict, in the order of the file.
+    """Return every check of the tiers with its verdict, in the order of the file.
 
     A check whose table or study does not exist at all is absent, which is a verdict of its own and supports nothing.
-    Runs that a study should hold and does not raise MissingEvidence, unless the verdict on record is absent, too.
+
+    Parameters
+    ----------
+    claims : Claims
+        The claims with their checks.
+    tables : mapping of str to DataFrame
+        The evidence, as `kept_tables` reads it.
+    tiers : iterable of str, optional
+        Those of `TIERS` that are wanted; unset, all but real.
+
+    Returns
+    -------
+    list of ClaimVerdict
+        One for each check, p adjusted within the claim's family, tier and table.
+
+    Raises
+    ------
+    MissingEvidence
+        Where runs are missing that a study should hold, unless the verdict on record is absent, too.
+
+    Examples
+    --------
+    >>> from stabilitybench.claims import read_claims
+    >>> found = judge(read_claims(), kept_tables(), ["analytic"])
+    >>> found[0].name, found[0].verdict
+    ('zhang-update-ratio / analytic', 'supported')
     """
     wanted = set(tiers) if tiers is not None else {"analytic", "numeric", "recorded", "pocket"}
     found = [

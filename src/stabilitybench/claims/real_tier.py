@@ -38,8 +38,29 @@ def real_study(
 ) -> Study:
     """Return the study of the checks of tier real.
 
-    arms : those wanted of `ARMS`; the baseline is always one.  rows : training rows drawn from the task; unset, all.
-    rate : peak learning rate; unset, the encoder's own, or 2e-5.  Arms that cannot work there are left out (`refused`).
+    Arms that cannot work there are left out (`refused`).
+
+    Parameters
+    ----------
+    encoder : str
+        Name or folder of a pre-trained encoder.
+    task : str
+        Name of a task, or its files.
+    seeds : int
+        Runs of each arm.
+    store : str or Path
+        Folder of finished runs.
+    arms : iterable of str, default `ARMS`
+        Those wanted of `ARMS`; the baseline is always one.
+    rows : int, optional
+        Training rows drawn from the task; unset, all.
+    rate : float, optional
+        Peak learning rate; unset, the encoder's own, or 2e-5.
+
+    Raises
+    ------
+    UserError
+        Where encoder, task or a number is refused.
     """
     wanted = {BASELINE, *arms} - set(refused(encoder, task))
     entry = {"name": task} if rows is None else {"name": task, "n": rows}
@@ -54,6 +75,15 @@ def real_study(
 def refused(encoder: str, task: str) -> dict[str, str]:
     """Return the arms that cannot work on an encoder and a task, each with the reason.
 
+    Parameters
+    ----------
+    encoder : str
+        Name or folder of a pre-trained encoder.
+    task : str
+        Name of a task, or its files.
+
+    Examples
+    --------
     >>> list(refused("pocket/bert-small", "pocket/similarity"))
     ['mmr']
     """
@@ -76,7 +106,29 @@ def _methods(arm: str, encoder: str) -> list[Any]:
 def real_table(
     study: Study, *, jobs: int | None = None, device: str = "auto", progress: Progress | None = None
 ) -> pd.DataFrame:
-    """Do what the study still lacks and return its runs, as the checks read them."""
+    """Do what the study still lacks and return its runs, as the checks read them.
+
+    Parameters
+    ----------
+    study : Study
+        As `real_study` makes it.
+    jobs : int, optional
+        Worker processes; unset, one for each core, or each GPU.
+    device : str, default "auto"
+        "auto", "cpu", "cuda" or "cuda:K".
+    progress : Progress, optional
+        Who watches.
+
+    Returns
+    -------
+    DataFrame
+        One row per run, see `stabilitybench.claims.evidence_tables.runs_table`.
+
+    Raises
+    ------
+    MissingEvidence
+        Where a run could not be finished.
+    """
     from stabilitybench.claims.evidence_tables import runs_table
 
     study.run(jobs=jobs, device=device, progress=progress)
@@ -86,6 +138,18 @@ def real_table(
 def reach(n: int) -> tuple[str, ...]:
     """Say what n runs per arm can and cannot show, one sentence each.
 
+    Parameters
+    ----------
+    n : int
+        Runs per arm, at least 2.
+
+    Returns
+    -------
+    tuple of str
+        The detectable SD ratio, failure rate and difference of means, with a power of 80 %.
+
+    Examples
+    --------
     >>> reach(5)[0]
     '5 runs per arm: no SD ratio up to 100 is detected with a power of 80 %.'
     """

@@ -31,7 +31,18 @@ TOLERANCE = 1.0
 class Replay:
     """A run done again.
 
-    kept, again : its score then and now.  same : whether score and final weights agree to the last bit.
+    Attributes
+    ----------
+    study, task, arm : str
+        Where it stands.
+    seed : int
+        Its seed.
+    run_id : str
+        Its id in the store.
+    kept, again : float
+        Its score then and now.
+    same : bool
+        Whether score and final weights agree to the last bit.
     """
 
     study: str
@@ -47,8 +58,22 @@ class Replay:
 def sample(table: pd.DataFrame, most: int = MOST, leave_out: Sequence[str] = ()) -> pd.DataFrame:
     """Return the runs of a replay: one of each arm in turn, the first by run id, which is as good as random.
 
-    leave_out : studies that take too long for a replay.
+    Parameters
+    ----------
+    table : DataFrame
+        Kept runs.
+    most : int, default 60
+        How many of them, at most.
+    leave_out : sequence of str, optional
+        Studies that take too long for a replay.
 
+    Returns
+    -------
+    DataFrame
+        Rows of the table, by study and run id.
+
+    Examples
+    --------
     >>> import pandas as pd
     >>> runs = pd.DataFrame({"study": list("aaabb"), "arm": list("xxyzz"), "run_id": list("31254")})
     >>> sample(runs, most=3)["run_id"].tolist()
@@ -60,7 +85,22 @@ def sample(table: pd.DataFrame, most: int = MOST, leave_out: Sequence[str] = ())
 
 
 def check_planned(table: pd.DataFrame, studies: str | Path, store: str | Path) -> None:
-    """Raise MissingEvidence where a kept run is not one that its study file plans: its settings have changed."""
+    """Make sure that every kept run is one that its study file plans.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Kept runs.
+    studies : str or Path
+        The folder of the study files.
+    store : str or Path
+        Folder of finished runs.
+
+    Raises
+    ------
+    MissingEvidence
+        Where a run is not planned any more: its settings have changed.
+    """
     for name, rows in table.groupby("study"):
         planned = {run.spec.id for run in Study.from_file(Path(studies) / f"{name}.toml", store=store).plan()}
         stray = sorted(set(rows["run_id"]) - planned)
@@ -77,7 +117,30 @@ def replay(
 ) -> list[Replay]:  # fmt: skip
     """Do the runs of `table` again, but for those that `store` already holds, and compare.
 
-    studies : the folder of the study files.  A run that its study file does not plan any more raises MissingEvidence.
+    Parameters
+    ----------
+    table : DataFrame
+        Kept runs, at least one.
+    studies : str or Path
+        The folder of the study files.
+    store : str or Path
+        Folder of the runs done again.
+    jobs : int, optional
+        Worker processes; unset, one for each core, or each GPU.
+    device : str, default "cpu"
+        "auto", "cpu", "cuda" or "cuda:K".
+    progress : Progress, optional
+        Who watches.
+
+    Returns
+    -------
+    list of Replay
+        One for each row of the table.
+
+    Raises
+    ------
+    MissingEvidence
+        Where a run is not planned any more, or could not be done again.
     """
     check_planned(table, studies, store)
     specs: dict[str, RunSpec] = {}
@@ -117,6 +180,13 @@ def drifted(now: ClaimVerdict, then: ClaimVerdict) -> str:
 
     The kept effect must lie in the interval found now; where there is none, support must not have become
     contradiction, or the other way round.
+
+    Parameters
+    ----------
+    now : ClaimVerdict
+        Of the runs made again.
+    then : ClaimVerdict
+        Of the kept runs.
     """
     low, high, effect = now.finding.low, now.finding.high, then.finding.effect
     if low is not None and high is not None and effect is not None:
@@ -128,7 +198,13 @@ def drifted(now: ClaimVerdict, then: ClaimVerdict) -> str:
 
 
 def comparable_machine(path: str | Path) -> list[str]:
-    """Return how this machine differs from the one that made the kept runs; empty where runs must repeat exactly."""
+    """Return how this machine differs from the one that made the kept runs; empty where runs must repeat exactly.
+
+    Parameters
+    ----------
+    path : str or Path
+        What `stabilitybench.claims.evidence_tables.write_conditions` wrote there.
+    """
     kept = json.loads(Path(path).read_text("utf-8"))
     here = conditions()
     return [f"{key}: {kept.get(key)} there, {here.get(key)} here" for key in here if kept.get(key) != here.get(key)]

@@ -25,8 +25,22 @@ else:  # the rule that a check names decides which fields it has
 class Claim(TomlTable):
     """One published claim.
 
-    family : the claims whose p-values are adjusted together, within a tier and table.  paper : key of the papers.
-    where : section or table.  statement : the claim in plain words.  prediction : what would be seen if it is true.
+    Attributes
+    ----------
+    id : str
+        Its name.
+    family : str
+        The claims whose p-values are adjusted together, within a tier and table.
+    paper : str
+        Key of the papers.
+    where : str
+        Section or table.
+    statement : str
+        The claim in plain words.
+    prediction : str
+        What would be seen if it is true.
+    checks : list of Check
+        The ways to test it, at least one.
     """
 
     id: Name
@@ -39,7 +53,15 @@ class Claim(TomlTable):
 
 
 class Claims(TomlTable):
-    """All claims, and the papers that they come from."""
+    """All claims, and the papers that they come from.
+
+    Attributes
+    ----------
+    papers : dict of str to str
+        References by key.
+    claims : list of Claim
+        At least one, each with an id of its own.
+    """
 
     papers: dict[str, str]
     claims: list[Claim] = Field(min_length=1)
@@ -61,7 +83,15 @@ class Claims(TomlTable):
 
 
 def check_name(claim: Claim, check: Check) -> str:
-    """Return what a check is called: claim, tier and label."""
+    """Return what a check is called: claim, tier and label.
+
+    Parameters
+    ----------
+    claim : Claim
+        The claim that is checked.
+    check : Check
+        One of its checks; an empty label is left out.
+    """
     return " / ".join(part for part in (claim.id, check.tier, check.label) if part)
 
 
@@ -71,8 +101,20 @@ def folder() -> Path:
 
 
 def read_claims(path: str | Path | None = None) -> Claims:
-    """Read a file of claims; unset, the one that ships with the package.
+    """Read a file of claims.
 
+    Parameters
+    ----------
+    path : str or Path, optional
+        A TOML file; unset, the one that ships with the package.
+
+    Raises
+    ------
+    UserError
+        Where the file cannot be read, or a claim or check in it is refused.
+
+    Examples
+    --------
     >>> claims = read_claims()
     >>> len(claims.claims) >= 30
     True

@@ -63,7 +63,26 @@ def open_console() -> Console:
 
 
 def read_study(path: Path, overrides: list[str] | None, files: list[Path] | None, store: Path, results: Path) -> Study:
-    """Read a study file, after the files that register the user's own stabilizers."""
+    """Read a study file, after the files that register the user's own stabilizers.
+
+    Parameters
+    ----------
+    path : Path
+        The study file.
+    overrides : list of str or None
+        Texts ``key=value`` that replace keys of the file.
+    files : list of Path or None
+        Python files, loaded in this order.
+    store : Path
+        Folder of finished runs.
+    results : Path
+        Folder of reports.
+
+    Raises
+    ------
+    UserError
+        Where a file cannot be read or its content is refused.
+    """
     from stabilitybench.stabilizers import load_file
     from stabilitybench.studies import Study
 
@@ -74,7 +93,15 @@ def read_study(path: Path, overrides: list[str] | None, files: list[Path] | None
 
 
 def check_folders(store: Path, results: Path) -> None:
-    """Raise UserError where a folder to write to is a file."""
+    """Raise UserError where a folder to write to is a file.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of finished runs; need not exist yet.
+    results : Path
+        Folder of reports; need not exist yet.
+    """
     for name, folder in (("store", store), ("results", results)):
         if folder.exists() and not folder.is_dir():
             raise UserError(Argument(name, folder), ": is a file; must be a folder, or a name for a new one")
@@ -82,7 +109,20 @@ def check_folders(store: Path, results: Path) -> None:
 
 @contextmanager
 def waiting(console: Console, text: str) -> Iterator[None]:
-    """Turn a spinner while the block works; in a log, say nothing."""
+    """Turn a spinner while the block works; in a log, say nothing.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where it turns.
+    text : str
+        What is being done.
+
+    Yields
+    ------
+    None
+        The block runs.
+    """
     if console.is_terminal:
         with console.status(text):
             yield

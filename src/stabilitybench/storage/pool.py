@@ -25,13 +25,37 @@ class Progress(Protocol):
     """Who watches an execution; every method may do nothing."""
 
     def start(self, total: int, done: int, workers: int) -> None:
-        """`done` of `total` runs are in the store already."""
+        """`done` of `total` runs are in the store already.
+
+        Parameters
+        ----------
+        total : int
+            Runs in all.
+        done : int
+            Those of them that need not be done any more.
+        workers : int
+            Processes that do the others.
+        """
 
     def finished(self, run_id: str, status: str) -> None:
-        """Take note that a run has ended."""
+        """Take note that a run has ended.
+
+        Parameters
+        ----------
+        run_id : str
+            Its id in the store.
+        status : str
+            What became of it, see `stabilitybench.statuses`.
+        """
 
     def message(self, text: str) -> None:
-        """Something worth a line happened."""
+        """Something worth a line happened.
+
+        Parameters
+        ----------
+        text : str
+            The line.
+        """
 
     def end(self) -> None:
         """Nothing more will come."""
@@ -59,7 +83,13 @@ def cores() -> int:
 
 
 def check_jobs(jobs: int | None) -> None:
-    """Raise UserError unless `jobs` is a number of workers, or None."""
+    """Raise UserError unless `jobs` is a number of workers, or None.
+
+    Parameters
+    ----------
+    jobs : int or None
+        Worker processes, at least 1; None leaves the number to the machine.
+    """
     if jobs is not None:
         whole("jobs", jobs, "must be at least 1", lambda n: n >= 1)
 
@@ -73,9 +103,23 @@ def do_all(
 ) -> None:
     """Do every job, at most `count` at a time, and tell `progress` of each.
 
-    jobs : by id.  work : stores the result itself and returns id and status; it travels to a worker process.
-    is_done : whether the store has the result of an id, asked when a worker was killed.
-    Raises EnvironmentFailure where workers are killed again and again; what is finished is kept.
+    Parameters
+    ----------
+    jobs : mapping of str to Job
+        The jobs by id.
+    work : callable
+        Does one job, stores the result itself and returns id and status; it travels to a worker process.
+    count : int
+        Worker processes; with one, or a single job, the work is done in this process.
+    is_done : callable
+        Whether the store has the result of an id, asked when a worker was killed.
+    progress : Progress
+        Who watches.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where workers are killed again and again; what is finished is kept.
     """
     count = max(1, min(count, len(jobs)))
     if count == 1:

@@ -28,10 +28,10 @@ NO_RESULT = ("crashed", "timeout")
 DIGITS = set("0123456789abcdef")
 
 
-def canonical(value: Any) -> str:
+def _canonical(value: Any) -> str:
     """Return JSON with sorted keys and no blanks: equal values give equal text.
 
-    >>> canonical({"b": 1, "a": [1.0, None]})
+    >>> _canonical({"b": 1, "a": [1.0, None]})
     '{"a":[1.0,null],"b":1}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
@@ -40,16 +40,30 @@ def canonical(value: Any) -> str:
 def content_id(identity: Any) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of the canonical `identity`.
 
+    Parameters
+    ----------
+    identity : Any
+        All that determines the numbers, as JSON can hold it.
+
+    Examples
+    --------
     >>> content_id({"n": 60}) == content_id({"n": 60}) != content_id({"n": 61})
     True
     """
-    return hashlib.sha256(canonical(identity).encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(identity).encode()).hexdigest()[:16]
 
 
 class Records:
     """The records of one kind in a store; `whole` says what a record must hold to be used.
 
-    kind : folder of these records inside the store.  file : name of the JSON record in each of its folders.
+    Parameters
+    ----------
+    folder : str or Path
+        The store; ``~`` is the user's home.
+    kind : str
+        Folder of these records inside the store.
+    file : str
+        Name of the JSON record in each of its folders.
     """
 
     def __init__(self, folder: str | Path, kind: str, file: str) -> None:
@@ -58,11 +72,25 @@ class Records:
         self._drafts = self.folder / "drafts"
 
     def whole(self, record_id: str, record: dict[str, Any]) -> bool:
-        """Tell whether a readable record holds what it must."""
+        """Tell whether a readable record holds what it must.
+
+        Parameters
+        ----------
+        record_id : str
+            Its id, for what stands beside the JSON record in its folder.
+        record : dict
+            The JSON record.
+        """
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Create the folders, check that they can be written, and clear what killed processes left behind."""
+        """Create the folders, check that they can be written, and clear what killed processes left behind.
+
+        Raises
+        ------
+        EnvironmentFailure
+            Where the store cannot be written.
+        """
         with saving(self.folder):
             self._kind.mkdir(parents=True, exist_ok=True)
             self._drafts.mkdir(exist_ok=True)
@@ -74,13 +102,30 @@ class Records:
                 shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink(missing_ok=True)
 
     def path(self, record_id: str) -> Path:
-        """Return the folder of a record; the id must be one that `content_id` can give."""
+        """Return the folder of a record.
+
+        Parameters
+        ----------
+        record_id : str
+            One that `content_id` can give.
+
+        Raises
+        ------
+        UserError
+            Where the id is not 16 hexadecimal digits.
+        """
         if len(record_id) != 16 or not set(record_id) <= DIGITS:
             raise UserError(f'run id "{record_id}": must be 16 hexadecimal digits')
         return self._kind / record_id
 
     def read(self, record_id: str) -> dict[str, Any] | None:
-        """Return a record, or None where it is absent or damaged."""
+        """Return a record, or None where it is absent or damaged.
+
+        Parameters
+        ----------
+        record_id : str
+            Its id.
+        """
         file = self.path(record_id) / self._file
         try:
             record = json.loads(file.read_text("utf-8"))
@@ -93,11 +138,23 @@ class Records:
         return record if self.whole(record_id, record) else None
 
     def damaged(self, record_id: str) -> bool:
-        """Tell whether a folder of this record exists that cannot be read."""
+        """Tell whether a folder of this record exists that cannot be read.
+
+        Parameters
+        ----------
+        record_id : str
+            Its id.
+        """
         return self.path(record_id).exists() and self.read(record_id) is None
 
     def set_aside(self, record_id: str) -> Path:
-        """Move a damaged record out of the way, so that it can be done again; return where it went."""
+        """Move a damaged record out of the way, so that it can be done again; return where it went.
+
+        Parameters
+        ----------
+        record_id : str
+            The id of a record whose folder exists.
+        """
         with saving(self.folder):
             aside = self.folder / "damaged" / f"{record_id}-{uuid4().hex[:8]}"
             aside.parent.mkdir(exist_ok=True)
@@ -105,9 +162,19 @@ class Records:
         return aside
 
     def publish(self, record: dict[str, Any], fill: Callable[[Path], None] = lambda _: None) -> None:
-        """Store a complete record with an ``id`` and a ``status``; one that is already there stays.
+        """Store a complete record; one that is already there stays.
 
-        fill : writes what belongs to the record into the folder it is given.
+        Parameters
+        ----------
+        record : dict
+            What JSON can hold, with an ``id`` and a ``status``; numbers that are not finite are stored as null.
+        fill : callable, optional
+            Writes what belongs to the record into the folder it is given; unset, there is nothing else.
+
+        Raises
+        ------
+        EnvironmentFailure
+            Where the store cannot be written.
         """
         record_id = str(record["id"])
         draft, target = self._drafts / draft_name(record_id), self.path(record_id)
@@ -135,7 +202,13 @@ class Records:
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Return the versions of packages that can change a number, and of Python."""
+    """Return the versions of packages that can change a number, and of Python.
+
+    Parameters
+    ----------
+    packages : tuple of str
+        Names of installed distributions.
+    """
     return {name: importlib.metadata.version(name) for name in packages} | {"python": platform.python_version()}
 
 

@@ -27,7 +27,21 @@ class TomlTable(BaseModel):
 def read_toml(path: str | Path, overrides: Iterable[str], what: str, hint: str) -> dict[str, Any]:
     """Return the content of a file as plain data, ``key=value`` overrides applied.
 
-    what : what it should be, such as "a study file".  hint : where to get one from.
+    Parameters
+    ----------
+    path : str or Path
+        The file, in UTF-8.
+    overrides : iterable of str
+        Texts ``key=value`` with a dotted key; a value that is no TOML is taken as a text.
+    what : str
+        What the file should be, such as "a study file".
+    hint : str
+        Where to get one from.
+
+    Raises
+    ------
+    UserError
+        Where the file cannot be read, is empty or larger than `MAX_BYTES`, or an override cannot be applied.
     """
     file = Path(path)
     kind = what.removeprefix("a ")
@@ -75,7 +89,14 @@ def refusal(
 ) -> UserError:  # fmt: skip
     """Return what pydantic found first as an error of ours; one that a validator raised is passed on as it is.
 
-    within : the table that was checked, where it is a part of another.  Other arguments as in `sentence`.
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+        What pydantic found.
+    model_at, tables
+        As in `sentence`.
+    within : str, default ""
+        The table that was checked, where it is a part of another.
     """
     # A misspelt key is also a missing one: the spelling says more.
     first = min(error.errors(include_url=False), key=lambda e: e["type"] == "missing")
@@ -91,7 +112,14 @@ def sentence(
 ) -> str:
     """Turn a validation error into ``key = value: what is allowed``.
 
-    model_at : the table in which the key at a location stands.  tables : what entries of a named table must be.
+    Parameters
+    ----------
+    error : pydantic_core.ErrorDetails
+        One of the errors that pydantic found.
+    model_at : callable
+        Takes a location and returns the table in which its last key stands.
+    tables : dict of str to str, optional
+        What entries of a named table must be.
     """
     loc = [part for part in error["loc"] if part not in ("function-after", "int", "float", "constrained-int")]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")

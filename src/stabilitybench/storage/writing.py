@@ -16,7 +16,17 @@ from stabilitybench.errors import EnvironmentFailure
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write `content`, text as UTF-8, to `path`; an older file stays as it was until the new one is complete.
 
-    Raises EnvironmentFailure when the folder cannot be made or written, or the disk is full.
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made where it is missing.
+    content : str or bytes
+        What it holds; text is written as UTF-8, its line ends as they are.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where the folder cannot be made or written, or the disk is full.
     """
     draft = path.with_name(f".{draft_name(path.name)}")
     with saving(path.parent):
@@ -31,7 +41,23 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def saving(folder: Path) -> Iterator[None]:
-    """Turn what a disk can do to us into one sentence."""
+    """Turn what a disk can do to us into one sentence.
+
+    Parameters
+    ----------
+    folder : Path
+        What the block writes to, named in the message.
+
+    Yields
+    ------
+    None
+        The block runs.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where the block raises OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -39,7 +65,15 @@ def saving(folder: Path) -> Iterator[None]:
 
 
 def storage_failure(folder: Path, error: OSError) -> EnvironmentFailure:
-    """Return the failure that tells what is wrong with `folder`."""
+    """Return the failure that tells what is wrong with `folder`.
+
+    Parameters
+    ----------
+    folder : Path
+        Where something could not be written.
+    error : OSError
+        What the system said.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentFailure(
             f"{folder}: the disk is full. Finished runs are kept; free some space and start the same command again."
@@ -49,7 +83,13 @@ def storage_failure(folder: Path, error: OSError) -> EnvironmentFailure:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
+    """Wait until a file or folder is on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file or folder; of a folder, its list of names.
+    """
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -58,13 +98,25 @@ def flush(path: Path) -> None:
 
 
 def draft_name(stem: str) -> str:
-    """Return a name for what is not whole yet."""
-    # host and process say later whether the writer still lives.
+    """Return a name for an unfinished file or folder that no other process gives.
+
+    Parameters
+    ----------
+    stem : str
+        What it will be; the name starts with it.
+    """
+    # Host and process say later whether the writer still lives.
     return f"{stem}@{socket.gethostname()}@{os.getpid()}@{uuid4().hex[:8]}"
 
 
 def owner_lives(name: str) -> bool:
-    """Tell whether the process that writes this draft may still be running."""
+    """Tell whether the process that writes this draft may still be running.
+
+    Parameters
+    ----------
+    name : str
+        As `draft_name` gives it; for another machine's draft, or any other name, the answer is yes.
+    """
     parts = name.split("@")
     if len(parts) != 4 or parts[1] != socket.gethostname() or not parts[2].isdigit():
         return True  # another machine's, or not ours: leave it

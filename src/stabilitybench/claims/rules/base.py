@@ -29,17 +29,17 @@ class Check(TomlTable):
 
     Attributes
     ----------
-    tier
+    tier : str
         Where the evidence comes from.
-    rule
+    rule : str
         The name of the rule; each subclass has its own.
-    verdict
+    verdict : str
         The one on record.
-    label
+    label : str, default ""
         Tells the checks of one claim and tier apart.
-    table
+    table : str, default ""
         The kept table; unset, that of the tier.
-    directed
+    directed : bool
         Whether the rule's prediction has a direction, so that swapping the arms must turn support into contradiction.
     """
 
@@ -65,6 +65,11 @@ class Check(TomlTable):
     def examine(self, tables: Tables) -> CheckResult:
         """Return what the check finds in the tables; what nobody has made yet is absent.
 
+        Parameters
+        ----------
+        tables : mapping of str to DataFrame
+            The evidence, by the names of the tables.
+
         Raises
         ------
         MissingEvidence
@@ -85,7 +90,18 @@ class Check(TomlTable):
             raise MissingEvidence(f"{self.source}: {error}") from None
 
     def find(self, table: pd.DataFrame) -> CheckResult:
-        """Return what the rule finds in the table of evidence."""
+        """Return what the rule finds in the table of evidence.
+
+        Parameters
+        ----------
+        table : DataFrame
+            The table `source`.
+
+        Raises
+        ------
+        MissingEvidence
+            Where it lacks what the rule needs.
+        """
         raise NotImplementedError
 
 
@@ -94,11 +110,11 @@ class ArmCheck(Check):
 
     Attributes
     ----------
-    arms
-        ``study/arm``, see `stabilitybench.claims.evidence.cells`.
-    tasks
+    arms : list of str
+        Each ``study/arm``, see `stabilitybench.claims.evidence.cells`.
+    tasks : list of str
         Of the table; unset, all that the first arm's study has.
-    quantity
+    quantity : str, default "score"
         A column of the table.
     """
 
@@ -117,7 +133,18 @@ class ArmCheck(Check):
         return "points" if self.quantity == "score" or re.fullmatch(r"validation(_\d+)?", self.quantity) else ""
 
     def tasks_of(self, table: pd.DataFrame) -> list[str]:
-        """Return the check's own tasks, or all that its first arm's study has."""
+        """Return the check's own tasks, or all that its first arm's study has.
+
+        Parameters
+        ----------
+        table : DataFrame
+            The table of evidence.
+
+        Raises
+        ------
+        MissingEvidence
+            Where the table has no task of that study.
+        """
         if self.tasks:
             return self.tasks
         study = study_of(self.arms[0])
@@ -131,7 +158,23 @@ class Comparison(ArmCheck):
     """A check that compares samples of runs: one for each arm on each task."""
 
     def samples(self, table: pd.DataFrame) -> Cells:
-        """Return the samples that the check compares."""
+        """Return the samples that the check compares.
+
+        Parameters
+        ----------
+        table : DataFrame
+            The table of evidence.
+
+        Returns
+        -------
+        dict of str to list of Sample
+            By task, one sample per arm in the order of `arms`.
+
+        Raises
+        ------
+        MissingEvidence
+            Where a sample has fewer than two runs.
+        """
         return cells(table, self.tasks_of(table), self.arms, self.quantity)
 
     def find(self, table: pd.DataFrame) -> CheckResult:
@@ -139,7 +182,13 @@ class Comparison(ArmCheck):
         return self.compare(self.samples(table))
 
     def compare(self, found: Cells) -> CheckResult:
-        """Return what the rule finds in samples."""
+        """Return what the rule finds in samples.
+
+        Parameters
+        ----------
+        found : dict of str to list of Sample
+            By task, one sample per arm in the order of `arms`.
+        """
         raise NotImplementedError
 
 
@@ -157,7 +206,23 @@ class CrossedCheck(ArmCheck):
     """A check on one arm whose runs cross every initialisation with every order."""
 
     def grid(self, table: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Return the quantity [seeds of init, seeds of order]."""
+        """Return the quantity of every run of the arm, on the first task.
+
+        Parameters
+        ----------
+        table : DataFrame
+            The table of evidence, with the columns seed_init and seed_order.
+
+        Returns
+        -------
+        ndarray, shape (seeds of init, seeds of order)
+            One run in each cell.
+
+        Raises
+        ------
+        MissingEvidence
+            Where the runs do not cover every init with every order once.
+        """
         rows = chosen(table, self.tasks_of(table)[0], self.arms[0])
         grid = rows.pivot_table(index="seed_init", columns="seed_order", values=self.quantity)
         if grid.isna().to_numpy().any() or grid.size != len(rows):
@@ -170,9 +235,9 @@ class SuiteCheck(Check):
 
     Attributes
     ----------
-    suites
+    suites : list of str
         Their names.
-    items
+    items : list of str
         Measured quantities or bounds of theirs.
     """
 
@@ -183,6 +248,13 @@ class SuiteCheck(Check):
 def study_of(arm: str) -> str:
     """Return the study of an arm.
 
+    Parameters
+    ----------
+    arm : str
+        As a check names it, see `stabilitybench.claims.evidence.cells`.
+
+    Examples
+    --------
     >>> study_of("size/large"), study_of("size@CoLA/large[ok]")
     ('size', 'size')
     """
@@ -190,7 +262,13 @@ def study_of(arm: str) -> str:
 
 
 def runs_of(found: Cells) -> str:
-    """Say how many runs samples hold, such as ``20 + 20`` or ``3 x (20 + 20)``."""
+    """Say how many runs samples hold, such as ``20 + 20`` or ``3 x (20 + 20)``.
+
+    Parameters
+    ----------
+    found : dict of str to list of Sample
+        By task, one sample per arm.
+    """
     rows = [" + ".join(str(s.n) for s in row) for row in found.values()]
     same = rows[0] if len(set(rows)) == 1 else "; ".join(rows)
     return same if len(rows) == 1 or len(set(rows)) > 1 else f"{len(rows)} x ({same})"

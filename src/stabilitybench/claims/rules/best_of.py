@@ -19,7 +19,7 @@ class BestOfCheck(Comparison):
 
     Attributes
     ----------
-    interest
+    interest : float
         The smallest difference worth knowing, in the unit of the scores.
     """
 
@@ -34,9 +34,21 @@ class BestOfCheck(Comparison):
 def best_of(cells: Cells, *, interest: float, unit: str) -> CheckResult:
     """Test whether some arm is better than the last one, the others compared with it and Holm's adjustment over them.
 
-    The finding is that of the surest arm among those that are ahead, with its p adjusted over the arms.  Where none is
-    ahead it is that of the arm nearest to the last, with the largest p of all: every arm must be worse for the claim to
-    be contradicted.
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        By task, one sample per arm, at least two.
+    interest : float
+        The smallest difference worth knowing, in the unit of the scores, above 0.
+    unit : str
+        Of the effect; "points" shows it times 100.
+
+    Returns
+    -------
+    CheckResult
+        That of the surest arm among those that are ahead, with its p adjusted over the arms.  Where none is ahead it is
+        that of the arm nearest to the last, with the largest p of all: every arm must be worse for the claim to be
+        contradicted.
     """
     count = len(next(iter(cells.values()))) - 1
     found = [

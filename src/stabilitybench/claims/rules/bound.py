@@ -28,9 +28,27 @@ class BoundHolds(SuiteCheck):
 
 
 def holds(table: pd.DataFrame, suites: Sequence[str], bounds: Sequence[str]) -> CheckResult:
-    """Ask whether bounds are ever exceeded, over all their checks; the interval of the violation rate is Wilson's.
+    """Ask whether bounds are ever exceeded, over all their checks.
 
-    Supported with no violation in at least 100 checks, contradicted by a single one.
+    Parameters
+    ----------
+    table : DataFrame
+        Measured suites, with the columns of `stabilitybench.claims.evidence.SUITE_COLUMNS`.
+    suites : sequence of str
+        Names of suites, each with a row of a bound.
+    bounds : sequence of str
+        Names of bounds, each with a row in a suite.
+
+    Returns
+    -------
+    CheckResult
+        The violation rate with Wilson's interval; supported with no violation in at least 100 checks, contradicted by a
+        single one.
+
+    Raises
+    ------
+    MissingEvidence
+        Where a suite or bound has no row, violations were not counted, or fewer than 100 checks were made.
     """
     part = table[table["suite"].isin(suites) & table["item"].isin(bounds) & (table["kind"] == "bound")]
     lost = [b for b in bounds if not (part["item"] == b).any()] + [s for s in suites if not (part["suite"] == s).any()]

@@ -19,7 +19,7 @@ class ClosedForm(Check):
 
     Attributes
     ----------
-    form
+    form : str
         Its name.
     """
 

@@ -22,7 +22,7 @@ class ComparableCheck(CrossedCheck):
 
     Attributes
     ----------
-    margin
+    margin : float
         The ratio of their root mean squares lies between ``1 / margin`` and `margin`.
     """
 
@@ -35,11 +35,21 @@ class ComparableCheck(CrossedCheck):
 
 
 def comparable(scores: Floats, *, margin: float) -> CheckResult:
-    """Ask whether two crossed factors contribute alike; the effect is the ratio of their root mean squares.
+    """Ask whether two crossed factors contribute alike.
 
-    scores : [levels of the first factor, levels of the second], one run each.  Supported where the two one-sided F
-    tests put the ratio inside (1 / margin, margin), adjusted; contradicted where its 95 % interval lies outside, else
-    not detected.  Where neither factor passes its own F test against the interaction, the rule does not apply.
+    Parameters
+    ----------
+    scores : ndarray, shape (levels of the first factor, levels of the second)
+        One run in each cell.
+    margin : float
+        The largest ratio that counts as alike, above 1; its inverse is the smallest.
+
+    Returns
+    -------
+    CheckResult
+        The ratio of the factors' root mean squares.  Supported where the two one-sided F tests put it inside
+        (1 / margin, margin), adjusted; contradicted where its 95 % interval lies outside, else not detected.  Where
+        neither factor passes its own F test against the interaction, the rule does not apply.
     """
     squares = mean_squares(scores)
     rest = squares.rest

@@ -18,13 +18,13 @@ class ContrastCheck(Comparison):
 
     Attributes
     ----------
-    weights
+    weights : list of float
         One for each arm.
-    higher
+    higher : bool
         Whether the sum is claimed to lie above `null`.
-    interest
+    interest : float
         The smallest distance from `null` worth knowing, in the unit of the scores.
-    null
+    null : float, default 0
         What the sum is tested against.
     """
 
@@ -52,8 +52,29 @@ def contrast(
 ) -> CheckResult:
     """Test a weighted sum of arm means against `null`, by Welch's t over all tasks at once.
 
-    unit : "points" shows the effect times 100.
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        By task, one sample per arm.
+    weights : sequence of float
+        One per arm: (1, -1) is the difference of two.
+    higher : bool, default True
+        Whether the sum is claimed to lie above `null`, rather than below.
+    null : float, default 0
+        What the sum is tested against, in the unit of the scores.
+    interest : float
+        The smallest distance from `null` worth knowing, in the unit of the scores, above 0.
+    unit : str
+        Of the effect; "points" shows it times 100.
 
+    Returns
+    -------
+    CheckResult
+        The weighted sum, averaged over the tasks; the note tells that of each.  Where no arm has any spread, the rule
+        does not apply.
+
+    Examples
+    --------
     >>> from scipy.stats import ttest_ind
     >>> from stabilitybench.claims.evidence import Sample
     >>> a, b = Sample.of([3.0, 4.0, 6.0]), Sample.of([1.0, 2.0, 2.5, 2.0])

@@ -19,7 +19,7 @@ class DifferCheck(Comparison):
 
     Attributes
     ----------
-    interest
+    interest : float
         The smallest distance between the extreme means worth knowing, in the unit of the scores.
     """
 
@@ -32,9 +32,27 @@ class DifferCheck(Comparison):
 
 
 def differ(cells: Cells, *, interest: float, unit: str) -> CheckResult:
-    """Test whether the means of the arms differ at all, by Welch's analysis of variance; the effect is their range.
+    """Test whether the means of the arms differ at all, by Welch's analysis of variance.
 
-    Supported where it rejects; there is no direction to contradict.  Takes one task.
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        One task, and on it one sample of single runs per arm.
+    interest : float
+        The smallest distance between the extreme means worth knowing, in the unit of the scores, above 0.
+    unit : str
+        Of the effect; "points" shows it times 100.
+
+    Returns
+    -------
+    CheckResult
+        The range of the means.  Supported where the test rejects; there is no direction to contradict.  Where an arm
+        has no spread, the rule does not apply.
+
+    Raises
+    ------
+    UserError
+        Where there are several tasks.
     """
     arms = only_task(cells)
     p = welch_anova([s.values for s in arms]).p

@@ -27,9 +27,9 @@ class EarlyDroppingCheck(ArmCheck):
 
     Attributes
     ----------
-    started, dropped
+    started, dropped : int
         How many runs are started, and how many of them are dropped.
-    interest
+    interest : float
         The smallest gain worth knowing, in the unit of the scores.
     """
 
@@ -54,11 +54,31 @@ class EarlyDroppingCheck(ArmCheck):
 def early_dropping(
     readings: Floats, final: Floats, *, started: int, dropped: int, fraction: float, interest: float, unit: str
 ) -> CheckResult:
-    """Compare, at equal cost, the best of s runs of which k were dropped early with the best of fewer whole runs.
+    """Compare, at equal cost, the best of s runs of which k were dropped early with the best of fewer whole runs [1]_.
 
-    readings, final : validation score of each run after the fraction f of its training, and at its end.  The effect is
-    the expected best of the s - k kept minus that of as many undisturbed runs as they cost (Dodge et al. 2020); both by
-    resampling the runs.
+    Parameters
+    ----------
+    readings, final : ndarray, shape (n,)
+        Validation score of each run after the fraction f of its training, and at its end.
+    started, dropped : int
+        s and k, with 0 < k < s.
+    fraction : float
+        f, in (0, 1).
+    interest : float
+        The smallest gain worth knowing, in the unit of the scores, above 0.
+    unit : str
+        Of the effect; "points" shows it times 100.
+
+    Returns
+    -------
+    CheckResult
+        The expected best of the s - k kept minus that of as many undisturbed runs as they cost, (s - k) + k f; both by
+        resampling the runs.  Where the bootstrap does not vary, the rule does not apply.
+
+    References
+    ----------
+    .. [1] J. Dodge et al. (2020), "Fine-tuning pretrained language models: weight initializations, data orders, and
+       early stopping", arXiv 2002.06305.
     """
     effect, drawn = dropping_gains(readings, final, started, dropped, fraction, np.random.default_rng(_ENTROPY))
     scale, n = 100.0 if unit == "points" else 1.0, len(final)

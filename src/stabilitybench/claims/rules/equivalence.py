@@ -20,7 +20,7 @@ class EquivalenceCheck(PairComparison):
 
     Attributes
     ----------
-    margin
+    margin : float
         By how much they may differ, in the unit of the scores.
     """
 
@@ -43,12 +43,32 @@ class _Task:
 def equivalence(cells: Cells, *, margin: float, unit: str) -> CheckResult:
     """Test whether two arms differ by less than `margin` in mean on every task, by two one-sided Welch tests.
 
-    Each task has its own pair of tests (Schuirmann 1987) and the largest p counts, so that gains on one task cannot
-    make up for losses on another; the finding is that of the task where the arms differ most.  Supported where p,
-    adjusted, is significant; contradicted where the interval of some task, at 95 % over all tasks (Bonferroni), lies
-    beyond the margin; else not detected.  Where at least half of the runs of both arms end with the very same score,
-    the method did nothing to speak of, and the rule does not apply.
-    detectable : the margin that equal arms with this spread would be shown to keep with a power of 80 %.
+    Each task has its own pair of tests [1]_ and the largest p counts, so that gains on one task cannot make up for
+    losses on another.
+
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        By task, the samples of the two arms.
+    margin : float
+        By how much the means may differ, in the unit of the scores, above 0.
+    unit : str
+        Of the effect; "points" shows it times 100.
+
+    Returns
+    -------
+    CheckResult
+        That of the task where the arms differ most.  Supported where p, adjusted, is significant; contradicted where
+        the interval of some task, at 95 % over all tasks (Bonferroni), lies beyond the margin; else not detected.
+        Where at least half of the runs of both arms end with the very same score, the method did nothing to speak of,
+        and the rule does not apply.  `detectable` is the margin that equal arms with this spread would be shown to keep
+        with a power of 80 %.
+
+    References
+    ----------
+    .. [1] D. J. Schuirmann (1987), "A comparison of the two one-sided tests procedure and the power approach for
+       assessing the equivalence of average bioavailability", Journal of Pharmacokinetics and Biopharmaceutics
+       15:657-680.
     """
     tasks = {t: _Task(combined({t: row}, (1.0, -1.0)), max(s.n for s in row)) for t, row in cells.items()}
     for task, row in cells.items():

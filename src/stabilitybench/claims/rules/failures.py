@@ -20,9 +20,9 @@ class FailuresCheck(PairComparison):
 
     Attributes
     ----------
-    higher
+    higher : bool
         Whether it is claimed to fail more often.
-    interest
+    interest : float
         The smallest difference of the failure rates worth knowing.
     """
 
@@ -38,13 +38,38 @@ class FailuresCheck(PairComparison):
 
 
 def failures(cells: Cells, *, higher: bool = False, interest: float = 0.3) -> CheckResult:
-    """Test whether the first arm of each cell fails less (or more) often than the second; the effect is a difference.
+    """Test whether the first arm of each cell fails less (or more) often than the second.
 
     Exact and conditional on the failures of each task; with one task it is Fisher's test.  The interval combines Wilson
-    limits (Newcombe 1998), over tasks by squaring and adding.
+    limits [1]_, over tasks by squaring and adding.
 
     A task where neither arm scores on average above a constant guess is left out: there it is chance which runs end
     below the guess, and nobody avoids a failure.
+
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        By task, the samples of the two arms, of single runs.
+    higher : bool, default False
+        Whether the first arm is claimed to fail more often, rather than less.
+    interest : float, default 0.3
+        The smallest difference of the failure rates worth knowing, in (0, 1].
+
+    Returns
+    -------
+    CheckResult
+        The rate of the first arm minus that of the second, averaged over the tasks.  Where no task is left, the rule
+        does not apply.
+
+    Raises
+    ------
+    UserError
+        Where single runs are not known.
+
+    References
+    ----------
+    .. [1] R. G. Newcombe (1998), "Interval estimation for the difference between independent proportions: comparison of
+       eleven methods", Statistics in Medicine 17:873-890.
     """
     for task, pair in cells.items():
         if not all(s.known for s in pair):

@@ -20,11 +20,11 @@ class FewTrialsCheck(PairComparison):
 
     Attributes
     ----------
-    budgets
+    budgets : list of int
         The few, and the number of runs of the second arm.
-    margin
+    margin : float
         How near, in the unit of the scores.
-    interest
+    interest : float
         The smallest distance of the chance from one half worth knowing.
     """
 
@@ -50,9 +50,29 @@ class FewTrialsCheck(PairComparison):
 def few_trials(first: Sample, second: Sample, *, budgets: Sequence[int], margin: float, interest: float) -> CheckResult:
     """Ask whether a few runs of the first arm are likely to match the best of the many runs of the second.
 
-    The effect is the chance that the best of m runs comes within `margin` of the best run of the second arm; tested
-    against one half by the exact binomial test for one run.  The best of the many is the one that was made: what is
-    asked is about these runs.
+    The best of the many is the one that was made: what is asked is about these runs.
+
+    Parameters
+    ----------
+    first, second : Sample
+        Single runs of the two arms.
+    budgets : sequence of int
+        m, the few, and the number of runs of the second arm.
+    margin : float
+        How near to the best run of the second arm counts as matching it, in the unit of the scores.
+    interest : float
+        The smallest distance of the chance from one half worth knowing.
+
+    Returns
+    -------
+    CheckResult
+        The chance that the best of m runs comes within `margin` of the best run of the second arm; tested against one
+        half by the exact binomial test for one run.
+
+    Raises
+    ------
+    MissingEvidence
+        Where the second arm has not as many runs as the claim is about.
     """
     m, many = budgets
     if second.n != many:

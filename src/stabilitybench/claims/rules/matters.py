@@ -20,9 +20,9 @@ class MattersCheck(CrossedCheck):
 
     Attributes
     ----------
-    factor
+    factor : {"init", "order"}
         Which one.
-    interest
+    interest : float
         The smallest SD of its effects worth knowing, as a multiple of that of what is left.
     """
 
@@ -38,8 +38,20 @@ class MattersCheck(CrossedCheck):
 def matters(scores: Floats, *, factor: int, interest: float) -> CheckResult:
     """Ask whether a factor of a crossed design matters at all, by its F test against the interaction.
 
-    scores : [levels of the first factor, levels of the second].  factor : 0 or 1.  The effect is the SD of the
-    factor's effects over that of what is left (0: none), with its F interval.  There is no direction to contradict.
+    Parameters
+    ----------
+    scores : ndarray, shape (levels of the first factor, levels of the second)
+        One run in each cell.
+    factor : {0, 1}
+        Which factor, by its axis.
+    interest : float
+        The smallest effect worth knowing, above 0.
+
+    Returns
+    -------
+    CheckResult
+        The SD of the factor's effects over that of what is left (0: none), with its F interval.  There is no direction
+        to contradict; where nothing is left over, the rule does not apply.
     """
     unit = "SD over the rest"
     found = factor_effect(scores, factor)

@@ -29,8 +29,26 @@ class MeanBoundHolds(SuiteCheck):
 def exceeds(table: pd.DataFrame, suite: str, bound: str) -> CheckResult:
     """Ask whether a bound on an expectation keeps above what is measured, setting by setting (one-sided t tests).
 
-    Contradicted where, in some setting, the mean of measured - bound over datasets lies significantly above 0, with
-    Holm's adjustment over the settings; supported where it lies significantly below 0 in all, by the largest p.
+    Parameters
+    ----------
+    table : DataFrame
+        Measured suites, with the columns of `stabilitybench.claims.evidence.SUITE_COLUMNS` and measured.
+    suite : str
+        Name of the suite.
+    bound : str
+        Name of the bound.
+
+    Returns
+    -------
+    CheckResult
+        The largest mean of measured - bound.  Contradicted where, in some setting, that mean over datasets lies
+        significantly above 0, with Holm's adjustment over the settings; supported where it lies significantly below 0
+        in all, by the largest p.
+
+    Raises
+    ------
+    MissingEvidence
+        Where the bound is not in the table, or a setting has fewer than 3 datasets.
     """
     part = table[(table["suite"] == suite) & (table["item"] == bound) & table["amount"].notna()]
     if part.empty or "measured" not in part:

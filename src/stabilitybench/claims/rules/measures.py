@@ -31,7 +31,7 @@ class MeasuresCheck(ArmCheck):
 
     Attributes
     ----------
-    interest
+    interest : float
         The smallest rank correlation worth knowing.
     """
 
@@ -46,15 +46,25 @@ class MeasuresCheck(ArmCheck):
                 rows = chosen(table, task, arm)
                 if "predicted" not in rows or rows["predicted"].isna().any():
                     raise MissingEvidence(f"{arm} on {task}: the predictions of its runs are not in the table")
-                groups[f"{task} {arm}"] = (unpacked(rows["predicted"]), rows[self.quantity].to_numpy(np.float64))
+                groups[f"{task} {arm}"] = (_unpacked(rows["predicted"]), rows[self.quantity].to_numpy(np.float64))
         return measures_agree(groups, interest=self.interest)
 
 
 def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats]], *, interest: float) -> CheckResult:
     """Ask whether measures of instability agree the more, the larger the SD: Spearman over groups of runs.
 
-    predictions : per group (an arm on a task) the predicted classes [runs, examples] and the scores [runs].  Groups
-    without any spread of their own are left out.
+    Parameters
+    ----------
+    predictions : mapping of str to (ndarray, ndarray)
+        Per group (an arm on a task) the predicted classes, shape (runs, examples), and the scores, shape (runs,).
+        Groups without any spread of their own are left out.
+    interest : float
+        The smallest rank correlation worth knowing, in (0, 1).
+
+    Returns
+    -------
+    CheckResult
+        The rank correlation of SD and agreement; with fewer than 6 groups that vary, the rule does not apply.
     """
     spreads, agreements = spreads_and_agreements(predictions, np.random.default_rng(_ENTROPY))
     k = len(spreads)
@@ -69,10 +79,10 @@ def measures_agree(predictions: Mapping[str, tuple[npt.NDArray[np.int64], Floats
     )  # fmt: skip
 
 
-def unpacked(texts: Iterable[str]) -> npt.NDArray[np.int64]:
+def _unpacked(texts: Iterable[str]) -> npt.NDArray[np.int64]:
     """Return predicted classes [runs, examples] from their digits, one text per run.
 
-    >>> unpacked(["010", "011"]).tolist()
+    >>> _unpacked(["010", "011"]).tolist()
     [[0, 1, 0], [0, 1, 1]]
     """
     return np.array([[int(digit) for digit in text] for text in texts], np.int64)

@@ -21,7 +21,7 @@ class Moves(SuiteCheck):
 
     Attributes
     ----------
-    higher
+    higher : bool
         Whether it is claimed to rise.
     """
 
@@ -38,9 +38,29 @@ class Moves(SuiteCheck):
 def moves(table: pd.DataFrame, suite: str, item: str, *, rises: bool) -> CheckResult:
     """Test whether a quantity of a suite rises (or falls) from the smallest to the largest value of its factor.
 
-    A sign test over the dataset seeds, whose random streams are the same at every value; the effect is the median of
-    largest / smallest with the interval of order statistics.  A median change of less than 10 % is none, whatever its
-    sign.  power : to detect a direction that 95 % of such datasets share.
+    A sign test over the dataset seeds, whose random streams are the same at every value.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Measured suites, with the columns of `stabilitybench.claims.evidence.SUITE_COLUMNS`.
+    suite : str
+        Name of the suite.
+    item : str
+        Name of the quantity.
+    rises : bool
+        Whether it is claimed to rise, rather than fall.
+
+    Returns
+    -------
+    CheckResult
+        The median of largest / smallest with the interval of order statistics; a median change of less than 10 % is
+        none, whatever its sign.  `power` is that to detect a direction that 95 % of such datasets share.
+
+    Raises
+    ------
+    MissingEvidence
+        Where the quantity is not in the table, or fewer than 6 seeds have both ends.
     """
     part = table[(table["suite"] == suite) & (table["item"] == item) & table["amount"].notna()]
     if part.empty:

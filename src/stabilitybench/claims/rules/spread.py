@@ -32,9 +32,9 @@ class SpreadCheck(PairComparison):
 
     Attributes
     ----------
-    higher
+    higher : bool
         Whether they are claimed to spread more.
-    interest
+    interest : float
         The smallest ratio of the larger to the smaller SD worth knowing, above 1.
     """
 
@@ -62,6 +62,21 @@ def spread(cells: Cells, *, higher: bool = False, interest: float = 1.5) -> Chec
     Failures come first: a task where an arm fails in 90 % of its runs or more, or scores on average no better than a
     constant guess, is left out (such runs spread little, which is not stability), and with failed runs among the others
     the interval is withheld.
+
+    Parameters
+    ----------
+    cells : dict of str to list of Sample
+        By task, the samples of the two arms.
+    higher : bool, default False
+        Whether the first arm is claimed to spread more, rather than less.
+    interest : float, default 1.5
+        The smallest ratio of the larger to the smaller SD worth knowing, above 1.
+
+    Returns
+    -------
+    CheckResult
+        The SD of the first arm over that of the second.  Where no task is left, or an arm has no spread, the rule does
+        not apply.
     """
     used = {t: pair for t, pair in cells.items() if all(s.failures < COLLAPSED * s.n and s.learned for s in pair)}
     lost = ", ".join(t for t in cells if t not in used)
