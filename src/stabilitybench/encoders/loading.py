@@ -35,7 +35,7 @@ FILES = (
 
 
 @dataclass(frozen=True)
-class Skeleton:
+class PretrainedClassifier:
     """A classifier as a pure function: its modules without weights, and its pretrained tensors beside them.
 
     module : lives on the "meta" device.  pretrained : tensors of the checkpoint, float32, by Hugging Face name.
@@ -88,9 +88,9 @@ class Encoder:
             except Exception as error:
                 raise UserError(f'encoder "{self.name}": its tokenizer cannot be read: {_reason(error)}') from None
 
-    def skeleton(self, outputs: int) -> Skeleton:
+    def pretrained_classifier(self, outputs: int) -> PretrainedClassifier:
         """Return the classifier with `outputs` outputs; loaded once per process and content."""
-        return _skeleton(self, self.fingerprint, outputs)
+        return _pretrained_classifier(self, self.fingerprint, outputs)
 
 
 def load_encoder(name: str, revision: str | None = None) -> Encoder:
@@ -208,7 +208,7 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
 
 
 @lru_cache(maxsize=2)
-def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
+def _pretrained_classifier(encoder: Encoder, fingerprint: str, outputs: int) -> PretrainedClassifier:
     """Load the classifier; the fingerprint is part of the cache key, so that edited weights are read again."""
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -249,7 +249,7 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
     for name, tensor in tensors.items():
         if name not in absent and not torch.isfinite(tensor).all():
             raise UserError(f'encoder "{encoder.name}": tensor "{name}" holds values that are not finite')
-    return Skeleton(
+    return PretrainedClassifier(
         pretrained={name: t for name, t in tensors.items() if name not in absent},
         newly_initialized={name: tuple(t.shape) for name, t in tensors.items() if name in absent},
         buffers={name: b.detach().clone() for name, b in module.named_buffers()},

@@ -318,9 +318,9 @@ class _Battery:
         """Return the tensors at step 0, from pretrained ones moved by `shift`."""
         encoder, kind, _ = self._home()
         task = small_task(kind=kind)  # type: ignore[arg-type]
-        skeleton = encoder.skeleton(task.outputs)
-        params = {n: t + shift if shift else t for n, t in skeleton.pretrained.items()}
-        params |= {n: torch.full(s, 0.01 + shift) for n, s in skeleton.newly_initialized.items()}
+        classifier = encoder.pretrained_classifier(task.outputs)
+        params = {n: t + shift if shift else t for n, t in classifier.pretrained.items()}
+        params |= {n: torch.full(s, 0.01 + shift) for n, s in classifier.newly_initialized.items()}
         method = self.method if isinstance(method, str) else method
         facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
         labels = torch.from_numpy(np.asarray(task.train.labels))
@@ -331,7 +331,7 @@ class _Battery:
             scale = 1 + sum(float(t.mean()) for t in params.values())
             return scale * torch.linspace(-1, 1, len(labels) * width).sin().reshape(len(labels), width), labels
 
-        ctx = Context(TRAIN, encoder.layout, facts, skeleton.pretrained, seeds, 6, training_features=features)
+        ctx = Context(TRAIN, encoder.layout, facts, classifier.pretrained, seeds, 6, training_features=features)
         return params if method is None else method.initialize(params, ctx)
 
 
