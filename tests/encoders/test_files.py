@@ -139,7 +139,7 @@ def look(folder: Path) -> tuple[str, Any]:
     """Return the fingerprint and all numbers that a folder leads to; a refusal has neither."""
     try:
         encoder = load_encoder(str(folder))
-        tensors = {n: t.tolist() for n, t in encoder.skeleton(2).pretrained.items()}
+        tensors = {n: t.tolist() for n, t in encoder.pretrained_classifier(2).pretrained.items()}
         tokens = encoder.tokenizer()(["the dog is kind", "a cat sat on the mat"])["input_ids"]
     except UserError as error:
         return REFUSED, str(error)
@@ -196,7 +196,7 @@ def test_shards_hold_the_same_encoder_as_one_file(good: Path, folder: Path) -> N
     for file in set(names.values()):
         save_file({n: t for n, t in tensors.items() if names[n] == file}, folder / file, metadata={"format": "pt"})
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
-    whole, parts = (load_encoder(str(f)).skeleton(2).pretrained for f in (good, folder))
+    whole, parts = (load_encoder(str(f)).pretrained_classifier(2).pretrained for f in (good, folder))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
@@ -245,16 +245,16 @@ def read(folder: Path, kind: torch.dtype, name: str = DENSE) -> Encoder:
 @pytest.mark.parametrize("kind", [torch.int64, torch.int8, torch.bool, torch.float8_e4m3fn, torch.complex64])
 def test_weights_that_are_no_floats_are_one_sentence(folder: Path, kind: torch.dtype) -> None:
     with pytest.raises(UserError) as caught:
-        read(folder, kind).skeleton(2)
+        read(folder, kind).pretrained_classifier(2)
     said = str(caught.value)
     assert f'tensor "{DENSE}" holds {str(kind).removeprefix("torch.")} numbers; must be one of float16, ' in said
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
 def test_floats_of_other_widths_are_read_as_float32(good: Path, folder: Path, kind: torch.dtype) -> None:
-    found = read(folder, kind).skeleton(2).pretrained[f"bert.{DENSE}"]
+    found = read(folder, kind).pretrained_classifier(2).pretrained[f"bert.{DENSE}"]
     assert torch.equal(found, load_file(good / "model.safetensors")[DENSE].to(kind).float())
 
 
 def test_positions_and_other_constants_may_be_integers(folder: Path) -> None:
-    assert read(folder, torch.int64, "embeddings.position_ids").skeleton(2)
+    assert read(folder, torch.int64, "embeddings.position_ids").pretrained_classifier(2)

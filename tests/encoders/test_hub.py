@@ -27,7 +27,7 @@ from stabilitybench.tasks import load_task
 
 def encoder(name, revision):
     e = load_encoder(name, revision=revision)
-    weights = e.skeleton(2).pretrained
+    weights = e.pretrained_classifier(2).pretrained
     word = next(t for n, t in weights.items() if "word_embeddings" in n)
     norm = next(t for n, t in weights.items() if "embeddings.LayerNorm.weight" in n)
     return {"commit": e.revision, "fingerprint": e.fingerprint, "depth": e.layout.depth, "tensors": len(weights),

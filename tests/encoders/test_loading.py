@@ -71,16 +71,16 @@ def test_pretrained_tensors_are_those_of_the_file_and_only_head_and_pooler_may_b
     folders: dict[str, Path], family: str
 ) -> None:
     encoder = load_encoder(str(folders[family]))
-    skeleton = encoder.skeleton(3)
+    classifier = encoder.pretrained_classifier(3)
     file = load_file(folders[family] / "model.safetensors")
-    loaded = {name.removeprefix(f"{family}."): t for name, t in skeleton.pretrained.items()}
+    loaded = {name.removeprefix(f"{family}."): t for name, t in classifier.pretrained.items()}
     assert set(loaded) <= set(file)
     assert all(torch.equal(loaded[name], file[name]) for name in loaded)
     unused = {name for name in set(file) - set(loaded) if not name.startswith("pooler.")}
     assert not unused
-    assert {encoder.layout.module_group(name) for name in skeleton.newly_initialized} == {"head"}
-    assert all(t.dtype == torch.float32 for t in skeleton.pretrained.values())
-    assert all(p.is_meta for p in skeleton.module.parameters()), "weights travel beside the module, not inside"
+    assert {encoder.layout.module_group(name) for name in classifier.newly_initialized} == {"head"}
+    assert all(t.dtype == torch.float32 for t in classifier.pretrained.values())
+    assert all(p.is_meta for p in classifier.module.parameters()), "weights travel beside the module, not inside"
 
 
 def test_loading_touches_no_global_generator(folder: Path) -> None:
@@ -94,10 +94,10 @@ def test_loading_touches_no_global_generator(folder: Path) -> None:
 
 def test_half_precision_weights_are_read_as_float32(folder: Path) -> None:
     edit_weights(folder, lambda t: t.update({n: x.half() for n, x in t.items()}))
-    skeleton = load_encoder(str(folder)).skeleton(2)
-    assert {t.dtype for t in skeleton.pretrained.values()} == {torch.float32}
+    classifier = load_encoder(str(folder)).pretrained_classifier(2)
+    assert {t.dtype for t in classifier.pretrained.values()} == {torch.float32}
     stored = load_file(folder / "model.safetensors")
-    assert torch.equal(skeleton.pretrained["bert.pooler.dense.weight"], stored["pooler.dense.weight"].float())
+    assert torch.equal(classifier.pretrained["bert.pooler.dense.weight"], stored["pooler.dense.weight"].float())
 
 
 def test_a_head_in_the_checkpoint_is_not_kept(folder: Path) -> None:
@@ -109,16 +109,19 @@ def test_a_head_in_the_checkpoint_is_not_kept(folder: Path) -> None:
         tensors.update({**base, "classifier.weight": torch.ones(2, 16), "classifier.bias": torch.ones(2)})
 
     edit_weights(folder, grow)
-    skeleton = load_encoder(str(folder)).skeleton(2)
-    assert set(skeleton.newly_initialized) == {"classifier.weight", "classifier.bias"}
-    assert "bert.encoder.layer.1.output.dense.weight" in skeleton.pretrained
-    assert set(load_encoder(str(folder)).skeleton(3).newly_initialized) == {"classifier.weight", "classifier.bias"}
+    classifier = load_encoder(str(folder)).pretrained_classifier(2)
+    assert set(classifier.newly_initialized) == {"classifier.weight", "classifier.bias"}
+    assert "bert.encoder.layer.1.output.dense.weight" in classifier.pretrained
+    assert set(load_encoder(str(folder)).pretrained_classifier(3).newly_initialized) == {
+        "classifier.weight",
+        "classifier.bias",
+    }
 
 
 def test_a_missing_pooler_is_drawn_like_a_head(folder: Path) -> None:
     edit_weights(folder, lambda t: [t.pop(n) for n in list(t) if n.startswith("pooler")])
-    skeleton = load_encoder(str(folder)).skeleton(2)
-    assert {"bert.pooler.dense.weight", "bert.pooler.dense.bias"} < set(skeleton.newly_initialized)
+    classifier = load_encoder(str(folder)).pretrained_classifier(2)
+    assert {"bert.pooler.dense.weight", "bert.pooler.dense.bias"} < set(classifier.newly_initialized)
     use(folder)
 
 

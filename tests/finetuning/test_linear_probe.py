@@ -25,8 +25,8 @@ HEAD = Recipe(mode="head", learning_rate=0.05, batch_size=10, epochs=5, evaluati
 
 def stock_features(encoder: Encoder, kind: str, texts: tuple[str, ...]) -> torch.Tensor:
     """Features by transformers' own model, one text at a time."""
-    skeleton = encoder.skeleton(2)
-    params = {**skeleton.pretrained, **{n: torch.zeros(s) for n, s in skeleton.newly_initialized.items()}}
+    classifier = encoder.pretrained_classifier(2)
+    params = {**classifier.pretrained, **{n: torch.zeros(s) for n, s in classifier.newly_initialized.items()}}
     base = stock_model(encoder.folder, 2, params).base_model
     rows = []
     with torch.no_grad():

@@ -24,16 +24,16 @@ ROWS = np.array([0, 3, 5, 6, 7, 11])
 
 
 def parameters(encoder: Encoder, outputs: int = 2) -> dict[str, Tensor]:
-    skeleton = encoder.skeleton(outputs)
+    classifier = encoder.pretrained_classifier(outputs)
     facts = TaskFacts("small", "classification", outputs, 24)
-    context = Context(Recipe(), encoder.layout, facts, skeleton.pretrained, Seeds(), 1)
-    fresh = draw_new(skeleton.newly_initialized, context, CPU)
+    context = Context(Recipe(), encoder.layout, facts, classifier.pretrained, Seeds(), 1)
+    fresh = draw_new(classifier.newly_initialized, context, CPU)
     # A head of ordinary size: differences must not hide behind small outputs.
-    return {**skeleton.pretrained, **{name: 20 * t for name, t in fresh.items()}}
+    return {**classifier.pretrained, **{name: 20 * t for name, t in fresh.items()}}
 
 
 def network(encoder: Encoder, outputs: int = 2, **recipe: object) -> EncoderNetwork:
-    return EncoderNetwork(encoder.skeleton(outputs), encoder.layout, Recipe(**recipe), CPU)  # type: ignore[arg-type]
+    return EncoderNetwork(encoder.pretrained_classifier(outputs), encoder.layout, Recipe(**recipe), CPU)  # type: ignore[arg-type]
 
 
 def batch_of(encoder: Encoder, *, pair: bool = False) -> TokenBatch:

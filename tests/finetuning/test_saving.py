@@ -65,7 +65,7 @@ def test_a_saved_folder_is_an_encoder_again(encoders: dict[str, Encoder], tmp_pa
     outcome = finetune(encoders["bert"], make_task(), RECIPE, keep_weights="last")
     assert outcome.final_weights is not None
     save_model(encoders["bert"], make_task(), outcome.final_weights, tmp_path / "model")
-    again = load_encoder(str(tmp_path / "model")).skeleton(2)
+    again = load_encoder(str(tmp_path / "model")).pretrained_classifier(2)
     assert set(again.newly_initialized) == {"classifier.weight", "classifier.bias"}, "the next task draws its own head"
     assert all(torch.equal(t, outcome.final_weights[n]) for n, t in again.pretrained.items())
 

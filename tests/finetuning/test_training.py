@@ -36,11 +36,11 @@ PLAIN = Recipe(dropout=0.0, learning_rate=3e-3, batch_size=10, epochs=4, weight_
 
 
 def starting_point(encoder: Encoder, task: Task, recipe: Recipe, seeds: Seeds) -> tuple[Context, dict[str, Tensor]]:
-    skeleton = encoder.skeleton(task.outputs)
+    classifier = encoder.pretrained_classifier(task.outputs)
     facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
     total = recipe.total_steps(len(task.train))
-    ctx = Context(recipe, encoder.layout, facts, skeleton.pretrained, seeds, total)
-    return ctx, {**skeleton.pretrained, **draw_new(skeleton.newly_initialized, ctx, CPU)}
+    ctx = Context(recipe, encoder.layout, facts, classifier.pretrained, seeds, total)
+    return ctx, {**classifier.pretrained, **draw_new(classifier.newly_initialized, ctx, CPU)}
 
 
 def double_loop(
@@ -49,7 +49,7 @@ def double_loop(
     """The project's own loop, fed float64 tensors."""
     ctx, start = starting_point(encoder, task, recipe, seeds)
     problem = TrainingProblem(
-        network=EncoderNetwork(encoder.skeleton(task.outputs), encoder.layout, recipe, CPU),
+        network=EncoderNetwork(encoder.pretrained_classifier(task.outputs), encoder.layout, recipe, CPU),
         pretrained={name: t.double() for name, t in start.items()},
         newly_initialized={},
         splits=data.tokenise(encoder, task, text_length(encoder, recipe.max_length)),

@@ -158,7 +158,7 @@ def test_context_tells_time_and_the_pretrained_tensors(bert: Encoder, spied: tup
         assert context.total_steps == 6
         assert context.recipe == TRAIN
         assert context.task.n_train == 24
-        assert same(dict(context.reference), bert.skeleton(2).pretrained)
+        assert same(dict(context.reference), bert.pretrained_classifier(2).pretrained)
 
 
 def test_state_goes_through_the_steps(spied: tuple[Spy, Outcome]) -> None:
@@ -298,7 +298,10 @@ def test_a_gradient_of_zero_leaves_all_but_decay(bert: Encoder) -> None:
     outcome = run(bert, method("still", gradient=gradient), recipe=TRAIN.replace(weight_decay=0.0))
     assert outcome.final_weights is not None
     assert all(d == 0 for d in outcome.evaluations[-1].distance.values())
-    assert same({n: outcome.final_weights[n] for n in bert.skeleton(2).pretrained}, bert.skeleton(2).pretrained)
+    assert same(
+        {n: outcome.final_weights[n] for n in bert.pretrained_classifier(2).pretrained},
+        bert.pretrained_classifier(2).pretrained,
+    )
 
 
 def test_edited_gradients_reach_the_optimizer(bert: Encoder) -> None:
@@ -307,7 +310,7 @@ def test_edited_gradients_reach_the_optimizer(bert: Encoder) -> None:
 
     outcome = run(bert, method("only-biases", edit_gradient=only_biases), recipe=TRAIN.replace(weight_decay=0))
     assert outcome.final_weights is not None
-    for name, start in bert.skeleton(2).pretrained.items():
+    for name, start in bert.pretrained_classifier(2).pretrained.items():
         # Key biases never move: attention does not depend on them.
         if "key.bias" not in name:
             assert torch.equal(outcome.final_weights[name], start) != name.endswith("bias"), name
@@ -433,7 +436,9 @@ def test_initialize_may_add_tensors_that_forward_weights_uses(bert: Encoder) -> 
     assert outcome.frozen == (target,)
     assert set(outcome.reinitialized) == {f"{target}.a", f"{target}.b"}
     assert outcome.final_weights is not None
-    assert not torch.equal(outcome.final_weights[target], bert.skeleton(2).pretrained[target]), "merged for evaluation"
+    assert not torch.equal(outcome.final_weights[target], bert.pretrained_classifier(2).pretrained[target]), (
+        "merged for evaluation"
+    )
 
 
 def test_hooks_work_under_head_tuning(bert: Encoder) -> None:

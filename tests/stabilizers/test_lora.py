@@ -27,10 +27,10 @@ ADAPTED = {"bert": 2 * LAYERS, "roberta": 2 * LAYERS, "electra": 2 * LAYERS, "di
 
 def start(encoder: Encoder, *stabilizers: Stabilizer, seeds: Seeds | None = None) -> dict[str, Tensor]:
     """The tensors at step 0, the head at zero."""
-    skeleton = encoder.skeleton(2)
-    params = {**skeleton.pretrained, **{n: torch.zeros(shape) for n, shape in skeleton.newly_initialized.items()}}
+    classifier = encoder.pretrained_classifier(2)
+    params = {**classifier.pretrained, **{n: torch.zeros(shape) for n, shape in classifier.newly_initialized.items()}}
     facts = TaskFacts("small", "classification", 2, 24)
-    ctx = Context(TRAIN, encoder.layout, facts, skeleton.pretrained, seeds or Seeds(), 6)
+    ctx = Context(TRAIN, encoder.layout, facts, classifier.pretrained, seeds or Seeds(), 6)
     for stabilizer in stabilizers:
         params = stabilizer.initialize(params, ctx)
     return params

@@ -47,13 +47,13 @@ def forward_of(encoders: dict[str, Encoder]) -> Any:
 
     def make(family: str, dropout: float = 0.0) -> tuple[ForwardOutput, Any, Context, dict[str, Tensor]]:
         encoder, task = encoders[family], make_task()
-        skeleton = encoder.skeleton(2)
+        classifier = encoder.pretrained_classifier(2)
         generator = torch.Generator().manual_seed(3)
-        params = {n: t.double() for n, t in skeleton.pretrained.items()}
-        for name, shape in skeleton.newly_initialized.items():
+        params = {n: t.double() for n, t in classifier.pretrained.items()}
+        for name, shape in classifier.newly_initialized.items():
             params[name] = torch.randn(shape, dtype=torch.float64, generator=generator)
         params = {n: t.clone().requires_grad_() for n, t in params.items()}
-        network = EncoderNetwork(skeleton, encoder.layout, TRAIN.replace(dropout=dropout), torch.device("cpu"))
+        network = EncoderNetwork(classifier, encoder.layout, TRAIN.replace(dropout=dropout), torch.device("cpu"))
         tokens = data.tokenise(encoder, task, 32)
         batch = tokens.train.batch(torch.arange(6).numpy())
         ctx = context(layout=encoder.layout)
@@ -348,7 +348,7 @@ def test_child_tuning_d_clips_each_tensor_before_it_squares() -> None:
 
 def test_child_tuning_d_leaves_the_rest_of_the_layers_where_it_is(bert: Encoder) -> None:
     outcome = run(bert, build("child-tuning-d", {"keep": 0.2}))
-    start, end = bert.skeleton(2).pretrained, outcome.final_weights
+    start, end = bert.pretrained_classifier(2).pretrained, outcome.final_weights
     assert end is not None
     layers = [n for n in start if bert.layout.module_group(n) in bert.layout.layers]
     moved = sum(int((end[n] != start[n]).sum()) for n in layers)

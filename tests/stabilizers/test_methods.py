@@ -32,7 +32,7 @@ def run(encoder: Encoder, *stabilizers: Stabilizer, recipe: Recipe = TRAIN, seed
 
 
 def context(encoder: Encoder, seeds: Seeds | None = None) -> Context:
-    return Context(TRAIN, encoder.layout, FACTS, encoder.skeleton(2).pretrained, seeds or Seeds(), 10)
+    return Context(TRAIN, encoder.layout, FACTS, encoder.pretrained_classifier(2).pretrained, seeds or Seeds(), 10)
 
 
 @pytest.mark.parametrize("name", [name for name, cls in catalogue().items() if cls().neutral() is not None])
@@ -104,7 +104,7 @@ def test_debiased_adam_is_the_plain_recipe_and_undoes_a_biased_one(bert: Encoder
 def initialised(
     encoder: Encoder, method: Stabilizer, seeds: Seeds | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    before = dict(encoder.skeleton(2).pretrained)
+    before = dict(encoder.pretrained_classifier(2).pretrained)
     copies = {name: t.clone() for name, t in before.items()}
     after = method.initialize(before, context(encoder, seeds))
     assert all(torch.equal(before[n], copies[n]) for n in copies), "the pretrained tensors themselves stay"
@@ -221,7 +221,7 @@ def test_frozen_tensors_end_where_they_started_and_all_others_move(
     places = {*(["embeddings"] if embeddings else []), *(f"layer.{k}" for k in range(layers))}
     assert {encoder.layout.module_group(n) for n in outcome.frozen} == places
     assert outcome.final_weights is not None
-    pretrained = encoder.skeleton(2).pretrained
+    pretrained = encoder.pretrained_classifier(2).pretrained
     for name, start in pretrained.items():
         if encoder.layout.module_group(name) in places:
             assert torch.equal(outcome.final_weights[name], start), name
@@ -315,7 +315,7 @@ def test_nothing_that_is_random_is_ever_frozen(bert: Encoder, tmp_path: Path) ->
     tensors = load_file(folder / "model.safetensors")
     save_file({n: t for n, t in tensors.items() if "pooler" not in n}, folder / "model.safetensors", {"format": "pt"})
     without = load_encoder(str(folder))
-    assert "bert.pooler.dense.weight" in without.skeleton(2).newly_initialized
+    assert "bert.pooler.dense.weight" in without.pretrained_classifier(2).newly_initialized
     with pytest.raises(UserError, match=r'^"bert\.pooler\.dense\.weight" would stay random: the checkpoint lacks it'):
         run(without, build("bitfit"))
 

@@ -44,7 +44,7 @@ def run(
 
 def changed(encoder: Encoder, *stages: Stage, seeds: Seeds | None = None) -> dict[str, Tensor]:
     found = prepare(encoder, make_task(), TRAIN, stages, seeds or Seeds(), CPU)
-    pretrained = encoder.skeleton(2).pretrained
+    pretrained = encoder.pretrained_classifier(2).pretrained
     return {n: t for n, t in found.tensors.items() if not torch.equal(t, pretrained[n])}
 
 
@@ -151,7 +151,7 @@ def test_surt_fine_tunes_from_where_its_stage_ended(bert: Encoder) -> None:
 def test_surt_records_both_distances(bert: Encoder) -> None:
     outcome = run(bert, build("surt", {"epochs": 1.0, "stage_rate": 1e-3}))
     assert outcome.final_weights is not None
-    pretrained = bert.skeleton(2).pretrained
+    pretrained = bert.pretrained_classifier(2).pretrained
     square = sum(float((outcome.final_weights[n] - t).double().square().sum()) for n, t in pretrained.items())
     assert outcome.evaluations[-1].measures["surt.from_pretrained"] == pytest.approx(square**0.5, rel=1e-6)
 

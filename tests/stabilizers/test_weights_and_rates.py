@@ -37,7 +37,7 @@ def context(**more: Any) -> Context:
 
 def moved(outcome: Outcome, encoder: Encoder) -> set[str]:
     assert outcome.final_weights is not None
-    start = encoder.skeleton(2).pretrained
+    start = encoder.pretrained_classifier(2).pretrained
     return {n for n, t in outcome.final_weights.items() if n in start and not torch.equal(t, start[n])}
 
 
@@ -170,7 +170,7 @@ def test_longer_training_is_more_steps_and_nothing_else(bert: Encoder) -> None:
 def test_bitfit_trains_biases_and_head_alone(bert: Encoder) -> None:
     outcome = run(bert, build("bitfit"))
     changed = moved(outcome, bert)
-    assert changed == {n for n in bert.skeleton(2).pretrained if is_bias(n)}
+    assert changed == {n for n in bert.pretrained_classifier(2).pretrained if is_bias(n)}
     assert "classifier.weight" not in outcome.frozen
 
 

@@ -28,7 +28,7 @@ POCKET = Path(__file__).parent / "pocket"
 
 
 @dataclass(frozen=True, eq=False)
-class Skeleton:
+class PretrainedClassifier:
     """A classifier as a pure function: its modules without weights, and its pretrained tensors beside them.
 
     Attributes
@@ -113,7 +113,7 @@ class Encoder:
             found.vocab_file = str(self.folder / Path(words).name)
         return found
 
-    def skeleton(self, outputs: int) -> Skeleton:
+    def pretrained_classifier(self, outputs: int) -> PretrainedClassifier:
         """Return the classifier; it is loaded once per process and content.
 
         Parameters
@@ -123,7 +123,7 @@ class Encoder:
 
         Returns
         -------
-        Skeleton
+        PretrainedClassifier
             Shared by all callers: its tensors must not be changed in place.
 
         Raises
@@ -131,7 +131,7 @@ class Encoder:
         UserError
             Where the weights cannot be read, lack tensors of the encoder or are not finite.
         """
-        return _skeleton(self, self.fingerprint, outputs)
+        return _pretrained_classifier(self, self.fingerprint, outputs)
 
 
 def load_encoder(name: str, revision: str | None = None) -> Encoder:
@@ -327,7 +327,7 @@ def load_model(encoder: Encoder, classes: Mapping[type, Any], **changes: Any) ->
 
 
 @lru_cache(maxsize=2)
-def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
+def _pretrained_classifier(encoder: Encoder, fingerprint: str, outputs: int) -> PretrainedClassifier:
     """Load the classifier; the fingerprint is part of the cache key, so that edited weights are read again."""
     import torch
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
@@ -352,7 +352,7 @@ def _skeleton(encoder: Encoder, fingerprint: str, outputs: int) -> Skeleton:
     for name, tensor in tensors.items():
         if name not in absent and not torch.isfinite(tensor).all():
             raise UserError(f'encoder "{encoder.name}": tensor "{name}" holds values that are not finite')
-    return Skeleton(
+    return PretrainedClassifier(
         pretrained={name: t for name, t in tensors.items() if name not in absent},
         newly_initialized={name: tuple(t.shape) for name, t in tensors.items() if name in absent},
         buffers={name: b.detach().clone() for name, b in module.named_buffers()},

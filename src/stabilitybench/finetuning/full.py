@@ -20,14 +20,14 @@ def full_problem(
     encoder: Encoder, task: Task, recipe: Recipe, device: torch.device, tensors: Mapping[str, Tensor]
 ) -> TrainingProblem:
     """Return the problem of training every tensor; `tensors` take the place of pretrained ones of their name."""
-    skeleton = encoder.skeleton(task.outputs)
+    classifier = encoder.pretrained_classifier(task.outputs)
     length = text_length(encoder, recipe.max_length)
     tokens = data.tokenise(encoder, task, length)
-    pretrained = {**skeleton.pretrained, **tensors}
+    pretrained = {**classifier.pretrained, **tensors}
     return TrainingProblem(
-        network=EncoderNetwork(skeleton, encoder.layout, recipe, device),
+        network=EncoderNetwork(classifier, encoder.layout, recipe, device),
         pretrained={name: t.to(device) for name, t in pretrained.items()},
-        newly_initialized={n: shape for n, shape in skeleton.newly_initialized.items() if n not in tensors},
+        newly_initialized={n: shape for n, shape in classifier.newly_initialized.items() if n not in tensors},
         splits=tokens,
         warnings=tuple(tokens.warnings(length)),
     )

@@ -105,17 +105,17 @@ def _features(
     changed = dict(tensors or {})
 
     def make() -> tuple[FeatureTask, tuple[str, ...]]:
-        skeleton = encoder.skeleton(task.outputs)
-        absent = [n for n in skeleton.newly_initialized if n not in changed]
+        classifier = encoder.pretrained_classifier(task.outputs)
+        absent = [n for n in classifier.newly_initialized if n not in changed]
         lost = [n for n in absent if encoder.layout.module_group(n) == "pooler"]
         if kind == "pooler" and (encoder.layout.parts.pooler is None or lost):
             raise UserError(
                 f'recipe.features = "pooler": encoder "{encoder.name}" has no pretrained pooler; use "cls" or "mean"'
             )
-        network = EncoderNetwork(skeleton, encoder.layout, Recipe(precision=precision), device)
+        network = EncoderNetwork(classifier, encoder.layout, Recipe(precision=precision), device)
         # The head is not read; any values serve.
-        head = {n: torch.zeros(shape) for n, shape in skeleton.newly_initialized.items()}
-        params = {**head, **skeleton.pretrained, **changed}
+        head = {n: torch.zeros(shape) for n, shape in classifier.newly_initialized.items()}
+        params = {**head, **classifier.pretrained, **changed}
         params = {name: t.to(device) for name, t in params.items()}
         tokens = data.tokenise(encoder, task, length)
         splits = (tokens.train, tokens.validation, tokens.test)

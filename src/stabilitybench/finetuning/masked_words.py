@@ -84,7 +84,7 @@ def fill_in_words(
             epsilon=recipe.epsilon,
         )  # fmt: skip
         losses.append(float(loss.detach()))
-    known = encoder.skeleton(task.outputs).pretrained
+    known = encoder.pretrained_classifier(task.outputs).pretrained
     trained = {n: p.detach().clone() for n, p in params.items() if n in known}
     tenth = max(1, len(losses) // 10)
     means = {"first_loss": losses[:tenth], "last_loss": losses[-tenth:]}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stabilitybench.encoders import Layout
-from stabilitybench.encoders.loading import Skeleton
+from stabilitybench.encoders.loading import PretrainedClassifier
 from stabilitybench.finetuning.data import TokenBatch
 from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
 from stabilitybench.finetuning.packing import Packing
@@ -62,8 +62,8 @@ class EncoderNetwork:
     dropout of the encoder's own configuration holds otherwise.
     """
 
-    def __init__(self, skeleton: Skeleton, layout: Layout, recipe: Recipe, device: torch.device) -> None:
-        self._module = copy.deepcopy(skeleton.module)
+    def __init__(self, classifier: PretrainedClassifier, layout: Layout, recipe: Recipe, device: torch.device) -> None:
+        self._module = copy.deepcopy(classifier.module)
         self._layout = layout
         self._dropouts = install(self._module)
         for name, part in self._dropouts.items():
@@ -73,7 +73,7 @@ class EncoderNetwork:
                 part.p = 0.0
         self._module.set_attn_implementation(ATTENTION)  # type: ignore[operator]
         self._module.eval()
-        for name, buffer in skeleton.buffers.items():
+        for name, buffer in classifier.buffers.items():
             owner, _, leaf = name.rpartition(".")
             self._module.get_submodule(owner)._buffers[leaf] = buffer.to(device)
         self._noise: Mapping[str, Tensor] = {}  # by module group, packed, in the pass under way

@@ -63,7 +63,7 @@ def prepare(
     key = (encoder.fingerprint, task.fingerprint, settings, stages, content, seeds.prepare, str(device))
 
     def make() -> Prepared:
-        pretrained = encoder.skeleton(task.outputs).pretrained
+        pretrained = encoder.pretrained_classifier(task.outputs).pretrained
         tensors: Params = {}
         records = []
         for number, stage in enumerate(stages):

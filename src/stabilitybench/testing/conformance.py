@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +19,13 @@ from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, finetune
 from stabilitybench.finetuning.training import prepared
 from stabilitybench.recipe import Recipe
-from stabilitybench.seeds import Seeds, Stream
+from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts
 from stabilitybench.testing.small import FAMILIES, small_encoder, small_task
+from stabilitybench.testing.watching import HOOKS, global_generators, noting, numbers, watched
 
 #: Short, with noise, decay and several evaluations: whatever a method may disturb is there.
 TRAIN = Recipe(learning_rate=3e-3, batch_size=8, epochs=2, evaluations=2, weight_decay=0.1)
-HOOKS = (
-    "initialize", "setup", "forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members",
-    "evaluation", "measures",
-)  # fmt: skip
-STEP_HOOKS = ("forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members", "rate")
 ROUNDS = 3
 
 
@@ -156,7 +150,7 @@ class _Battery:
         return f"works in {len(works)} of {4 * len(FAMILIES)} places, refuses the others"
 
     def repeats(self) -> str:
-        with _global_generators() as touched:
+        with global_generators() as touched:
             first = self.run()
             self.run(method=None, seeds=Seeds(1, 1, 1, 0, 1))  # another run between, with other seeds
             again = self.run()
@@ -171,7 +165,7 @@ class _Battery:
 
     def pure(self) -> str:
         log: list[str] = []
-        self.run(method=_watched(self.method, log))
+        self.run(method=watched(self.method, log))
         if log:
             raise _Refused(f"{log[0]}: return a new tensor instead")
         seen = [h for h in ("phases", *HOOKS) if type(self.method).overrides(h)]
@@ -192,7 +186,7 @@ class _Battery:
 
     def varied(self) -> str:
         steps: dict[tuple[str, ...], set[int]] = {}
-        self.run(method=_noting(self.method, steps))
+        self.run(method=noting(self.method, steps))
         for (hook, *names), seen in steps.items():
             if len(seen) > 1:
                 raise _Refused(
@@ -204,7 +198,7 @@ class _Battery:
 
     def freezes(self) -> str:
         returned: dict[str, Any] = {}
-        outcome, plain = self.run(method=_watched(self.method, [], returned)), self.start(Seeds())
+        outcome, plain = self.run(method=watched(self.method, [], returned)), self.start(Seeds())
         assert outcome.final_weights is not None
         # What training reads otherwise, such as a frozen weight with a trained change, may be evaluated otherwise.
         read = {**plain, **returned.get("forward_weights", {})}
@@ -290,13 +284,13 @@ class _Battery:
 
     def _memory(self, method: Stabilizer | None) -> float:
         log: dict[str, Any] = {}
-        kept = method if method is None else _watched(method, [], log)
+        kept = method if method is None else watched(method, [], log)
         outcome = self.run(method=kept)
         assert outcome.final_weights is not None
         trained = sum(t.numel() for n, t in outcome.final_weights.items() if n not in outcome.frozen)
         frozen = sum(t.numel() for n, t in outcome.final_weights.items() if n in outcome.frozen)
         networks = len(log.get("members", [None]))
-        return float(4 * trained * networks + frozen + _numbers(log.get("setup")))
+        return float(4 * trained * networks + frozen + numbers(log.get("setup")))
 
     # -- small things
 
@@ -318,9 +312,9 @@ class _Battery:
         """Return the tensors at step 0, from pretrained ones moved by `shift`."""
         encoder, kind, _ = self._home()
         task = small_task(kind=kind)  # type: ignore[arg-type]
-        skeleton = encoder.skeleton(task.outputs)
-        params = {n: t + shift if shift else t for n, t in skeleton.pretrained.items()}
-        params |= {n: torch.full(s, 0.01 + shift) for n, s in skeleton.newly_initialized.items()}
+        classifier = encoder.pretrained_classifier(task.outputs)
+        params = {n: t + shift if shift else t for n, t in classifier.pretrained.items()}
+        params |= {n: torch.full(s, 0.01 + shift) for n, s in classifier.newly_initialized.items()}
         method = self.method if isinstance(method, str) else method
         facts = TaskFacts(task.name, task.kind, task.outputs, len(task.train))
         labels = torch.from_numpy(np.asarray(task.train.labels))
@@ -331,108 +325,5 @@ class _Battery:
             scale = 1 + sum(float(t.mean()) for t in params.values())
             return scale * torch.linspace(-1, 1, len(labels) * width).sin().reshape(len(labels), width), labels
 
-        ctx = Context(TRAIN, encoder.layout, facts, skeleton.pretrained, seeds, 6, training_features=features)
+        ctx = Context(TRAIN, encoder.layout, facts, classifier.pretrained, seeds, 6, training_features=features)
         return params if method is None else method.initialize(params, ctx)
-
-
-def _watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | None = None) -> Stabilizer:
-    """Return a copy of `stabilizer` that notes what its hooks change in place, and what they return."""
-
-    def around(hook: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(self: Stabilizer, *given: Any) -> Any:
-            before = [(name, t, t.detach().clone()) for name, t in _tensors(given)]
-            out = original(self, *given)
-            log.extend(f"{hook} changes {name} in place" for name, t, copy in before if not _same(t.detach(), copy))
-            if returned is not None:
-                returned[hook] = out
-            return out
-
-        return call
-
-    return _rewritten(stabilizer, HOOKS, around)
-
-
-@dataclass(frozen=True)
-class _NotingContext(Context):
-    """A context that tells which generators a hook asks for."""
-
-    note: Callable[..., None] = field(default=lambda *_: None, repr=False)
-
-    def generator(self, stream: Stream, *names: str) -> np.random.Generator:
-        self.note(self.step, stream, *names)
-        return super().generator(stream, *names)
-
-
-def _noting(stabilizer: Stabilizer, steps: dict[tuple[str, ...], set[int]]) -> Stabilizer:
-    """Return a copy of `stabilizer` that notes at which steps its hooks ask for each generator."""
-
-    def around(hook: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def call(self: Stabilizer, *given: Any) -> Any:
-            def note(step: int, *names: str) -> None:
-                steps.setdefault((hook, *names), set()).add(step)
-
-            return original(self, *(_noted(value, note) for value in given))
-
-        return call
-
-    return _rewritten(stabilizer, STEP_HOOKS, around)
-
-
-def _noted(value: Any, note: Callable[..., None]) -> Any:
-    if not isinstance(value, Context):
-        return value
-    return _NotingContext(**{f.name: getattr(value, f.name) for f in fields(value)}, note=note)
-
-
-def _rewritten(
-    stabilizer: Stabilizer, hooks: Iterable[str], around: Callable[[str, Callable[..., Any]], Callable[..., Any]]
-) -> Stabilizer:
-    """Return a copy of `stabilizer` with something `around` each of the hooks that it changes."""
-    cls = type(stabilizer)
-    changed = {hook: around(hook, getattr(cls, hook)) for hook in hooks if cls.overrides(hook)}
-    copy = type(cls.__name__, (cls,), changed)
-    return copy(**{f.name: getattr(stabilizer, f.name) for f in fields(stabilizer)})  # type: ignore[no-any-return, arg-type]
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b) or bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
-
-
-def _tensors(value: Any, name: str = "a tensor") -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor inside what a hook is given, with its name."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _tensors(item, str(key))
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors(item, name)
-    elif isinstance(value, Context):
-        yield from _tensors({**value.reference, **value.start})
-
-
-def _numbers(state: Any) -> int:
-    return sum(t.numel() for _, t in _tensors(state))
-
-
-@contextmanager
-def _global_generators() -> Iterator[Callable[[], str]]:
-    """Give a function that names the global generators whose state has changed; put the states back afterwards."""
-    before = (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002 - to see that nobody uses it
-
-    def touched() -> str:
-        numpy_now = np.random.get_state()  # noqa: NPY002
-        changed = {
-            "torch": not torch.equal(before[0], torch.get_rng_state()),
-            "numpy": not all(np.array_equal(a, b) for a, b in zip(before[1], numpy_now, strict=True)),
-            "random": before[2] != random.getstate(),
-        }
-        return " and ".join(name for name, yes in changed.items() if yes)
-
-    try:
-        yield touched
-    finally:
-        torch.set_rng_state(before[0])
-        np.random.set_state(before[1])  # noqa: NPY002
-        random.setstate(before[2])

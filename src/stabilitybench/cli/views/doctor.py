@@ -125,7 +125,7 @@ def _embedded() -> Iterator[HealthCheck]:
         return
     try:
         for name in names:
-            load_encoder(name).skeleton(2)
+            load_encoder(name).pretrained_classifier(2)
             load_encoder(name).tokenizer()
     except UserError as error:
         yield HealthCheck("embedded", "bad", f"{error}; install stabilitybench again")
