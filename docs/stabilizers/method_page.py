@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 #: Depth of the encoders that are asked what they refuse: that of the base models.
 DEPTH = 12
 FAMILIES, KINDS, MODES = tuple(ARCHITECTURES), ("classification", "regression"), ("full", "head")
-SPELLED = {"bert": "BERT", "roberta": "RoBERTa", "electra": "ELECTRA", "distilbert": "DistilBERT", "albert": "ALBERT"}
 LABELS = re.compile(r"^(Modifies|Defaults|Deviations):")
 
 
@@ -127,7 +126,7 @@ def _where(places: Sequence[tuple[str, str, str]]) -> str:
     ))  # fmt: skip
     said = []
     if len(families) < len(FAMILIES):
-        said.append(", ".join(SPELLED[f] for f in families))
+        said.append(", ".join(ARCHITECTURES[f].title for f in families))
     if len(kinds) < len(KINDS):
         said.append(kinds[0])
     if len(modes) < len(MODES) and (modes == ["head"] or not said):

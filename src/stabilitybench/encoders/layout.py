@@ -29,6 +29,10 @@ class Architecture:
         Prefixes of what belongs to the head.
     words : str
         What reads the states first in the model that fills in hidden words.
+    title : str
+        The family as its papers write it.
+    attention : tuple of str, default BERT's
+        Endings of the query, key, value and output projections of a layer.
     output : str, default "classifier"
         The last linear layer.
     depth_key : str, default "num_hidden_layers"
@@ -45,34 +49,42 @@ class Architecture:
     layers: str
     pooler: str | None
     head: tuple[str, ...]
-    words: str  # what reads the states first in the model that fills in hidden words
-    output: str = "classifier"  # the last linear layer
+    words: str
+    title: str
+    attention: tuple[str, str, str, str] = (
+        "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
+    )  # fmt: skip
+    output: str = "classifier"
     depth_key: str = "num_hidden_layers"
     shared_layers: bool = False
-    segments: bool = False  # reads token_type_ids
-    positions_after_padding: bool = False  # the first token has position pad_token_id + 1
+    segments: bool = False
+    positions_after_padding: bool = False
 
 
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": Architecture(
-        ("bert.embeddings.",), "bert.encoder.layer.", "bert.pooler.", ("classifier.", "dropout."), "cls", segments=True
+        ("bert.embeddings.",), "bert.encoder.layer.", "bert.pooler.", ("classifier.", "dropout."), "cls", "BERT",
+        segments=True,
     ),
     "roberta": Architecture(
-        ("roberta.embeddings.",), "roberta.encoder.layer.", None, ("classifier.",), "lm_head",
+        ("roberta.embeddings.",), "roberta.encoder.layer.", None, ("classifier.",), "lm_head", "RoBERTa",
         output="classifier.out_proj", positions_after_padding=True,
     ),
     "electra": Architecture(
         ("electra.embeddings.", "electra.embeddings_project."), "electra.encoder.layer.", None, ("classifier.",),
-        "generator_predictions", output="classifier.out_proj", segments=True,
+        "generator_predictions", "ELECTRA", output="classifier.out_proj", segments=True,
     ),
     "distilbert": Architecture(
         ("distilbert.embeddings.",), "distilbert.transformer.layer.", None,
-        ("pre_classifier.", "classifier.", "dropout."), "vocab_transform",
+        ("pre_classifier.", "classifier.", "dropout."), "vocab_transform", "DistilBERT",
+        attention=("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"),
         depth_key="n_layers",
     ),
     "albert": Architecture(
         ("albert.embeddings.", "albert.encoder.embedding_hidden_mapping_in."), "albert.encoder.albert_layer_groups.",
-        "albert.pooler.", ("classifier.", "dropout."), "predictions", shared_layers=True, segments=True,
+        "albert.pooler.", ("classifier.", "dropout."), "predictions", "ALBERT",
+        attention=("attention.query", "attention.key", "attention.value", "attention.dense"),
+        shared_layers=True, segments=True,
     ),
 }  # fmt: skip
 

@@ -1,11 +1,12 @@
-"""LoRA: a low-rank change of the attention projections is trained in group of the encoder."""
+"""LoRA: a low-rank change of the attention projections is trained in place of the encoder."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
+from stabilitybench.encoders.layout import ARCHITECTURES
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
 from stabilitybench.stabilizers.registry import register
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
     from stabilitybench.stabilizers.base import Params, State
 
 Target = Literal["query", "key", "value", "output"]
-#: The attention projections as the families spell them: BERT, RoBERTa and ELECTRA; ALBERT; DistilBERT.
-SPELLINGS: dict[Target, tuple[str, ...]] = {
-    "query": ("attention.self.query", "attention.query", "attention.q_lin"),
-    "key": ("attention.self.key", "attention.key", "attention.k_lin"),
-    "value": ("attention.self.value", "attention.value", "attention.v_lin"),
-    "output": ("attention.output.dense", "attention.dense", "attention.out_lin"),
-}
+TARGETS: tuple[Target, ...] = get_args(Target)
 A, B = ".lora_A", ".lora_B"
 
 
@@ -65,7 +60,7 @@ class LoRA(Stabilizer):
         if not 0 < self.alpha < math.inf:
             raise ValueError(f"alpha = {self.alpha}: must be above 0")
         if not self.targets:
-            raise ValueError(f"targets = []: must name at least one of {', '.join(SPELLINGS)}")
+            raise ValueError(f"targets = []: must name at least one of {', '.join(TARGETS)}")
 
     def supports(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
         """Refuse head tuning."""
@@ -96,7 +91,8 @@ class LoRA(Stabilizer):
             new = [n for n in params if ctx.layout.module_group(n) == "pooler" and n not in ctx.reference]
             if new:
                 raise UserError("lora.pooler = false: the checkpoint has no pooler, and a new one would stay random")
-        endings = tuple(f"{spelling}.weight" for target in self.targets for spelling in SPELLINGS[target])
+        spelled = dict(zip(TARGETS, ARCHITECTURES[ctx.layout.architecture].attention, strict=True))
+        endings = tuple(f"{spelled[target]}.weight" for target in self.targets)
         added: Params = {}
         for name, weight in params.items():
             if name.endswith(endings):
@@ -116,7 +112,7 @@ class LoRA(Stabilizer):
         return torch.from_numpy(values).to(weight)
 
     def forward_weights(self, params: Params, ctx: Context) -> Params:
-        """Read W~ in group of W."""
+        """Read W~ in place of W."""
         return self._merged(params)
 
     def evaluation(self, params: Params, state: State) -> list[Params]:

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from stabilitybench.encoders.layout import ARCHITECTURES
 from stabilitybench.tasks.base import Kind, Split, Task
 
-FAMILIES = ("bert", "roberta", "electra", "distilbert", "albert")
+FAMILIES = tuple(ARCHITECTURES)
 WIDTH, LAYERS, HEADS = 16, 2, 2
 SUBJECTS = ("dog", "cat", "teacher", "bird", "doctor")
 ENDINGS = ("kind", "rude", "old", "young", "small")

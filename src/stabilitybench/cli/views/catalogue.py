@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stabilitybench.encoders import pocket_encoders
+from stabilitybench.encoders.layout import ARCHITECTURES
 from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.stabilizers import catalogue
 from stabilitybench.tasks import task_catalogue
@@ -45,7 +46,8 @@ def _encoders() -> Table:
     table = _table("Encoders", "name", "what it is")
     for name, card in pocket_encoders().items():
         _add(table, name, _card(card))
-    _add(table, "HUB/ID", "any BERT, RoBERTa, ELECTRA, DistilBERT or ALBERT with safetensors, such as roberta-base")
+    *families, last = (family.title for family in ARCHITECTURES.values())
+    _add(table, "HUB/ID", f"any {', '.join(families)} or {last} with safetensors, such as roberta-base")
     _add(table, "DIR", "a directory with config.json, tokenizer and model.safetensors")
     return table
 
@@ -54,7 +56,8 @@ def _card(card: dict[str, object]) -> str:
     spec = card.get("spec")
     if not isinstance(spec, dict):
         return "embedded"
-    style = {"bert": "BERT", "roberta": "RoBERTa"}.get(str(spec.get("architecture")), "encoder")
+    family = ARCHITECTURES.get(str(spec.get("architecture")))
+    style = "encoder" if family is None else family.title
     size = float(str(card.get("parameters", 0))) / 1e6
     return f"embedded {style}: {spec['layers']} layers, {spec['width']} wide, {size:.1f}M parameters, pocket language"
 
