@@ -5,6 +5,7 @@ from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
 from stabilitybench.statistics.correlation import rank_correlation
 from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
+from stabilitybench.statistics.deviation import DeviationRatio, deviation_ratio, paired_deviation_ratio
 from stabilitybench.statistics.disagreement import (
     churn,
     consistency,
@@ -24,6 +25,7 @@ from stabilitybench.statistics.dropping import (
 )
 from stabilitybench.statistics.ensembling import SeedEnsembles, seed_ensembles
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
+from stabilitybench.statistics.failure_contrast import FailureContrast, failure_contrast, paired_failure_contrast
 from stabilitybench.statistics.failure_power import (
     DetectableRate,
     fisher_power,
@@ -81,9 +83,11 @@ from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, 
 __all__ = [
     "DetectableRate",
     "DetectableRatio",
+    "DeviationRatio",
     "Dominance",
     "Equivalence",
     "Estimate",
+    "FailureContrast",
     "MetaAnalysis",
     "Mixture",
     "PairedSpread",
@@ -104,6 +108,7 @@ __all__ = [
     "cluster_bootstrap",
     "consistency",
     "correct_consistency",
+    "deviation_ratio",
     "disagreement_matrix",
     "distance_ratio",
     "dropping_cost",
@@ -114,6 +119,7 @@ __all__ = [
     "factor_effect",
     "factor_ratio",
     "failure_auc",
+    "failure_contrast",
     "fisher",
     "fisher_power",
     "fleiss_kappa",
@@ -134,6 +140,8 @@ __all__ = [
     "minimal_detectable_rate",
     "minimal_detectable_ratio",
     "mixture",
+    "paired_deviation_ratio",
+    "paired_failure_contrast",
     "paired_permutation",
     "paired_sd_ratio",
     "paired_spread",

@@ -66,7 +66,7 @@ def wilson(failed: int, n: int, level: float = 0.95) -> Rate:
     >>> f"{rate.low:.3f} {rate.high:.3f}"
     '0.000 0.161'
     """
-    _check(failed, n)
+    check_counts(failed, n)
     check_level(level)
     if n == 0:
         return Rate(failed, n, None, None, None)
@@ -100,8 +100,8 @@ def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> TestResult:
     >>> f"{fisher(1, 20, 16, 20).p:.0e}"
     '2e-06'
     """
-    _check(failed_a, n_a)
-    _check(failed_b, n_b)
+    check_counts(failed_a, n_a)
+    check_counts(failed_b, n_b)
     if n_a == 0 or n_b == 0:
         return TestResult.undefined("an arm has no finished run")
     outcome = stats.fisher_exact(np.array([[failed_a, n_a - failed_a], [failed_b, n_b - failed_b]]))
@@ -146,8 +146,8 @@ def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: flo
     """
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    _check(failed_a, n_a)
-    _check(failed_b, n_b)
+    check_counts(failed_a, n_a)
+    check_counts(failed_b, n_b)
     check_level(level)
     method = "Newcombe, from Wilson intervals"
     if n_a == 0 or n_b == 0:
@@ -158,7 +158,19 @@ def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: flo
     return Estimate(failed_a / n_a - failed_b / n_b, max(float(low), -1.0), min(float(high), 1.0), method, "")
 
 
-def _check(failed: int, n: int) -> None:
+def check_counts(failed: int, n: int) -> None:
+    """Refuse counts that are none.
+
+    Parameters
+    ----------
+    failed, n : int
+        Failed and all runs.
+
+    Raises
+    ------
+    UserError
+        Unless they are whole numbers with 0 <= failed <= n.
+    """
     for value in (failed, n):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise UserError(f"failed = {failed} of n = {n}: must be whole numbers")
