@@ -72,6 +72,7 @@ def test_pairs_by_the_definition(n: int) -> None:
 
 @BOTH
 @given(scores=arms(), level=LEVELS)
+@settings(deadline=None)
 def test_interval_and_test_say_the_same(ratio: Ratio, scores: tuple[np.ndarray, np.ndarray], level: float) -> None:
     found = ratio(*scores, level)
     if found.p is None:
@@ -84,7 +85,7 @@ def test_interval_and_test_say_the_same(ratio: Ratio, scores: tuple[np.ndarray, 
 
 @BOTH
 @given(scores=arms(), shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_unit_origin_direction_and_order_do_not_matter(
     ratio: Ratio, scores: tuple[np.ndarray, np.ndarray], shift: float, scale: float
 ) -> None:

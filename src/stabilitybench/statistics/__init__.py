@@ -25,7 +25,7 @@ from stabilitybench.statistics.dropping import (
 )
 from stabilitybench.statistics.ensembling import SeedEnsembles, seed_ensembles
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
-from stabilitybench.statistics.failure_contrast import FailureContrast, failure_contrast, paired_failure_contrast
+from stabilitybench.statistics.failure_odds import FailureContrast, failure_contrast, paired_failure_contrast
 from stabilitybench.statistics.failure_power import (
     DetectableRate,
     fisher_power,

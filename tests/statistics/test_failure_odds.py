@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -22,7 +22,7 @@ def pairs(only_arm: int, only_baseline: int, alike: int) -> tuple[np.ndarray, np
     return arm, np.repeat([False, True, False], [only_arm, only_baseline, alike])
 
 
-@pytest.mark.parametrize("n", [5, 8, 17, 31])
+@pytest.mark.parametrize("n", [5, 8, 17, 20])
 def test_size_of_independent_arms_at_every_rate(n: int) -> None:
     rejects = np.array([[failure_contrast(i, n, j, n).p < 0.05 for j in range(n + 1)] for i in range(n + 1)])
     chance = stats.binom.pmf(np.arange(n + 1), n, RATES[:, None])
@@ -59,12 +59,13 @@ def test_it_rejects_wherever_fishers_test_does() -> None:
 
 
 def test_it_rejects_the_tables_that_boschloos_test_rejects() -> None:
-    for i, j in product(range(7), repeat=2):
-        theirs = stats.boschloo_exact([[i, 6 - i], [j, 6 - j]], n=128).pvalue
-        assert (failure_contrast(i, 6, j, 6).p < 0.05) == (theirs < 0.05)
+    for i, j in product(range(6), repeat=2):
+        theirs = stats.boschloo_exact([[i, 5 - i], [j, 5 - j]], n=128).pvalue
+        assert (failure_contrast(i, 5, j, 5).p < 0.05) == (theirs < 0.05)
 
 
-@given(n=st.integers(1, 30), m=st.integers(1, 30), level=st.sampled_from([0.8, 0.9, 0.95, 0.99]), data=st.data())
+@given(n=st.integers(1, 20), m=st.integers(1, 20), level=st.sampled_from([0.8, 0.9, 0.95, 0.99]), data=st.data())
+@settings(deadline=None, max_examples=60)
 def test_interval_and_test_say_the_same(n: int, m: int, level: float, data: st.DataObject) -> None:
     i, j = data.draw(st.integers(0, n)), data.draw(st.integers(0, m))
     found = failure_contrast(i, n, j, m, level)
@@ -80,6 +81,7 @@ def test_interval_and_test_say_the_same(n: int, m: int, level: float, data: st.D
     counts=st.tuples(st.integers(0, 15), st.integers(0, 15), st.integers(0, 15)),
     level=st.sampled_from([0.8, 0.9, 0.95, 0.99]),
 )
+@settings(deadline=None, max_examples=60)
 def test_interval_and_test_of_pairs_say_the_same(counts: tuple[int, int, int], level: float) -> None:
     found = paired_failure_contrast(*pairs(*counts), level)
     assert found.counts == counts[:2]
