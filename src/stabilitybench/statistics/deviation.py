@@ -214,7 +214,7 @@ def paired_deviation_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: f
     --------
     >>> found = paired_deviation_ratio([1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 9.0], [-8.0, 0.0, 1.0, 7.0, 15.0, 30.0, 40.0])
     >>> f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.0e}"
-    '0.16 [0.12, 0.22], p = 1e-05'
+    '0.16 [0.12, 0.22], p = 2e-05'
     """
     first, second = paired_samples(arm, baseline)
     return _ratio(first, second, check_level(level), paired=True)

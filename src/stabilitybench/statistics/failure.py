@@ -159,18 +159,7 @@ def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: flo
 
 
 def check_counts(failed: int, n: int) -> None:
-    """Refuse counts that are none.
-
-    Parameters
-    ----------
-    failed, n : int
-        Failed and all runs.
-
-    Raises
-    ------
-    UserError
-        Unless they are whole numbers with 0 <= failed <= n.
-    """
+    """Refuse what is no number of failed runs among n."""
     for value in (failed, n):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise UserError(f"failed = {failed} of n = {n}: must be whole numbers")
