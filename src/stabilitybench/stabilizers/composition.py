@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.arguments import several
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import TaskFacts
 from stabilitybench.stabilizers.traits import remedy
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Batch, Context, Forward, GradientAt, Params, State
+    from stabilitybench.stabilizers.base import GradientAt, State
+    from stabilitybench.stabilizers.context import Batch, Context, Forward, Params
     from stabilitybench.stabilizers.stages import Stage
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context, TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.stages import MaskedWords, Stage
 from stabilitybench.stabilizers.traits import Position
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Params
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("surt")
