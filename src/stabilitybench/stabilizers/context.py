@@ -32,7 +32,16 @@ def _no_features(params: Params) -> tuple[Tensor, Tensor]:
 class TaskFacts:
     """What a stabilizer may know of the task: never its rows.
 
-    kind : "classification" or "regression".  outputs : width of the head.  n_train : training rows.
+    Attributes
+    ----------
+    name : str
+        Name of the task, as in a study file.
+    kind : {"classification", "regression"}
+        What its labels are.
+    outputs : int
+        Width of the head: the number of classes, 1 under regression.
+    n_train : int
+        Number of training rows.
     """
 
     name: str
@@ -41,7 +50,20 @@ class TaskFacts:
     n_train: int
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return cross-entropy, or the squared error under regression, averaged over rows; logits (rows, outputs)."""
+        """Return cross-entropy, or the squared error under regression, averaged over the rows.
+
+        Parameters
+        ----------
+        logits : Tensor, shape (rows, outputs)
+            What the classifier says.
+        labels : Tensor, shape (rows,)
+            Class indices, or scores under regression.
+
+        Returns
+        -------
+        Tensor, shape ()
+            ``-mean log softmax(logits)[label]``, or ``mean (logits[:, 0] - labels)^2``.
+        """
         from torch.nn import functional
 
         if self.kind == "regression":
@@ -53,15 +75,35 @@ class TaskFacts:
 class Context:
     """What a hook may read.
 
-    reference : the pretrained tensors, by name, before any change, stages included.  step : optimizer steps taken so
-    far.  total_steps : steps of the whole run.  start : all tensors at step 0, as the composed methods initialised them
-    (empty while they do).  rates : the learning rate of each trained tensor in the step just taken (`after_step`
-    alone).  member : number of the network in training, where a method trains several.  training : whether a step is
-    under way, with noise of its own.
-
-    epoch_gradients() : the gradient of each batch of the first epoch (`setup` alone).  training_features(params) : what
-    the last linear layer reads of every training row, (rows, width), without training noise, and the labels (rows,);
-    for `initialize`, `setup` and `measures`.
+    Attributes
+    ----------
+    recipe : Recipe
+        The recipe as all composed methods have changed it.
+    layout : Layout
+        Names and module groups of the encoder's tensors.
+    task : TaskFacts
+        Kind, width and size of the task.
+    reference : mapping of str to Tensor
+        The pretrained tensors before any change, stages included.
+    seeds : Seeds
+        Seeds of the run; draw through `generator`, `normal`, `row_noise` and `bernoulli`.
+    total_steps : int
+        Optimizer steps of the whole run.
+    step : int, default 0
+        Optimizer steps taken so far.
+    start : mapping of str to Tensor
+        All tensors at step 0, as the composed methods initialised them; empty while they do.
+    rates : mapping of str to float
+        Learning rate of each trained tensor in the step just taken; for `after_step` alone, empty elsewhere.
+    member : int, default 0
+        Number of the network in training, where a method trains several.
+    training : bool, default False
+        Whether a step is under way, with noise of its own.
+    epoch_gradients : callable
+        ``epoch_gradients()`` yields the gradient of each batch of the first epoch; for `setup` alone.
+    training_features : callable
+        ``training_features(params)`` returns what the last linear layer reads of every training row, (rows, width),
+        without training noise, and the labels (rows,); for `initialize`, `setup` and `measures`.
     """
 
     recipe: Recipe
@@ -91,7 +133,17 @@ class Context:
     def generator(self, stream: Stream, *names: str) -> np.random.Generator:
         """Return a generator of its own for each combination of names; the same names give the same draws.
 
-        Noise that is to differ from step to step has `*ctx.moment` among its names.
+        Parameters
+        ----------
+        stream : Stream
+            Seed stream, such as "init" or "dropout".
+        *names : str
+            What is drawn; noise that is to differ from step to step has ``*ctx.moment`` among its names.
+
+        Returns
+        -------
+        numpy.random.Generator
+            At the start of its stream.
         """
         return self.seeds.generator(stream, *names)
 
@@ -100,6 +152,17 @@ class Context:
 
         Before the training these are initial values, from the `init` stream; in a step they are noise, from the
         `dropout` stream, anew at each step.
+
+        Parameters
+        ----------
+        name : str
+            Name of the tensor that is drawn: every name has draws of its own.
+        like : Tensor
+            Gives shape, dtype and device.
+        std : float
+            Standard deviation.
+        purpose : str
+            Name of the use, such as that of the method; other purposes have other draws.
         """
         import torch
 
@@ -111,9 +174,25 @@ class Context:
     def row_noise(
         self, batch: Batch, width: int, name: str, distribution: Literal["normal", "uniform"] = "normal"
     ) -> Tensor:
-        """Draw N(0, 1) or U(-1, 1) for each token, (rows, tokens, width), 0 beyond the text; anew at each step.
+        """Draw N(0, 1) or U(-1, 1) for each token, 0 beyond the text; anew at each step.
 
         Every row has a generator of its own, so that micro-batches and padding change nothing.
+
+        Parameters
+        ----------
+        batch : Batch
+            The rows of the pass.
+        width : int
+            Numbers for each token.
+        name : str
+            Name of the noise: every name has draws of its own.
+        distribution : {"normal", "uniform"}, default "normal"
+            N(0, 1) or U(-1, 1).
+
+        Returns
+        -------
+        Tensor, shape (rows, tokens, width)
+            float32, on the device of the batch.
         """
         import torch
 
@@ -125,7 +204,22 @@ class Context:
         return torch.from_numpy(noise).to(batch.mask.device)
 
     def bernoulli(self, probability: float, shape: tuple[int, ...], name: str) -> Tensor:
-        """Draw booleans that are True with `probability` from the `dropout` stream, anew at each step."""
+        """Draw booleans that are True with `probability` from the `dropout` stream, anew at each step.
+
+        Parameters
+        ----------
+        probability : float
+            In [0, 1].
+        shape : tuple of int
+            Shape of the result.
+        name : str
+            Name of the noise: every name has draws of its own.
+
+        Returns
+        -------
+        Tensor of bool
+            On the CPU.
+        """
         import torch
 
         draws = self.generator("dropout", name, *self.moment).random(shape, dtype=np.float32)
@@ -185,9 +279,18 @@ class Forward(Protocol):
         ...
 
     def rerun(self, noise: Mapping[str, Tensor], dropout_key: str = "") -> Forward:
-        """Run the same rows again with noise (rows, tokens, width) added to the output of module groups.
+        """Run the same rows again with noise added to the output of module groups.
 
-        noise : by group: "embeddings" (the words' vectors) or "layer.k".  dropout_key : a name for other dropout masks;
-        empty for the very same ones.
+        Parameters
+        ----------
+        noise : mapping of str to Tensor, shape (rows, tokens, width)
+            By group: "embeddings" (the words' vectors) or "layer.k".
+        dropout_key : str, default ""
+            A name for other dropout masks; empty for the very same ones.
+
+        Returns
+        -------
+        Forward
+            The outcome of the second pass; gradients flow through it and through `noise`.
         """
         ...
