@@ -62,7 +62,22 @@ class _Member:
 class Loop:
     """The state of one training: one network, or as many as the stabilizers train side by side.
 
-    ctx : what hooks may read before the first step; each step has one of its own.
+    Parameters
+    ----------
+    problem : TrainingProblem
+        Network, pretrained tensors and splits.
+    task : Task
+        Metrics and labels, for the scores.
+    recipe : Recipe
+        As the stabilizers have changed it, with a learning rate.
+    composition : Composition
+        Whose hooks are called.
+    ctx : Context
+        What hooks may read before the first step; each step has one of its own.
+    device : torch.device
+        Where the training runs.
+    dtype : torch.dtype, default torch.float32
+        Of the tensors that are drawn.
     """
 
     def __init__(
@@ -92,11 +107,32 @@ class Loop:
         return self.trained[0].params
 
     def at(self, step: int) -> Context:
-        """Return what hooks may read in the step that follows `step` others."""
+        """Return what hooks may read in a step.
+
+        Parameters
+        ----------
+        step : int
+            Number of steps taken before it.
+        """
         return replace(self.ctx, step=step, training=True)
 
     def run(self, started: float, observer: Observer | None, keep_weights: Checkpoint | None) -> Outcome:
-        """Train to the end; `started` is when the clock of the run began."""
+        """Train to the end.
+
+        Parameters
+        ----------
+        started : float
+            When the clock of the run began, as `time.perf_counter` tells it.
+        observer : callable or None
+            ``observer(evaluation)`` is told of every evaluation.
+        keep_weights : {"last", "best"} or None
+            Checkpoint whose tensors are returned too.
+
+        Returns
+        -------
+        Outcome
+            With the scores of the last and of the best-validation checkpoint.
+        """
         total = self.ctx.total_steps
         marks = set(self.recipe.evaluation_steps(total))
         rows = data.order(len(self.task.train), self.recipe.batch_size, total, self.ctx.seeds)
@@ -126,7 +162,22 @@ class Loop:
         return self._outcome(evaluations, best[1], checkpoints, diverged, started, keep_weights)
 
     def step(self, batch: data.TokenBatch, ctx: Context) -> tuple[float, Params]:
-        """Take one optimizer step; return the highest rate and the first network's gradients before clipping."""
+        """Take one optimizer step with every network.
+
+        Parameters
+        ----------
+        batch : TokenBatch
+            The rows of the step, on the device of the training.
+        ctx : Context
+            As `at` returns it.
+
+        Returns
+        -------
+        rate : float
+            The highest learning rate of a tensor.
+        gradients : dict of str to Tensor
+            The first network's, before clipping.
+        """
         recipe = self.recipe
         assert recipe.learning_rate is not None
         rate = recipe.learning_rate * multiplier(recipe.schedule, ctx.step, ctx.total_steps, recipe.warmup)
@@ -201,7 +252,17 @@ class Loop:
         return loss_sum, sums
 
     def loss(self, leaves: Params, part: data.TokenBatch, ctx: Context) -> Tensor:
-        """Return the training loss of some rows, penalties included."""
+        """Return the training loss of some rows, penalties included.
+
+        Parameters
+        ----------
+        leaves : dict of str to Tensor
+            The trained weights; gradients flow to them.
+        part : TokenBatch
+            The rows.
+        ctx : Context
+            Of the step under way; decides the dropout masks.
+        """
         weights = self.composition.forward_weights({**leaves, **self.frozen}, ctx)
         key = ctx.seeds.key("dropout", *ctx.moment)
         read = bool(self.composition.changing("penalty"))
@@ -297,5 +358,11 @@ def _pairs(validation: Logits, test: Logits) -> list[tuple[Literal["validation",
 
 
 def device_name(device: torch.device) -> str:
-    """Return "cpu" or the name of the accelerator."""
+    """Return "cpu" or the name of the accelerator.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where a run trained.
+    """
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
