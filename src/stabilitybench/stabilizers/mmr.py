@@ -94,7 +94,12 @@ class MMR(Stabilizer):
 def _margin(x: Floats, y: Floats) -> float:
     """Return the smallest over pairs of classes of the widest margin between them; 0 where there is none.
 
-    x : (rows, width).  y : (rows,) class indices.
+    Parameters
+    ----------
+    x : ndarray, shape (rows, width)
+        Features.
+    y : ndarray, shape (rows,)
+        Class indices.
     """
     from sklearn.svm import SVC
 

@@ -113,6 +113,12 @@ def load_file(path: str | Path) -> list[str]:
     ------
     UserError
         Where there is no such file, or it fails on import or registers nothing; then nothing of it stays behind.
+
+    Examples
+    --------
+    >>> load_file("absent.py")
+    Traceback (most recent call last):
+    stabilitybench.errors.UserError: absent.py: must be an existing Python file that registers stabilizers
     """
     _load_entry_points()
     file = Path(path).expanduser().resolve()
@@ -199,6 +205,11 @@ def source_fingerprint(stabilizer: Stabilizer) -> str | None:
     ----------
     stabilizer : Stabilizer
         An instance.
+
+    Examples
+    --------
+    >>> source_fingerprint(build("reinit")) is None
+    True
     """
     cls = type(stabilizer)
     if cls.__module__.startswith("stabilitybench.stabilizers."):
