@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.arguments import several
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import TaskFacts
 from stabilitybench.stabilizers.traits import remedy
 
 if TYPE_CHECKING:
@@ -21,18 +22,32 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Batch, Context, Forward, GradientAt, Params, State
+    from stabilitybench.stabilizers.base import GradientAt, State
+    from stabilitybench.stabilizers.context import Batch, Context, Forward, Params
     from stabilitybench.stabilizers.stages import Stage
 
 
 def compose(
     stabilizers: Iterable[Stabilizer], layout: Layout | None = None, *, where: str = ""
 ) -> tuple[Stabilizer, ...]:
-    """Return the stabilizers in the order they act, or raise UserError where two cannot stand together.
+    """Return the stabilizers in the order they act: that of `Stabilizer.position`, then of the names.
 
-    layout : the encoder, once it is known: some conflicts depend on its depth.
-    The order is that of `Stabilizer.position`, then of the names.
+    Parameters
+    ----------
+    stabilizers : iterable of Stabilizer
+        In any order.
+    layout : Layout, optional
+        The encoder, once it is known: some conflicts depend on its depth.
+    where : str, default ""
+        How the caller calls this list, put before every message.
 
+    Raises
+    ------
+    UserError
+        Where a name stands twice, or two stabilizers cannot stand together; the message has a remedy.
+
+    Examples
+    --------
     >>> from stabilitybench.stabilizers import build
     >>> [s.name for s in compose([build("freeze"), build("reinit")])]
     ['reinit', 'freeze']
@@ -52,21 +67,48 @@ def compose(
 
 @dataclass(frozen=True)
 class Composition:
-    """Stabilizers in the order they act, as `compose` returns them; each method calls one hook of all of them.
+    """Stabilizers in the order they act, each method calling one hook of all of them.
 
-    `states` are those of the methods, one each, in this order; every network in training has its own.
+    What a hook means and is given, `Stabilizer` says.
+
+    Attributes
+    ----------
+    stabilizers : tuple of Stabilizer, default ()
+        As `compose` returns them.  The `states` of the methods are theirs, one each, in this order; every network in
+        training has its own.
     """
 
     stabilizers: tuple[Stabilizer, ...] = ()
 
     def changing(self, hook: str) -> tuple[Stabilizer, ...]:
-        """Return the stabilizers that change `hook`."""
+        """Return the stabilizers that change a hook.
+
+        Parameters
+        ----------
+        hook : str
+            Name of a method of `Stabilizer`.
+        """
         return tuple(s for s in self.stabilizers if s.overrides(hook))
 
     # -- before the training
 
     def recipe(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> Recipe:
-        """Return the recipe as the stabilizers change it, after each has said that it can work there."""
+        """Return the recipe as the stabilizers change it, after each has said that it can work there.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            The plain recipe.
+        layout : Layout
+            Names and module groups of the encoder's tensors.
+        task : TaskFacts
+            Kind, width and size of the task.
+
+        Raises
+        ------
+        UserError
+            Where a stabilizer cannot work.
+        """
         for stabilizer in self.stabilizers:
             stabilizer.supports(recipe, layout, task)
         for stabilizer in self.stabilizers:
@@ -74,11 +116,29 @@ class Composition:
         return recipe
 
     def phases(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> tuple[Stage, ...]:
-        """Return the stages before fine-tuning, in their order."""
+        """Return the stages before fine-tuning, in their order.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            As `recipe` returns it.
+        layout : Layout
+            Names and module groups of the encoder's tensors.
+        task : TaskFacts
+            Kind, width and size of the task.
+        """
         return tuple(stage for s in self.stabilizers for stage in s.phases(recipe, layout, task))
 
     def initialize(self, params: Params, ctx: Context) -> Params:
-        """Return the tensors at step 0."""
+        """Return the tensors at step 0.
+
+        Parameters
+        ----------
+        params : dict of str to Tensor
+            Pretrained tensors, after the stages, and newly drawn ones.
+        ctx : Context
+            What hooks may read.
+        """
         for stabilizer in self.stabilizers:
             params = stabilizer.initialize(params, ctx)
         return params
@@ -86,8 +146,19 @@ class Composition:
     def frozen(self, names: Iterable[str], layout: Layout, newly_initialized: Container[str] = ()) -> tuple[str, ...]:
         """Return those of `names` that never move.
 
-        newly_initialized : names of the tensors that the checkpoint lacks.  Raises UserError where a tensor would stay
-        at random values: drawn anew or new to the encoder, and never trained.
+        Parameters
+        ----------
+        names : iterable of str
+            Names of the tensors at step 0.
+        layout : Layout
+            Names and module groups of the encoder's tensors.
+        newly_initialized : container of str, default ()
+            Names of the tensors that the checkpoint lacks.
+
+        Raises
+        ------
+        UserError
+            Where a tensor would stay at random values: drawn anew or new to the encoder, and never trained.
         """
         found = tuple(name for name in names if any(s.frozen(name, layout) for s in self.stabilizers))
         drawn = {group: s.name for s in self.stabilizers for group in s.draws(layout)}
@@ -99,30 +170,77 @@ class Composition:
         return found
 
     def setup(self, params: Mapping[str, Tensor], ctx: Context) -> list[State]:
-        """Return the states at step 0."""
+        """Return the states at step 0.
+
+        Parameters
+        ----------
+        params : mapping of str to Tensor
+            All tensors at step 0.
+        ctx : Context
+            What hooks may read.
+        """
         return [s.setup(dict(params), ctx) for s in self.stabilizers]
 
     # -- a step
 
     def rates(self, rates: Mapping[str, float], ctx: Context) -> dict[str, float]:
-        """Return the learning rate of each tensor, from those of the schedule."""
+        """Return the learning rate of each tensor: that of the schedule times every method's multiplier.
+
+        Parameters
+        ----------
+        rates : mapping of str to float
+            Rates of the schedule, by the name of a trained tensor.
+        ctx : Context
+            Of the step under way.
+        """
         out = dict(rates)
         for stabilizer in self.changing("rate"):
             out = {name: value * stabilizer.rate(name, ctx) for name, value in out.items()}
         return out
 
     def forward_weights(self, params: Params, ctx: Context) -> Params:
-        """Return the weights the training forward pass reads."""
+        """Return the weights the training forward pass reads.
+
+        Parameters
+        ----------
+        params : dict of str to Tensor
+            All tensors, those that are trained as leaves of the gradient.
+        ctx : Context
+            Of the step under way.
+        """
         for stabilizer in self.stabilizers:
             params = stabilizer.forward_weights(params, ctx)
         return params
 
     def penalties(self, forward: Forward, batch: Batch, ctx: Context) -> list[Tensor | float]:
-        """Return what is added to the loss, one by one."""
+        """Return what is added to the loss, one by one.
+
+        Parameters
+        ----------
+        forward : Forward
+            The outcome of the training forward pass.
+        batch : Batch
+            Its rows.
+        ctx : Context
+            Of the step under way.
+        """
         return [s.penalty(forward, batch, ctx) for s in self.changing("penalty")]
 
     def gradient(self, plain: GradientAt, params: Params, states: list[State], ctx: Context) -> tuple[Tensor, Params]:
-        """Return loss and gradient at `params` before clipping; `plain` is the gradient that the first method sees."""
+        """Return loss and gradient at `params` before clipping.
+
+        Parameters
+        ----------
+        plain : callable
+            ``plain(params)`` returns loss and gradient: what the first method sees, and each later one through those
+            before it.
+        params : dict of str to Tensor
+            The trained weights.
+        states : list of State
+            One for each stabilizer.
+        ctx : Context
+            Of the step under way.
+        """
         grad_at = plain
         for stabilizer, state in zip(self.stabilizers, states, strict=True):
             if stabilizer.overrides("gradient"):
@@ -130,7 +248,17 @@ class Composition:
         return grad_at(params)
 
     def edit_gradient(self, grads: Params, states: list[State], ctx: Context) -> Params:
-        """Return the gradients after clipping."""
+        """Return the gradients after clipping.
+
+        Parameters
+        ----------
+        grads : dict of str to Tensor
+            Clipped gradients of the trained weights.
+        states : list of State
+            One for each stabilizer.
+        ctx : Context
+            Of the step under way.
+        """
         for stabilizer, state in zip(self.stabilizers, states, strict=True):
             grads = stabilizer.edit_gradient(grads, state, ctx)
         return grads
@@ -138,7 +266,19 @@ class Composition:
     def after_step(
         self, params: Params, previous: Params, states: list[State], ctx: Context
     ) -> tuple[Params, list[State]]:
-        """Return weights and states after the optimizer; `previous` are the weights before it."""
+        """Return weights and states after the optimizer.
+
+        Parameters
+        ----------
+        params : dict of str to Tensor
+            The trained weights after the optimizer.
+        previous : dict of str to Tensor
+            The same before it.
+        states : list of State
+            One for each stabilizer.
+        ctx : Context
+            After the step.
+        """
         states = list(states)
         for i, stabilizer in enumerate(self.stabilizers):
             if stabilizer.overrides("after_step"):
@@ -146,7 +286,15 @@ class Composition:
         return params, states
 
     def members(self, networks: list[Params], ctx: Context) -> list[Params]:
-        """Return the networks that go on training after a step."""
+        """Return the networks that go on training after a step.
+
+        Parameters
+        ----------
+        networks : list of dict of str to Tensor
+            The trained weights of each network.
+        ctx : Context
+            After the step.
+        """
         for stabilizer in self.changing("members"):
             networks = stabilizer.members(networks, ctx)
         return networks
@@ -154,7 +302,15 @@ class Composition:
     # -- an evaluation
 
     def evaluation(self, params: Params, states: list[State]) -> list[Params]:
-        """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise."""
+        """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise.
+
+        Parameters
+        ----------
+        params : dict of str to Tensor
+            All tensors of one network.
+        states : list of State
+            One for each stabilizer.
+        """
         sets = [params]
         # What was composed last is undone first: averages are taken of heads before the heads are joined.
         for stabilizer, state in zip(reversed(self.stabilizers), reversed(states), strict=True):
@@ -162,7 +318,15 @@ class Composition:
         return sets
 
     def measures(self, params: Params, ctx: Context) -> dict[str, float]:
-        """Return the methods' own numbers."""
+        """Return the methods' own numbers, by name.
+
+        Parameters
+        ----------
+        params : dict of str to Tensor
+            The weights that are evaluated, of several sets their mean.
+        ctx : Context
+            What hooks may read.
+        """
         own = [s.measures(params, ctx) for s in self.stabilizers]
         return {name: float(value) for part in own for name, value in part.items()}
 
