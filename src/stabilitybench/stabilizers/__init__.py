@@ -10,7 +10,6 @@ from stabilitybench.stabilizers.bert_adam import BertAdam as BertAdam
 from stabilitybench.stabilizers.bitfit import BitFit as BitFit
 from stabilitybench.stabilizers.child_tuning import ChildTuningD as ChildTuningD
 from stabilitybench.stabilizers.child_tuning import ChildTuningF as ChildTuningF
-from stabilitybench.stabilizers.composition import Composition as Composition
 from stabilitybench.stabilizers.composition import compose as compose
 from stabilitybench.stabilizers.context import Batch as Batch
 from stabilitybench.stabilizers.context import Context as Context
@@ -20,6 +19,7 @@ from stabilitybench.stabilizers.debiased_adam import DebiasedAdam as DebiasedAda
 from stabilitybench.stabilizers.deni import DENI as DENI
 from stabilitybench.stabilizers.freeze import Freeze as Freeze
 from stabilitybench.stabilizers.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+from stabilitybench.stabilizers.hook_calls import Composition as Composition
 from stabilitybench.stabilizers.intermediate_task import IntermediateTask as IntermediateTask
 from stabilitybench.stabilizers.l2_sp import L2SP as L2SP
 from stabilitybench.stabilizers.llrd import LLRD as LLRD
