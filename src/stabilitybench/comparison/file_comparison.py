@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from stabilitybench import arguments
-from stabilitybench.arguments import flag, number, several, text
+from stabilitybench import argument_checks
+from stabilitybench.argument_checks import flag, number, several, text
 from stabilitybench.comparison.analysis import compare
 from stabilitybench.comparison.model import Comparison
 from stabilitybench.comparison.report import ReportPaths, build, in_order, write
@@ -54,7 +54,7 @@ def compare_files(
     """
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
-        check_out(arguments.path("out", out), paths)
+        check_out(argument_checks.path("out", out), paths)
     comparison = compared(files)
     return comparison, None if out is None else write_files(files, comparison, Path(out))
 

@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from stabilitybench.arguments import choice, of_kind, text
+from stabilitybench.argument_checks import choice, of_kind, text
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.finetuning import data

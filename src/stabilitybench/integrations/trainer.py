@@ -30,7 +30,7 @@ from stabilitybench.integrations.compatibility import (
     layout_of,
 )
 from stabilitybench.integrations.forward_recorder import Noise, Watch, batch_of, full_precision, kept
-from stabilitybench.integrations.hook_session import HookSession, Part
+from stabilitybench.integrations.trainer_session import HookSession, Part
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Composition, Context, Stabilizer, compose

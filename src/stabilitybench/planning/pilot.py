@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench import arguments
+from stabilitybench import argument_checks
 from stabilitybench.comparison.score_files import read_scores
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.equality import EqualByContent
@@ -51,7 +51,7 @@ def read_pilot(path: Path, *, points: bool = False) -> Pilot:
     scores of a file made elsewhere are times 100.  Raises UserError for a file that is not such a table.
     """
     try:
-        file = read_scores(arguments.path("path", path), str(path), points=points)
+        file = read_scores(argument_checks.path("path", path), str(path), points=points)
     except UserError as error:
         raise UserError(Argument("pilot"), " ", *error.args) from None
     return pilot_of(finished(file.scores), str(file.path), file.knows_failures)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from stabilitybench.arguments import choice, number, several, whole
+from stabilitybench.argument_checks import choice, number, several, whole
 from stabilitybench.documents.formats import counted, ratio
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot, read_pilot

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from stabilitybench.arguments import several
+from stabilitybench.argument_checks import several
 from stabilitybench.errors import UserError
 from stabilitybench.stabilizers.base import Stabilizer
 from stabilitybench.stabilizers.traits import remedy

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stabilitybench.arguments import choice, flag, number, text
+from stabilitybench.argument_checks import choice, flag, number, text
 from stabilitybench.errors import Argument, EnvironmentFailure, UserError
 from stabilitybench.finetuning import Evaluation, finetune
 from stabilitybench.finetuning.saving import save_model

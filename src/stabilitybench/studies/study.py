@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stabilitybench import arguments
+from stabilitybench import argument_checks
 from stabilitybench.encoders import Encoder, load_encoder, pocket_encoders
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.seeds import Seeds, grid
@@ -79,7 +79,7 @@ class Study:
         results: str | Path = "results",
     ) -> Study:  # fmt: skip
         """Read a study file; `overrides` are ``key=value`` texts."""
-        return cls(study_file.read(arguments.path("path", path), overrides), *_folders(store, results), str(path))
+        return cls(study_file.read(argument_checks.path("path", path), overrides), *_folders(store, results), str(path))
 
     @classmethod
     def from_dict(
@@ -296,7 +296,7 @@ class Study:
 
 
 def _folders(store: str | Path, results: str | Path) -> tuple[Store, Path]:
-    return Store(arguments.path("store", store)), arguments.path("results", results)
+    return Store(argument_checks.path("store", store)), argument_checks.path("results", results)
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from stabilitybench.data_files import shipped
 from stabilitybench.errors import UserError, plain, shown, suggest
-from stabilitybench.shipped import shipped
 from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
 from stabilitybench.suites.measurements import KINDS, QUANTITIES, VARIED, Settings, bound_names
 from stabilitybench.synthetic import GENERATORS

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy import linalg
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.rows import Floats, Ints
+from stabilitybench.theory.inputs import Floats, Ints
 
 Number = TypeVar("Number", bound=np.generic)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from stabilitybench.arguments import whole
+from stabilitybench.argument_checks import whole
 from stabilitybench.encoders.pretraining import pretrain
 from stabilitybench.encoders.specification import SPECS
 from stabilitybench.errors import Argument, UserError, suggest

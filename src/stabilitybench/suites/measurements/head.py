@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stabilitybench.errors import UserError
-from stabilitybench.suites.measurements.kind import (
+from stabilitybench.suites.measurements.base import (
     Floats,
     Kind,
     MeasuredBound,

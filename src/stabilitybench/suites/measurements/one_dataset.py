@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stabilitybench.errors import UserError
-from stabilitybench.suites.measurements.kind import MeasuredBound
+from stabilitybench.suites.measurements.base import MeasuredBound
 from stabilitybench.suites.measurements.registry import KINDS
 from stabilitybench.suites.measurements.settings import Settings
 from stabilitybench.synthetic import Dataset

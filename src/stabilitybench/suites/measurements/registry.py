@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stabilitybench.suites.measurements import common_minimiser, full, head, max_margin
-from stabilitybench.suites.measurements.kind import Kind
+from stabilitybench.suites.measurements.base import Kind
 
 KINDS: dict[str, Kind] = {module.KIND.name: module.KIND for module in (head, max_margin, full, common_minimiser)}
 
