@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stabilitybench import shipped as module
+from stabilitybench import data_files as module
 from stabilitybench.data_files import shipped
 from stabilitybench.errors import EnvironmentFailure
 

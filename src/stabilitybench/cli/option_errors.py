@@ -23,10 +23,10 @@ class SpeakingGroup(TyperGroup):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             if not isinstance(command, TyperCommand):
                 raise
-            raise UserError(_in_options(error, command)) from None
+            raise UserError(in_options(error, command)) from None
 
 
-def _in_options(error: UserError, command: TyperCommand) -> str:
+def in_options(error: UserError, command: TyperCommand) -> str:
     """Return the sentence of an error with the options of a command in place of the arguments that they give."""
     options = {parameter.name: parameter.opts[0] for parameter in command.params}
 
