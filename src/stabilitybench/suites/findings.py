@@ -136,7 +136,7 @@ def findings(results: SuiteResults, frame: pd.DataFrame) -> list[PredictionResul
     Returns
     -------
     list of PredictionResult
-        Empty where the factor has a single value; without predictions of which no seed was measured at both ends.
+        Those whose quantity some seed has at both ends; empty where the factor has a single value.
     """
     file = results.file
     if file.count < 2:
