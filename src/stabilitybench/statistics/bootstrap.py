@@ -32,11 +32,27 @@ class BootstrapTest:
     p: float
 
     def power(self, effect: float, alpha: float = ALPHA) -> float:
-        """Return the chance that an effect of this size is seen, taken as normal with the standard error `se`."""
+        """Return the chance that an effect of this size is seen, taken as normal with the standard error `se`.
+
+        Parameters
+        ----------
+        effect : float
+            In the unit of `se`.
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        """
         return float(stats.norm.cdf(effect / self.se - float(stats.norm.isf(alpha / 2))))
 
     def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
-        """Return the effect that is seen with the chance `power`."""
+        """Return the effect that is seen with the chance `power`.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        power : float, default 0.8
+            Chance to see it, in (0, 1).
+        """
         return (float(stats.norm.isf(alpha / 2)) + float(stats.norm.ppf(power))) * self.se
 
 

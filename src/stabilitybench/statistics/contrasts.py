@@ -34,32 +34,87 @@ class Contrast:
     df: float
 
     def p(self, null: float = 0.0) -> float:
-        """Return the two-sided p-value against `null`."""
+        """Return the two-sided p-value against `null`.
+
+        Parameters
+        ----------
+        null : float, default 0.0
+            What the sum is tested against, in its own unit.
+        """
         return float(2 * stats.t.sf(abs((self.estimate - null) / self.se), self.df))
 
     def half_width(self, alpha: float = ALPHA) -> float:
-        """Return half the width of the interval at the confidence level ``1 - alpha``."""
+        """Return half the width of the interval at the confidence level ``1 - alpha``.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the confidence level, in (0, 1).
+        """
         return float(stats.t.isf(alpha / 2, self.df)) * self.se
 
     def power(self, distance: float, alpha: float = ALPHA) -> float:
-        """Return the chance to see, on its own side, an effect that lies `distance` from the null."""
+        """Return the chance to see, on its own side, an effect that lies at a distance from the null.
+
+        Parameters
+        ----------
+        distance : float
+            From the null, in the unit of the sum.
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        """
         critical = float(stats.t.isf(alpha / 2, self.df))
         return float(stats.nct.sf(critical, self.df, distance / self.se))
 
     def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
-        """Return the distance from the null that is seen with the chance `power`."""
+        """Return the distance from the null that is seen with the chance `power`.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        power : float, default 0.8
+            Chance to see it, in (0, 1).
+        """
         return float(stats.t.isf(alpha / 2, self.df) + stats.t.isf(1 - power, self.df)) * self.se
 
     def equivalence_p(self, margin: float) -> float:
-        """Return the p-value of two one-sided tests that the sum lies within `margin` of 0 (Schuirmann 1987)."""
+        """Return the p-value of two one-sided tests that the sum lies within `margin` of 0.
+
+        Parameters
+        ----------
+        margin : float
+            Above 0, in the unit of the sum.
+
+        References
+        ----------
+        Schuirmann, D. J. (1987). A comparison of the two one-sided tests procedure and the power approach for assessing
+        the equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680.
+        """
         return float(stats.t.sf((margin - abs(self.estimate)) / self.se, self.df))
 
     def equivalence_power(self, margin: float, alpha: float = ALPHA) -> float:
-        """Return the chance that these two tests show a sum of exactly 0 to lie within `margin`."""
+        """Return the chance that these two tests show a sum of exactly 0 to lie within `margin`.
+
+        Parameters
+        ----------
+        margin : float
+            Above 0, in the unit of the sum.
+        alpha : float, default 0.05
+            Level of each of the two tests, in (0, 1).
+        """
         return max(0.0, float(2 * stats.t.cdf(margin / self.se - stats.t.isf(alpha, self.df), self.df) - 1))
 
     def equivalence_margin(self, alpha: float = ALPHA, power: float = POWER) -> float:
-        """Return the margin within which a sum of exactly 0 is shown to lie with the chance `power`."""
+        """Return the margin within which a sum of exactly 0 is shown to lie with the chance `power`.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of each of the two tests, in (0, 1).
+        power : float, default 0.8
+            Chance to show it, in (0, 1).
+        """
         return float(stats.t.isf(alpha, self.df) + stats.t.isf((1 - power) / 2, self.df)) * self.se
 
 

@@ -112,7 +112,23 @@ class BoundCheck:
 
 @dataclass(frozen=True)
 class Favourable:
-    """P2 with its most favourable constants at one value of a factor; above: share of datasets above sqrt(2)."""
+    """P2 with its most favourable constants at one value of a factor.
+
+    Attributes
+    ----------
+    suite, factor : str
+        The suite's name, and what it varies.
+    value : float
+        Of the factor.
+    datasets : int
+        Datasets that have the bound.
+    median : float
+        Of the bound's values.
+    measured : float
+        Median of what was measured.
+    above : float
+        Share of the datasets with a bound above sqrt(2), the trivial limit.
+    """
 
     suite: str
     factor: str

@@ -72,7 +72,22 @@ STYLES: dict[str, str] = {"better": "green", "worse": "red", "neutral": ""}
 
 
 def build_suite_report(suites: Sequence[SuiteResults], name: str) -> tuple[Report, pd.DataFrame]:
-    """Return the report of several suites, and every number in it as one row; nothing is written."""
+    """Return the report of several suites, and the numbers in it.
+
+    Parameters
+    ----------
+    suites : sequence of SuiteResults
+        What was measured.
+    name : str
+        Title of the report.
+
+    Returns
+    -------
+    report : Report
+        The whole report; nothing is written.
+    table : DataFrame
+        Every number in it as one row.
+    """
     frames = [suite.to_frame() for suite in suites]
     found = [f for suite, frame in zip(suites, frames, strict=True) for f in findings(suite, frame)]
     held = [h for suite, frame in zip(suites, frames, strict=True) for h in bounds_held(suite, frame)]
@@ -95,7 +110,24 @@ def build_suite_report(suites: Sequence[SuiteResults], name: str) -> tuple[Repor
 
 
 def report_suites(suites: Sequence[SuiteResults], name: str, folder: Path) -> tuple[Report, Path]:
-    """Write report.html, report.md and datasets.csv into `folder`; return the report and the page's path."""
+    """Write report.html, report.md and datasets.csv into `folder`.
+
+    Parameters
+    ----------
+    suites : sequence of SuiteResults
+        What was measured.
+    name : str
+        Title of the report.
+    folder : Path
+        Where the files go.
+
+    Returns
+    -------
+    report : Report
+        The report.
+    path : Path
+        Its page.
+    """
     report, every = build_suite_report(suites, name)
     write_atomically(folder / "datasets.csv", every.to_csv(index=False, lineterminator="\n"))
     write_atomically(folder / "report.md", markdown(report))
@@ -104,7 +136,15 @@ def report_suites(suites: Sequence[SuiteResults], name: str, folder: Path) -> tu
 
 
 def print_suites(report: Report, console: Console) -> None:
-    """Print the directions and the bounds of a report."""
+    """Print the directions and the bounds of a report.
+
+    Parameters
+    ----------
+    report : Report
+        A report of suites.
+    console : rich.console.Console
+        Where to.
+    """
     from rich.table import Table as Grid
     from rich.text import Text
 

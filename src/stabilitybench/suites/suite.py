@@ -73,6 +73,13 @@ class DatasetSpec:
 class Datasets(Records):
     """The measured datasets of a store, ``datasets/<id>/record.json``.
 
+    Parameters
+    ----------
+    folder : str or Path
+        The store.
+
+    Examples
+    --------
     >>> import tempfile
     >>> Datasets(tempfile.mkdtemp()).read("0123456789abcdef") is None
     True
@@ -107,7 +114,17 @@ class Datasets(Records):
 
 @dataclass(frozen=True)
 class PlannedDataset:
-    """A dataset and its place in its suite: `value` of the factor, and `seed`."""
+    """A dataset and its place in its suite.
+
+    Attributes
+    ----------
+    value : number
+        Of the factor.
+    seed : int
+        Number of the dataset at that value, 0, 1, ...
+    spec : DatasetSpec
+        The dataset itself.
+    """
 
     value: int | float
     seed: int
@@ -118,6 +135,15 @@ class PlannedDataset:
 class Suite:
     """A declared suite and the store that it works in.
 
+    Attributes
+    ----------
+    file : SuiteFile
+        What is measured.
+    store : Datasets, default Datasets("store")
+        Where the measurements are kept.
+
+    Examples
+    --------
     >>> from stabilitybench.suites.file import parse_suite
     >>> suite = Suite(parse_suite({
     ...     "name": "tiny", "title": "Samples", "factor": "n", "about": "More samples.", "generator": "separable-ball",
@@ -151,7 +177,17 @@ class Suite:
 
 @dataclass(frozen=True)
 class SuiteResults:
-    """What the store holds of a suite; `records` by id, absent where a dataset is missing."""
+    """What the store holds of a suite.
+
+    Attributes
+    ----------
+    file : SuiteFile
+        The suite.
+    planned : tuple of PlannedDataset
+        Every dataset of it.
+    records : dict of str to dict
+        What is stored, by id; absent where a dataset is missing.
+    """
 
     file: SuiteFile
     planned: tuple[PlannedDataset, ...]
@@ -170,8 +206,12 @@ class SuiteResults:
     def to_frame(self) -> pd.DataFrame:
         """Return one row per measured dataset and quantity or bound.
 
-        kind : "measured" or "bound".  item : its name.  amount : the measured quantity, or the bound's value.
-        measured, tightness, checks, violations, scope, published, trivial, refused : of bounds only.
+        Returns
+        -------
+        DataFrame
+            With suite, factor, axis, value, seed and dataset to tell where a row stands; `kind`, "measured" or "bound";
+            `item`, its name; and `amount`, the measured quantity or the bound's value.  Bounds alone have measured,
+            tightness, checks, violations, scope, published, trivial and refused.
         """
         import pandas as pd
 

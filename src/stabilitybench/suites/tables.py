@@ -19,7 +19,13 @@ TONES: dict[str, Tone] = {"holds": "better", "REVERSED": "worse", "fails": "wors
 
 
 def directions_table(found: Iterable[PredictionResult]) -> Table:
-    """Return the table of predictions and what was measured."""
+    """Return the table of predictions and what was measured.
+
+    Parameters
+    ----------
+    found : iterable of PredictionResult
+        One row each.
+    """
     rows = tuple(
         {
             "suite": TableCell(f.suite),
@@ -50,7 +56,13 @@ def directions_table(found: Iterable[PredictionResult]) -> Table:
 
 
 def overview_table(held: Sequence[BoundCheck]) -> Table:
-    """Return one row for each bound over all suites."""
+    """Return one row for each bound over all suites.
+
+    Parameters
+    ----------
+    held : sequence of BoundCheck
+        Of all suites.
+    """
     rows = []
     for name in dict.fromkeys(h.bound for h in held):
         parts = [h for h in held if h.bound == name]
@@ -86,7 +98,13 @@ def overview_table(held: Sequence[BoundCheck]) -> Table:
 
 
 def tightness_table(held: Iterable[BoundCheck]) -> Table:
-    """Return one row for each bound in each suite."""
+    """Return one row for each bound in each suite.
+
+    Parameters
+    ----------
+    held : iterable of BoundCheck
+        One row each.
+    """
     rows = tuple(
         {
             "suite": TableCell(h.suite),
@@ -108,7 +126,13 @@ def tightness_table(held: Iterable[BoundCheck]) -> Table:
 
 
 def favourable_table(best: Iterable[Favourable]) -> Table:
-    """Return P2 with its most favourable constants beside the trivial limit."""
+    """Return P2 with its most favourable constants beside the trivial limit.
+
+    Parameters
+    ----------
+    best : iterable of Favourable
+        One row each.
+    """
     rows = tuple(
         {
             "suite": TableCell(p.suite),
@@ -136,7 +160,15 @@ def favourable_table(best: Iterable[Favourable]) -> Table:
 
 
 def medians_table(suite: SuiteResults, frame: pd.DataFrame) -> Table:
-    """Return the medians of every quantity and bound at each value of the factor."""
+    """Return the medians of every quantity and bound at each value of the factor.
+
+    Parameters
+    ----------
+    suite : SuiteResults
+        What was measured.
+    frame : DataFrame
+        The same, as `SuiteResults.to_frame` gives it; one row at least.
+    """
     file = suite.file
     table = frame.pivot_table(index="value", columns="item", values="amount", aggfunc="median", sort=False)
     counts = frame.groupby("value")["dataset"].nunique()
@@ -163,7 +195,13 @@ def medians_table(suite: SuiteResults, frame: pd.DataFrame) -> Table:
 
 
 def datasets_table(pairs: Sequence[tuple[SuiteResults, pd.DataFrame]]) -> Table:
-    """Return the quantities of every dataset, for the search on the page."""
+    """Return the quantities of every dataset, for the search on the page.
+
+    Parameters
+    ----------
+    pairs : sequence of (SuiteResults, DataFrame)
+        For each suite what was measured, and the same as a frame.
+    """
     rows = []
     for suite, frame in pairs:
         part = frame[(frame["kind"] == "measured") & frame["item"].isin(["data", "worst", "seed"])]
