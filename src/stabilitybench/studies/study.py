@@ -22,36 +22,13 @@ from stabilitybench.studies import file as study_file
 from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.results import PlannedRun, Results
+from stabilitybench.studies.shard import Shard
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
 from stabilitybench.studies.tuning import Cell, TuningRun, choose, tuning_runs
 from stabilitybench.tasks import Task, load_task
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Part `index` of `count` of a study's runs, split by run id, for machines that share a store."""
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read "3/16": the third of sixteen parts.
-
-        >>> Shard.parse("3/16")
-        Shard(index=3, count=16)
-        """
-        first, _, second = text.partition("/") if isinstance(text, str) else ("", "", "")
-        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-            raise UserError(Argument("shard", text), ": must look like 3/16, the first number between 1 and the second")
-        return cls(int(first), int(second))
-
-    def holds(self, run_id: str) -> bool:
-        """Tell whether a run belongs to this part."""
-        return int(run_id, 16) % self.count == self.index - 1
 
 
 @dataclass
