@@ -9,7 +9,15 @@ from stabilitybench.errors import Argument, UserError
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` of `count` of a study's runs, split by run id, for machines that share a store."""
+    """A part of a study's runs, split by run id, for machines that share a store.
+
+    Attributes
+    ----------
+    index : int
+        Which part, from 1.
+    count : int
+        Of how many.
+    """
 
     index: int
     count: int
@@ -18,6 +26,18 @@ class Shard:
     def parse(cls, text: str) -> Shard:
         """Read "3/16": the third of sixteen parts.
 
+        Parameters
+        ----------
+        text : str
+            Part and number of parts, such as "3/16".
+
+        Raises
+        ------
+        UserError
+            For anything else.
+
+        Examples
+        --------
         >>> Shard.parse("3/16")
         Shard(index=3, count=16)
         """
@@ -27,5 +47,11 @@ class Shard:
         return cls(int(first), int(second))
 
     def holds(self, run_id: str) -> bool:
-        """Tell whether a run belongs to this part."""
+        """Tell whether a run belongs to this part.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of the run, hexadecimal.
+        """
         return int(run_id, 16) % self.count == self.index - 1

@@ -35,8 +35,19 @@ T = TypeVar("T")
 class Study:
     """A declared study and the folders it works in.
 
-    store : the runs of all studies.  results : holds ``<name>/study.json`` and the reports.
+    Attributes
+    ----------
+    file : StudyFile
+        What is run.
+    store : Store, default Store("store")
+        The runs of all studies.
+    results_folder : Path, default "results"
+        Holds ``<name>/study.json`` and the reports.
+    source : str, default "study"
+        What messages call it.
 
+    Examples
+    --------
     >>> study = Study.from_dict({
     ...     "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": ["pocket/sentiment"], "seeds": 2,
     ...     "baseline": "plain", "recipe": {"steps": 2, "evaluations": 1}, "arms": {"plain": []},
@@ -55,14 +66,46 @@ class Study:
         cls, path: str | Path, overrides: Iterable[str] = (), *, store: str | Path = "store",
         results: str | Path = "results",
     ) -> Study:  # fmt: skip
-        """Read a study file; `overrides` are ``key=value`` texts."""
+        """Read a study file.
+
+        Parameters
+        ----------
+        path : str or Path
+            A TOML file.
+        overrides : iterable of str, default ()
+            ``key=value`` texts that replace what the file says, such as ``recipe.epochs=5``.
+        store : str or Path, default "store"
+            Folder of the runs of all studies.
+        results : str or Path, default "results"
+            Folder of the reports.
+
+        Raises
+        ------
+        UserError
+            With the file, the key, the value and what is allowed.
+        """
         return cls(study_file.read(arguments.path("path", path), overrides), *_folders(store, results), str(path))
 
     @classmethod
     def from_dict(
         cls, raw: Mapping[str, Any], *, store: str | Path = "store", results: str | Path = "results"
     ) -> Study:
-        """Check plain data, in the form of a study file."""
+        """Check plain data, in the form of a study file.
+
+        Parameters
+        ----------
+        raw : mapping of str to object
+            In the form of a study file.
+        store : str or Path, default "store"
+            Folder of the runs of all studies.
+        results : str or Path, default "results"
+            Folder of the reports.
+
+        Raises
+        ------
+        UserError
+            With the key, the value and what is allowed.
+        """
         return cls(study_file.parse(raw), *_folders(store, results))
 
     @property
@@ -84,7 +127,18 @@ class Study:
         return f"Study  {file.name}: {' x '.join(counts)} = {_count(total, 'run')} on {', '.join(names)}"
 
     def plan(self, tuned: Mapping[Cell, Mapping[str, Any]] | None = None) -> list[PlannedRun]:
-        """Return every run of the study, encoders and tasks loaded and every arm checked against them."""
+        """Return every run of the study, encoders and tasks loaded and every arm checked against them.
+
+        Parameters
+        ----------
+        tuned : mapping of (str, str, str) to mapping, or None, default None
+            Recipe fields chosen for each (encoder, task, arm).
+
+        Raises
+        ------
+        UserError
+            Where an encoder or task cannot be had, an arm does not fit them, or two arms are the same run.
+        """
         points = grid(self.file.seeds)
         planned = []
         for (encoder_label, encoder), (task_label, task, n) in itertools.product(self._encoders, self._tasks):
@@ -113,7 +167,29 @@ class Study:
     ) -> Results:  # fmt: skip
         """Do exactly the runs that the store lacks and return the results.
 
-        See `Options` for jobs, device, timeout, save and retry.  shard : "3/16" does only that part.
+        Parameters
+        ----------
+        jobs : int or None, default None
+            Worker processes, at least 1; None takes one per core, or one per accelerator.
+        device : str, default "auto"
+            "auto", "cpu", "cuda" or "cuda:K".
+        timeout : float or None, default None
+            Seconds after which a run is given up.
+        save : str or None, default None
+            Checkpoint whose weights are kept, too: "last" or "best".
+        retry : bool, default False
+            Whether crashed and timed-out runs are done again.
+        shard : str or None, default None
+            "3/16" does only the third of sixteen parts; None does all.
+        progress : Progress or None, default None
+            Who watches.
+
+        Raises
+        ------
+        UserError
+            For options or a study that cannot be run, before the first training.
+        EnvironmentFailure
+            Where the machine fails; finished runs are kept.
         """
         options, watcher = Options(jobs, device, timeout, save, retry), progress or Silent()
         part = Shard.parse(shard) if shard else None
@@ -136,7 +212,18 @@ class Study:
         self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
         retry: bool = False, shard: str | None = None,
     ) -> None:  # fmt: skip
-        """Raise what `run` would raise with these options before its first training; nothing is written."""
+        """Raise what `run` would raise with these options before its first training; nothing is written.
+
+        Parameters
+        ----------
+        jobs, device, timeout, save, retry, shard : object
+            As in `run`.
+
+        Raises
+        ------
+        UserError
+            For options or a study that cannot be run.
+        """
         options = Options(jobs, device, timeout, save, retry)
         devices(options.device)
         if shard:
