@@ -18,11 +18,11 @@ class BootstrapTest:
 
     Attributes
     ----------
-    se
+    se : float
         The SD of the effect over the samples.
-    low, high
+    low, high : float
         Its 95 % percentile interval.
-    p
+    p : float
         Two-sided, from the shares of the samples on either side of 0.
     """
 
@@ -61,7 +61,7 @@ def bootstrap_test(drawn: npt.ArrayLike) -> BootstrapTest | None:
 
     Parameters
     ----------
-    drawn
+    drawn : array_like
         The effect in each bootstrap sample.
 
     Examples

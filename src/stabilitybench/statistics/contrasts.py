@@ -21,11 +21,11 @@ class Contrast:
 
     Attributes
     ----------
-    estimate
+    estimate : float
         The sum.
-    se
+    se : float
         Its standard error, above 0.
-    df
+    df : float
         Degrees of freedom of the standard error.
     """
 
@@ -128,9 +128,9 @@ def welch_contrast(n: npt.ArrayLike, mean: npt.ArrayLike, sd: npt.ArrayLike, wei
 
     Parameters
     ----------
-    n, mean, sd
+    n, mean, sd : array_like
         Number of runs, mean and sample SD (ddof = 1), each [strata, arms].
-    weights
+    weights : sequence of float
         One for each arm.
 
     Raises
@@ -168,7 +168,7 @@ def welch_anova(arms: Sequence[npt.ArrayLike]) -> TestResult:
 
     Parameters
     ----------
-    arms
+    arms : sequence of array_like
         The scores of each arm, at least two.
 
     Returns
@@ -199,13 +199,13 @@ def range_power(distance: float, sd: float, arms: int, n: int, alpha: float = AL
 
     Parameters
     ----------
-    distance
+    distance : float
         Between the largest and the smallest mean, in the unit of `sd`.
-    sd
+    sd : float
         Common SD of the scores, above 0.
-    arms, n
+    arms, n : int
         Number of arms, and of runs in each.
-    alpha
+    alpha : float, default 0.05
         Level of the test.
 
     Examples
@@ -226,7 +226,7 @@ def detectable_range(sd: float, arms: int, n: int, alpha: float = ALPHA, power: 
     ----------
     sd, arms, n, alpha
         As in `range_power`.
-    power
+    power : float, default 0.8
         The chance to detect it.
 
     Examples
@@ -247,9 +247,9 @@ def seeds_for_range(
     ----------
     distance, sd, arms, alpha
         As in `range_power`.
-    power
+    power : float, default 0.8
         The chance to detect it.
-    most
+    most : int, default 2000
         The first number of runs that is not tried.
 
     Examples

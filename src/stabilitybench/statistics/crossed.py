@@ -27,9 +27,9 @@ class CrossedSquares:
 
     Attributes
     ----------
-    rows, columns
+    rows, columns : MeanSquare
         The two factors.
-    rest
+    rest : MeanSquare
         Their interaction, which holds the error, too.
     """
 
@@ -44,13 +44,13 @@ class FactorEffect:
 
     Attributes
     ----------
-    estimate, low, high
+    estimate, low, high : float
         That ratio, 0 for none, with its 95 % interval.
-    p
+    p : float
         Of the F test that there is no effect.
-    repeats
+    repeats : int
         Runs per level.
-    df, df_rest
+    df, df_rest : int
         Degrees of freedom of the factor and of the rest.
     """
 
@@ -95,11 +95,11 @@ class FactorRatio:
 
     Attributes
     ----------
-    squares
+    squares : float
         The ratio of the mean squares themselves.
-    low, high
+    low, high : float
         The 95 % interval of `estimate`.
-    df
+    df : tuple of int
         Degrees of freedom of both.
     """
 
@@ -156,7 +156,7 @@ def mean_squares(scores: npt.ArrayLike) -> CrossedSquares:
 
     Parameters
     ----------
-    scores
+    scores : array_like
         One run for each combination, [levels of the first factor, levels of the second], at least 2 x 2.
 
     Raises
@@ -187,9 +187,9 @@ def factor_effect(scores: npt.ArrayLike, factor: int) -> FactorEffect | None:
 
     Parameters
     ----------
-    scores
+    scores : array_like
         As in `mean_squares`.
-    factor
+    factor : int
         0 for the rows, 1 for the columns.
 
     Examples
@@ -220,7 +220,7 @@ def factor_ratio(squares: CrossedSquares) -> FactorRatio | None:
 
     Parameters
     ----------
-    squares
+    squares : CrossedSquares
         As `mean_squares` returns them.
 
     Examples

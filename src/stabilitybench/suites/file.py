@@ -253,6 +253,8 @@ def parse_suite(raw: Mapping[str, Any], *, source: str = "suite") -> SuiteFile:
 def shipped_suites() -> dict[str, Path]:
     """Return the files of the suites that come with the package, by name.
 
+    Examples
+    --------
     >>> "head-n" in shipped_suites()
     True
     """

@@ -49,13 +49,13 @@ class Kind:
 
     Attributes
     ----------
-    name
+    name : str
         What suite files call it.
-    unfit
+    unfit : callable
         Says why a dataset cannot be measured in this way; empty where it can.
-    measure
+    measure : callable
         Returns the measured quantities, named as in `QUANTITIES`, and what the bounds need of the measurement.
-    bounds
+    bounds : mapping of str to callable
         For each name that a suite file may list, what makes the bound from that.
     """
 

@@ -24,9 +24,9 @@ def measure(data: Dataset, settings: Settings) -> dict[str, Any]:
 
     Parameters
     ----------
-    data
+    data : Dataset
         The dataset.
-    settings
+    settings : Settings
         How it is measured.
 
     Raises
