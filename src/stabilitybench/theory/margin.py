@@ -124,7 +124,7 @@ def leave_one_out_max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMarginLea
 
     Parameters
     ----------
-    x, y
+    x, y : array_like
         As in `max_margin`.
 
     Returns

@@ -174,7 +174,20 @@ def _several_starts(run: _Run) -> None:
 
 
 def starts(data: Dataset, s: Settings) -> Floats:
-    """Return groups of starts [groups, heads, d]: the same draws for every setting of a dataset's seed."""
+    """Return groups of starts: the same draws for every setting of a dataset's seed.
+
+    Parameters
+    ----------
+    data : Dataset
+        The dataset, whose seed and width count.
+    s : Settings
+        Number of groups, of heads in each, and the scale of the draws.
+
+    Returns
+    -------
+    ndarray, shape (groups, heads, d)
+        At least one group.
+    """
     return s.scale * start_generator(data).standard_normal((max(s.starts, 1), s.heads, data.d))
 
 

@@ -11,6 +11,13 @@ KINDS: dict[str, Kind] = {module.KIND.name: module.KIND for module in (head, max
 def bound_names(kind: str) -> tuple[str, ...]:
     """Return the bounds that a kind of measurement can be held against.
 
+    Parameters
+    ----------
+    kind : str
+        Its name, a key of `KINDS`.
+
+    Examples
+    --------
     >>> bound_names("max-margin")
     ('B2 refit', 'B2 one fit', 'B2 closed form', 'P2')
     """
