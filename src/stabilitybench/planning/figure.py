@@ -13,7 +13,8 @@ from stabilitybench.errors import Argument, UserError
 from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
-    from stabilitybench.planning.plan import Effect, Plan
+    from stabilitybench.planning.effects import Effect
+    from stabilitybench.planning.plan import Plan
 
 KINDS = (".svg", ".png", ".pdf")
 DASHES = ("-", "--", "-.", ":")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents.formats import ratio
-from stabilitybench.planning.plan import Cost, Plan, percentage
+from stabilitybench.planning.effects import percentage
+from stabilitybench.planning.plan import Cost, Plan
 from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio, sd_precision
 from stabilitybench.statistics.decisions import ALPHA
 from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER

@@ -1,0 +1,82 @@
+"""The differences that a plan looks at: what each is, its power with so many seeds, and the seeds it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from stabilitybench.documents.formats import ratio
+from stabilitybench.statistics import brown_forsythe_power, fisher_power, seeds_for_rates, seeds_for_ratio
+from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER
+from stabilitybench.statistics.power import Scores
+from stabilitybench.statistics.seed_search import MOST_SEEDS
+
+
+@dataclass(frozen=True)
+class SdRatioEffect:
+    """An SD ratio, looked for with Brown-Forsythe."""
+
+    ratio: float
+    scores: Scores = "normal"
+
+    def __str__(self) -> str:
+        return f"{self.short} (or {ratio(1 / self.ratio)})"
+
+    @property
+    def short(self) -> str:
+        """The difference in a few words."""
+        return f"SD ratio {ratio(self.ratio)}"
+
+    def power(self, n: int, level: float) -> float | None:
+        """Return the power with n runs per arm."""
+        return brown_forsythe_power(self.ratio, n, n, level, self.scores)
+
+    def seeds(self, level: float, power: float) -> int | None:
+        """Return the runs per arm needed, or None where no number looked at is enough."""
+        return seeds_for_ratio(self.ratio, level, power, self.scores)
+
+    @property
+    def most(self) -> int:
+        """The most seeds that are looked at."""
+        return MOST_SEEDS
+
+
+@dataclass(frozen=True)
+class RatesEffect:
+    """Two failure rates, told apart with Fisher's test."""
+
+    arm: float
+    baseline: float
+
+    def __str__(self) -> str:
+        return self.short
+
+    @property
+    def short(self) -> str:
+        """The difference in a few words."""
+        return f"failures in {percentage(self.arm)} against {percentage(self.baseline)}"
+
+    def power(self, n: int, level: float) -> float | None:
+        """Return the power with n runs per arm; None where n is too large to enumerate."""
+        return fisher_power(self.arm, self.baseline, n, n, level) if n <= MOST_SEEDS_FISHER else None
+
+    def seeds(self, level: float, power: float) -> int | None:
+        """Return the runs per arm needed, or None where no number looked at is enough."""
+        return seeds_for_rates(self.arm, self.baseline, level, power)
+
+    @property
+    def most(self) -> int:
+        """The most seeds that are looked at."""
+        return MOST_SEEDS_FISHER
+
+
+Effect: TypeAlias = SdRatioEffect | RatesEffect
+
+
+def percentage(rate: float) -> str:
+    """Print a rate with up to three digits.
+
+    >>> percentage(0.05), percentage(0.3133)
+    ('5 %', '31.3 %')
+    """
+    return f"{100 * rate:.3g} %"
