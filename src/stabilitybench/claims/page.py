@@ -102,7 +102,7 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
         console.print(f"report: {paths.html}", soft_wrap=True)
 
 
-def report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:
+def _report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:
     """Return the report of some checks: the table of all, then every claim with what it says and its figure."""
     by_claim = {c.id: [j for j in judged if j.claim.id == c.id] for c in claims.claims}
     sections = [Section("verdicts", "Verdicts", (_counts(judged), _overview(judged)))]
@@ -135,7 +135,7 @@ def _appendices(claims: Claims) -> tuple[Section, ...]:
 def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> ClaimPaths:
     """Write claims.html, claims.md and claims.csv into `folder`, each whole or not at all."""
     paths = ClaimPaths(*(folder / f"claims.{kind}" for kind in ("html", "md", "csv")))
-    report = report_of(claims, judged)
+    report = _report_of(claims, judged)
     write_atomically(paths.csv, verdict_frame(judged).to_csv(index=False, lineterminator="\n"))
     write_atomically(paths.markdown, markdown(report))
     write_atomically(paths.html, html(report))
@@ -144,7 +144,7 @@ def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> Clai
 
 def verdicts_markdown(claims: Claims, judged: Sequence[ClaimVerdict]) -> str:
     """Return the page that is kept with the project, the same bytes each time."""
-    return markdown(report_of(claims, judged, figures=False)).rstrip() + "\n"
+    return markdown(_report_of(claims, judged, figures=False)).rstrip() + "\n"
 
 
 def verdict_frame(judged: Iterable[ClaimVerdict]):  # type: ignore[no-untyped-def]

@@ -34,10 +34,9 @@ def latex(tables: Iterable[Table]) -> str:
     Examples
     --------
     >>> from stabilitybench.documents.table import texts
-    >>> print(latex([Table("arms", "Arms", "All.", texts(arm="arm"), ({"arm": TableCell("plain")},))])[-49:], end="")
-    \caption{Arms. All.}
-    \label{tab:arms}
-    \end{table}
+    >>> arms = Table("arms", "Arms", "All of them.", texts(arm="arm"), ({"arm": TableCell("plain")},))
+    >>> print(latex([arms]).splitlines()[-3])
+    \caption{Arms. All of them.}
     """
     return HEAD + "".join(f"\n{_table(table)}" for table in tables if table.rows)
 

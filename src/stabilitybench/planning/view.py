@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def plan_view(plan: Plan) -> RenderableType:
-    """Return the plan as tables for the terminal, below a line that says of what."""
+    """Return a plan as tables for the terminal, below a line that says of what.
+
+    Parameters
+    ----------
+    plan : Plan
+        Powers and minimal detectable effects are computed here.
+    """
     from rich.console import Group
     from rich.text import Text
 

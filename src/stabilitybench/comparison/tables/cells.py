@@ -28,7 +28,7 @@ class Placed(Protocol):
         """The arm's name."""
 
 
-def several_encoders(found: Iterable[Placed]) -> bool:
+def _several_encoders(found: Iterable[Placed]) -> bool:
     """Tell whether encoders need names."""
     return len({f.encoder for f in found}) > 1
 
@@ -36,12 +36,12 @@ def several_encoders(found: Iterable[Placed]) -> bool:
 def place(found: Iterable[Placed], one: Placed) -> dict[str, TableCell]:
     """Return the cells that name one of those found; the encoder only where there are several."""
     named = {"task": TableCell(one.task), "arm": TableCell(one.arm)}
-    return {"encoder": TableCell(one.encoder), **named} if several_encoders(found) else named
+    return {"encoder": TableCell(one.encoder), **named} if _several_encoders(found) else named
 
 
 def place_columns(found: Iterable[Placed]) -> tuple[Column, ...]:
     """Return the columns of `place`."""
-    encoder = texts(encoder="encoder") if several_encoders(found) else ()
+    encoder = texts(encoder="encoder") if _several_encoders(found) else ()
     return (*encoder, *texts(task="task", arm="arm"))
 
 
