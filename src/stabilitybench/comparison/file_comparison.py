@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +10,13 @@ import pandas as pd
 
 from stabilitybench import arguments
 from stabilitybench.arguments import flag, number, several, text
+from stabilitybench.comparison import file_notes
 from stabilitybench.comparison.analysis import compare
 from stabilitybench.comparison.model import Comparison
 from stabilitybench.comparison.report import ReportPaths, build, in_order, write
 from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, read_scores
-from stabilitybench.comparison.score_table import finished
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.documents.formats import counted, printable
+from stabilitybench.documents.formats import printable
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, suggest
 from stabilitybench.seeds import STREAMS
@@ -120,16 +119,16 @@ def read_files(
         raise UserError(given, ": is for files made elsewhere; these are a report's own, and say it themselves")
     base = files[labels.index(first)]
     frames, notes = _matched(files, base)
-    notes += _same_runs(files) + _same_bytes(files)
+    notes += file_notes.same_runs(files) + file_notes.same_bytes(files)
     notes += [f"{text}." for text in mixed_versions(text for f in files for text in f.versions)]
     together = pd.concat(frames, ignore_index=True)
     scores = _completed(together)
     if not all(f.made_by_report for f in files):
         scores[[f"seed_{s}" for s in STREAMS]] = float("nan")  # known of a part of the runs only
     notes += _told_failures(scores, together["no_skill"].isna(), files)
-    notes += _told_definitions(scores, files)
+    notes += file_notes.failure_definitions(scores, files)
     if no_skill is not None:
-        notes += _told_assumed(files, f"no_skill = {no_skill:g}")
+        notes += file_notes.assumed_no_skill(files, f"no_skill = {no_skill:g}")
     named = ", ".join(f'"{f.label}" ({f.path})' for f in files)
     facts = StudyFacts(
         name=" and ".join(labels) if len(labels) == 2 else f"{len(labels)} files of scores",
@@ -260,69 +259,6 @@ def _keys(file: ScoreFile, columns: list[str]) -> list[tuple[str, ...]]:
 
 def _told(key: tuple[str, ...]) -> str:
     return ", ".join(part for part in key if part) or "runs without a name"
-
-
-def _same_runs(files: list[ScoreFile]) -> list[str]:
-    """Say where two results folders hold the same runs: they are one sample, not two."""
-    notes = []
-    ours = [f for f in files if f.made_by_report]
-    for i, one in enumerate(ours):
-        for two in ours[i + 1 :]:
-            both = set(finished(one.scores)["run_id"]) & set(finished(two.scores)["run_id"])
-            if both:
-                notes.append(
-                    f"{counted(len(both), 'run')} in both {one.label} and {two.label}: they are not independent, and "
-                    "the tests, which take them as independent, are too cautious."
-                )
-    return notes
-
-
-def _same_bytes(files: list[ScoreFile]) -> list[str]:
-    """Say which files are copies of each other."""
-    alike: dict[bytes, list[str]] = {}
-    for f in files:
-        alike.setdefault(hashlib.sha256(f.path.read_bytes()).digest(), []).append(f.label)
-    return [
-        f"{' and '.join(labels)} are the same file, byte for byte: nothing is learned from their comparison."
-        for labels in alike.values()
-        if len(labels) > 1
-    ]
-
-
-def _told_assumed(files: list[ScoreFile], option: str) -> list[str]:
-    """Say to which files and tasks the no-skill score of the option applied, where it did not apply to all alike."""
-    notes = []
-    took = {f.label: f.assumed for f in files if f.assumed}
-    left = [f"{f.label} ({_why_not(f)})" for f in files if not f.assumed]
-    if left:
-        applied = ", ".join(took) or "no file"
-        notes.append(f"{option}: was applied to {applied}, and not to {', '.join(left)}.")
-    tasks = list(dict.fromkeys(task for names in took.values() for task in names))
-    if len(tasks) > 1:
-        notes.append(
-            f"{option}: was applied to {len(tasks)} tasks, {', '.join(tasks)}; where their no-skill scores differ, "
-            "give a column no_skill."
-        )
-    return notes
-
-
-def _why_not(f: ScoreFile) -> str:
-    if f.made_by_report:
-        return "a report's own"
-    return "its column failed holds" if f.marked else "it has no-skill scores, or its metric has 0"
-
-
-def _told_definitions(scores: pd.DataFrame, files: list[ScoreFile]) -> list[str]:
-    """Say where failed runs are marked in one file and told by no-skill scores in another."""
-    marked = [f.label for f in files if f.flagged and not f.made_by_report]
-    skilled = set(scores.loc[scores["no_skill"].notna(), "arm"])
-    told = [f.label for f in files if f.label not in marked and f.label in skilled]
-    if not (marked and told):
-        return []
-    return [
-        f"Failed runs are those marked so in {', '.join(marked)}, and those not above no skill in {', '.join(told)}: "
-        "two definitions of failure are compared."
-    ]
 
 
 def _told_failures(scores: pd.DataFrame, lacked: pd.Series[bool], files: list[ScoreFile]) -> list[str]:
