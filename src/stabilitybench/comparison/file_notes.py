@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def same_runs(files: list[ScoreFile]) -> list[str]:
-    """Say where two results folders hold the same runs: they are one sample, not two."""
+    """Say where two results folders hold the same runs: they are one sample, not two.
+
+    Parameters
+    ----------
+    files : list of ScoreFile
+        Those compared; only reports' own name their runs.
+    """
     notes = []
     ours = [f for f in files if f.made_by_report]
     for i, one in enumerate(ours):
@@ -30,7 +36,13 @@ def same_runs(files: list[ScoreFile]) -> list[str]:
 
 
 def same_bytes(files: list[ScoreFile]) -> list[str]:
-    """Say which files are copies of each other."""
+    """Say which files are copies of each other.
+
+    Parameters
+    ----------
+    files : list of ScoreFile
+        Those compared; they are read again.
+    """
     alike: dict[bytes, list[str]] = {}
     for f in files:
         alike.setdefault(hashlib.sha256(f.path.read_bytes()).digest(), []).append(f.label)
@@ -42,7 +54,15 @@ def same_bytes(files: list[ScoreFile]) -> list[str]:
 
 
 def assumed_no_skill(files: list[ScoreFile], option: str) -> list[str]:
-    """Say to which files and tasks the no-skill score of the option applied, where it did not apply to all alike."""
+    """Say to which files and tasks the no-skill score given applied, where it did not apply to all alike.
+
+    Parameters
+    ----------
+    files : list of ScoreFile
+        Those compared.
+    option : str
+        The score as it was given, such as "no_skill = 0.5".
+    """
     notes = []
     took = {f.label: f.assumed for f in files if f.assumed}
     left = [f"{f.label} ({_why_not(f)})" for f in files if not f.assumed]
@@ -59,7 +79,15 @@ def assumed_no_skill(files: list[ScoreFile], option: str) -> list[str]:
 
 
 def failure_definitions(scores: pd.DataFrame, files: list[ScoreFile]) -> list[str]:
-    """Say where failed runs are marked in one file and told by no-skill scores in another."""
+    """Say where failed runs are marked in one file and told by no-skill scores in another.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        The runs compared, an arm for each file, with the no-skill scores that count.
+    files : list of ScoreFile
+        Those compared.
+    """
     marked = [f.label for f in files if f.flagged and not f.made_by_report]
     skilled = set(scores.loc[scores["no_skill"].notna(), "arm"])
     told = [f.label for f in files if f.label not in marked and f.label in skilled]
