@@ -29,7 +29,17 @@ ARMS = "each file is an arm."  # stands in the reports made here, and in no othe
 
 @dataclass(frozen=True, eq=False)
 class Files(EqualByContent):
-    """Files of scores set against each other: the table that `compare` takes, with one arm for each file."""
+    """Files of scores set against each other.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        The table that `compare` takes, with one arm for each file.
+    baseline : str
+        Label of the file against which the others are compared.
+    facts : StudyFacts
+        Where the scores come from, and what must be said about them.
+    """
 
     scores: pd.DataFrame
     baseline: str
@@ -45,11 +55,51 @@ def compare_files(
     no_skill: float | None = None,
     out: Path | str | None = None,
 ) -> tuple[Comparison, ReportPaths | None]:
-    """Compare results folders or CSV files of scores with the first of them, or with `baseline`.
+    r"""Compare results folders or CSV files of scores with one of them.
 
     Files are compared on each (encoder, task, arm) that they share; what a file does not name does not tell runs
-    apart.  out : folder for a report.  Other arguments as in `read_scores`.  Raises UserError for files that cannot
-    be read or have nothing in common, and for a folder that holds them or results of another command.
+    apart.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Two or more results folders (their scores.csv) or CSV files with one line per run.
+    baseline : str, optional
+        The file to compare with, by its path or its label; unset, the first.
+    column : str, optional
+        The column of scores; unset, "score".
+    points : bool, default False
+        Whether scores and no-skill scores of files made elsewhere are times 100.
+    no_skill : float, optional
+        The best score of a constant prediction, in the unit of the scores, for files made elsewhere that lack it.
+    out : Path, optional
+        Folder for a report.
+
+    Returns
+    -------
+    comparison : Comparison
+        With one arm for each file.
+    paths : ReportPaths or None
+        Where the report is; None without `out`.
+
+    Raises
+    ------
+    UserError
+        For files that cannot be read or have nothing in common, and for a folder that holds them or results of
+        another command.
+    EnvironmentFailure
+        Where `out` cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> runs = {"plain": (0.61, 0.48, 0.66), "mixout": (0.64, 0.65, 0.63)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, scores in runs.items():
+    ...         _ = Path(folder, f"{name}.csv").write_text("\n".join(["score", *map(str, scores)]))
+    ...     comparison, _ = compare_files([Path(folder, f"{name}.csv") for name in runs])
+    >>> print(f"{comparison.cells[1].against.ratio.estimate:.2f}")
+    0.11
     """
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
@@ -59,20 +109,54 @@ def compare_files(
 
 
 def compared(files: Files) -> Comparison:
-    """Compare the files with their baseline; what must be said about them is among the notes."""
+    """Compare files with their baseline.
+
+    Parameters
+    ----------
+    files : Files
+        As `read_files` returns them; what must be said about them is among the notes of the comparison.
+    """
     comparison = compare(in_order(files.scores, files.facts), files.baseline)
     return replace(comparison, notes=(*comparison.notes, *files.facts.warnings))
 
 
 def write_files(files: Files, comparison: Comparison, out: Path) -> ReportPaths:
-    """Write the report of a comparison; raises EnvironmentFailure when the folder cannot be written."""
+    """Write the report of a comparison of files.
+
+    Parameters
+    ----------
+    files : Files
+        As `read_files` returns them.
+    comparison : Comparison
+        Of these files, as `compared` returns it.
+    out : Path
+        Folder, made where it is not there.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where the folder cannot be written.
+    """
     # the warnings are among the notes of the comparison
     told = replace(files.facts, varied=comparison.varied, fixed=comparison.fixed, warnings=())
     return write(build(comparison, files.scores, None, told), files.scores, out)
 
 
 def check_out(out: Path, paths: Sequence[Path | str]) -> None:
-    """Refuse a folder whose files are compared, or were written by anything but an earlier comparison."""
+    """Refuse a folder in which a report must not be written.
+
+    Parameters
+    ----------
+    out : Path
+        The folder, there or not.
+    paths : sequence of Path
+        Files that are compared, or their folders.
+
+    Raises
+    ------
+    UserError
+        For a folder whose files are compared, or were written by anything but an earlier comparison.
+    """
     try:
         read = {_csv(Path(path)) for path in paths}
         there = [name for name in WRITTEN if (out / name).exists()]
@@ -98,7 +182,20 @@ def read_files(
     points: bool = False,
     no_skill: float | None = None,
 ) -> Files:
-    """Read the files and match their runs; arguments and errors as in `compare_files`."""
+    """Read the files of a comparison and match their runs.
+
+    Parameters
+    ----------
+    paths, baseline, column
+        As `compare_files` takes them.
+    points, no_skill
+        As `compare_files` takes them.
+
+    Raises
+    ------
+    UserError
+        For files that cannot be read or have nothing in common.
+    """
     files_named = several("paths", paths, "results folders and CSV files of scores", (str, Path))
     for name, said in (("baseline", baseline), ("column", column)):
         if said is not None:

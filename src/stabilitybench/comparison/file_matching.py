@@ -14,7 +14,27 @@ KEY = ["encoder", "task", "arm"]
 
 
 def matched(files: list[ScoreFile], base: ScoreFile) -> tuple[list[pd.DataFrame], list[str]]:
-    """Return the runs of each file that stand against runs of the baseline, and what was left out."""
+    """Match the runs of several files.
+
+    Parameters
+    ----------
+    files : list of ScoreFile
+        Two or more, the baseline among them.
+    base : ScoreFile
+        The baseline.
+
+    Returns
+    -------
+    frames : list of DataFrame
+        The runs of each file that stand against runs of another, with the file's label as arm.
+    notes : list of str
+        What was left out, and which encoders or arms are compared, one sentence each.
+
+    Raises
+    ------
+    UserError
+        Where no file has anything in common with the baseline.
+    """
     columns = [c for c in KEY if _tells_apart(c, files)]
     keys = {f.label: set(_keys(f, columns)) for f in files}
     others = [f for f in files if f is not base]

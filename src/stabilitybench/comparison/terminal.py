@@ -45,11 +45,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     ...     for file in files:
     ...         _ = file.write_text("score\n0.61\n0.48\n")
     ...     comparison, _ = compare_files(files)
-    >>> print_comparison(comparison, Console(width=100))  # doctest: +ELLIPSIS
+    >>> print_comparison(comparison, Console(width=100))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
     unnamed task
-    arm               failed  mean ± SD  SD ratio [95 %]  verdict...
-    one                  ?/2 54.5 ± 9.2       (baseline)...
-    two                  ?/2 54.5 ± 9.2 ...
+    arm  failed   mean ± SD  SD ratio [95 %]  verdict
+    one     ?/2  54.5 ± 9.2       (baseline)
+    two     ?/2  54.5 ± 9.2             1.00  not compared: this arm has 2 finished runs, fewer than 3
+    ...
     """
     from rich.table import Table
     from rich.text import Text
