@@ -169,6 +169,11 @@ def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> Clai
     folder : Path
         Where to write; it is made where it is not there.
 
+    Returns
+    -------
+    ClaimPaths
+        Where the files are.
+
     Raises
     ------
     EnvironmentFailure

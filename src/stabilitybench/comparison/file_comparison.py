@@ -109,7 +109,7 @@ def compare_files(
 
 
 def compared(files: Files) -> Comparison:
-    """Compare files with their baseline.
+    """Return the comparison of files with their baseline.
 
     Parameters
     ----------
@@ -131,6 +131,11 @@ def write_files(files: Files, comparison: Comparison, out: Path) -> ReportPaths:
         Of these files, as `compared` returns it.
     out : Path
         Folder, made where it is not there.
+
+    Returns
+    -------
+    ReportPaths
+        Where the files are.
 
     Raises
     ------
@@ -190,6 +195,11 @@ def read_files(
         As `compare_files` takes them.
     points, no_skill
         As `compare_files` takes them.
+
+    Returns
+    -------
+    Files
+        The runs that have a counterpart in the baseline, and the notes on them among the warnings of its facts.
 
     Raises
     ------

@@ -124,6 +124,11 @@ def build(
     predictions : callable, optional
         Returns the stored predictions of a run by its id; without it nothing is said of them.
 
+    Returns
+    -------
+    Report
+        Its sections, appendices and data; what a study does not have is left out.
+
     Raises
     ------
     UserError
@@ -152,6 +157,11 @@ def write(report: Report, scores: pd.DataFrame, folder: Path) -> ReportPaths:
         What scores.csv will hold.
     folder : Path
         Where to write; it is made where it is not there.
+
+    Returns
+    -------
+    ReportPaths
+        Where the files are.
 
     Raises
     ------

@@ -94,6 +94,11 @@ def read_scores(
         The best score of a constant prediction, in the unit of the scores, for a file made elsewhere that lacks it;
         correlations have 0.
 
+    Returns
+    -------
+    ScoreFile
+        Scores as fractions, and what the file itself tells of failures.
+
     Raises
     ------
     UserError

@@ -57,6 +57,19 @@ def report(
     ------
     EnvironmentFailure
         Where `folder` cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from stabilitybench import Study
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = Study.from_dict({
+    ...         "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": ["pocket/sentiment"], "seeds": 2,
+    ...         "baseline": "plain", "arms": {"plain": [], "mixout": ["mixout"]},
+    ...     }, store=Path(folder, "runs"))
+    ...     comparison, paths = report(study.results(), folder)
+    >>> [f"{cell.arm}: {cell.n} of {cell.planned} runs" for cell in comparison.cells]
+    ['plain: 0 of 2 runs', 'mixout: 0 of 2 runs']
     """
     scores = results.to_frame()
     facts = study_facts(results)

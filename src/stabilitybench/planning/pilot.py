@@ -74,6 +74,11 @@ def read_pilot(path: Path, *, points: bool = False) -> Pilot:
     points : bool, default False
         Whether the scores of a file made elsewhere are times 100.
 
+    Returns
+    -------
+    Pilot
+        Finished runs only.
+
     Raises
     ------
     UserError

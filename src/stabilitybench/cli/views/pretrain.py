@@ -34,7 +34,7 @@ def pretrain_with_progress(encoder: str, out: Path, steps: int | None, console: 
     Raises
     ------
     UserError
-        For an encoder that is not known, a folder that exists, or no step.
+        For an encoder that is not known, a folder that exists, or fewer steps than 1.
     """
     known = [f"pocket/{name}" for name in SPECS]
     if encoder not in known:
