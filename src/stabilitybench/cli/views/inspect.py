@@ -28,7 +28,7 @@ def print_task(name: str, metric: str | None, encoder: str | None, console: Cons
     name : str
         Name of a task, or a folder with or without ``file:``.
     metric : str or None
-        Of a folder's task; None takes the usual one of its kind.
+        The headline metric instead of the task's own.
     encoder : str or None
         The encoder in whose tokens lengths are counted; None counts words.
     console : Console
