@@ -49,7 +49,7 @@ def watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | N
     return _rewritten(stabilizer, HOOKS, around)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _NotingContext(Context):
     """A context that tells which generators a hook asks for."""
 

@@ -27,7 +27,7 @@ QUANTITIES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredBound:
     """A bound beside what it bounds.
 

@@ -12,7 +12,7 @@ from stabilitybench.synthetic import Dataset
 from stabilitybench.theory import bounds, leave_one_out_quadratics, log_spaced_steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """Measured quadratics.
 

@@ -15,7 +15,7 @@ from stabilitybench.theory import bounds, leave_one_out
 from stabilitybench.theory.inputs import Loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """A measured problem.
 

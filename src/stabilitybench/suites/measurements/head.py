@@ -23,7 +23,7 @@ from stabilitybench.theory.bounds import Bound
 from stabilitybench.theory.one_run import HeadLoss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """A measured head.
 

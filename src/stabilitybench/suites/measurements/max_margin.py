@@ -14,7 +14,7 @@ from stabilitybench.theory.margin import MaxMarginLeaveOneOut
 from stabilitybench.theory.one_run import HeadLoss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """A measured limit."""
 
