@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.argument_checks import choice, flag, number, text
 from stabilitybench.errors import Argument, EnvironmentFailure, UserError
-from stabilitybench.finetuning import Evaluation, finetune
-from stabilitybench.finetuning.saving import save_model
 from stabilitybench.stabilizers import build, load_file, loaded_files
 from stabilitybench.storage.pool import Progress, check_jobs, cores, do_all
 from stabilitybench.storage.writing import storage_failure
@@ -192,6 +190,8 @@ class _Timeout(Exception):
 
 
 def _run(job: _Job) -> tuple[str, str]:
+    from stabilitybench.finetuning import finetune
+    from stabilitybench.finetuning.saving import save_model
 
     store, spec, options = Store(job.store), job.unpack(), job.options
     if spec.id != job.run_id:
