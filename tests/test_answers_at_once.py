@@ -27,7 +27,7 @@ TOLD = {"intermediate-task": '{ intermediate-task = { task = "pocket/sentiment" 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, study_template: str, tiny_bert: Path, tiny_task: Path) -> Path:
     """A folder with a finished study of four runs, reported under two names, and one of every method without runs."""
-    from stabilitybench.comparison.report import report_study
+    from stabilitybench.comparison.study_report import report
     from stabilitybench.stabilizers import catalogue
     from stabilitybench.studies import Study
 
@@ -37,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, study_template: str, tiny_be
         study = Study.from_file(
             folder / "study.toml", [f"name={name}"], store=folder / "store", results=folder / "results"
         )
-        report_study(study.run(jobs=1, device="cpu"), study.folder)
+        report(study.run(jobs=1, device="cpu"), study.folder)
     arms = "".join(f"{name} = [{TOLD.get(name, repr(name))}]\n" for name in catalogue())
     text = study_template.partition("[arms]")[0].format(encoder="pocket/bert-small", task="")
     (folder / "methods.toml").write_text(f"{text.replace('file:', 'pocket/entailment')}[arms]\nplain = []\n{arms}")

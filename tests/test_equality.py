@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from stabilitybench.theory.leave_one_out import leave_one_out
 
 import stabilitybench
 from stabilitybench.encoders import load_encoder
@@ -21,6 +20,7 @@ from stabilitybench.equality import EqualByContent, same
 from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe
 from stabilitybench.tasks import Task, load_task
+from stabilitybench.theory.leave_one_out_runs import leave_one_out
 
 HOLDS = re.compile(r"Tensor|ndarray|NDArray|Floats|Codes|DataFrame|Series|ArrayLike|Params|Module")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stabilitybench.comparison.compare_files import compare_files
 
 import stabilitybench
+from stabilitybench.comparison.file_comparison import compare_files
 from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.recipe import Recipe

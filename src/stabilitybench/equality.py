@@ -23,6 +23,13 @@ class EqualByContent:
 def same(one: Any, other: Any) -> bool:
     """Tell whether two values hold the same: arrays, tensors and tables cell by cell, containers item by item.
 
+    Parameters
+    ----------
+    one, other : object
+        The values; NaN is the same as NaN, and types, shapes, dtypes and devices must agree.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> same({"x": np.array([1.0, np.nan])}, {"x": np.array([1.0, np.nan])}), same(np.zeros(2), np.zeros(3))
     (True, False)

@@ -27,6 +27,13 @@ INFERENCE = ("entailment", "neutral", "contradiction")
 def is_blank(value: object) -> bool:
     """Tell whether a cell holds nothing.
 
+    Parameters
+    ----------
+    value : object
+        The cell: None and text of white space hold nothing.
+
+    Examples
+    --------
     >>> is_blank(None), is_blank("  "), is_blank(0)
     (True, True, False)
     """
@@ -36,6 +43,13 @@ def is_blank(value: object) -> bool:
 def class_name(value: object) -> str:
     """Return what a class is called: 1, 1.0, "1" and " 1" are one class; None, NaN and blanks have no name ("").
 
+    Parameters
+    ----------
+    value : object
+        A cell, or a class as a caller names it.
+
+    Examples
+    --------
     >>> class_name(1.0), class_name(" 1"), class_name(True), class_name(float("nan"))
     ('1', '1', 'True', '')
     """
@@ -49,6 +63,13 @@ def class_name(value: object) -> str:
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return class names in the order of their numbers: whole numbers by size, inference as usual, others by letter.
 
+    Parameters
+    ----------
+    names : iterable of str
+        Names of classes; one that occurs often counts once.
+
+    Examples
+    --------
     >>> class_order(["10", "9"]), class_order(["yes", "no"]), class_order(["neutral", "contradiction", "entailment"])
     (('9', '10'), ('no', 'yes'), ('entailment', 'neutral', 'contradiction'))
     """
@@ -64,6 +85,13 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
 def is_fraction(name: str) -> bool:
     """Tell whether what should name a class is a number between whole ones, and so a score.
 
+    Parameters
+    ----------
+    name : str
+        The name, as `class_name` gives it.
+
+    Examples
+    --------
     >>> is_fraction("0.5"), is_fraction("2"), is_fraction("yes")
     (True, False, False)
     """
@@ -76,6 +104,13 @@ def is_fraction(name: str) -> bool:
 def score(value: Any) -> float | None:
     """Return a cell as a finite score; None where it is none.
 
+    Parameters
+    ----------
+    value : object
+        The cell: a number, or text that reads as one; truth values are no scores.
+
+    Examples
+    --------
     >>> score("0.5"), score(True), score("inf")
     (0.5, None, None)
     """
@@ -94,8 +129,20 @@ def score(value: Any) -> float | None:
 def signs(y: npt.ArrayLike, count: int) -> Floats:
     """Return binary labels, given as {0, 1} or {-1, 1}, as `count` signs of -1.0 and 1.0.
 
-    Raises UserError for other labels, another length, or a single class.
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        The labels, of both classes.
+    count : int
+        How many there must be: the rows of x.
 
+    Raises
+    ------
+    UserError
+        For other labels, another length, or a single class.
+
+    Examples
+    --------
     >>> signs([0, 1, 1], 3).tolist()
     [-1.0, 1.0, 1.0]
     """
@@ -111,8 +158,20 @@ def signs(y: npt.ArrayLike, count: int) -> Floats:
 def classes(y: npt.ArrayLike, count: int) -> Ints:
     """Return `count` integer labels as classes 0 .. C - 1, in increasing order of the labels, C >= 2.
 
-    Raises UserError for labels that are not whole numbers, another length, or a single class.
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        The labels, whole numbers of at least two values.
+    count : int
+        How many there must be: the rows of x.
 
+    Raises
+    ------
+    UserError
+        For labels that are not whole numbers, another length, or a single class.
+
+    Examples
+    --------
     >>> classes([7, 3, 7], 3).tolist()
     [1, 0, 1]
     """
@@ -126,8 +185,22 @@ def classes(y: npt.ArrayLike, count: int) -> Ints:
 
 
 def targets(y: npt.ArrayLike, count: int) -> Floats:
-    """Return `count` finite real targets; raises UserError for another length or values that are not finite.
+    """Return `count` finite real targets.
 
+    Parameters
+    ----------
+    y : array_like, shape (n,)
+        The targets.
+    count : int
+        How many there must be: the rows of x.
+
+    Raises
+    ------
+    UserError
+        For another length, or values that are not finite.
+
+    Examples
+    --------
     >>> targets([0.5, 2], 2).tolist()
     [0.5, 2.0]
     """
@@ -135,10 +208,22 @@ def targets(y: npt.ArrayLike, count: int) -> Floats:
 
 
 def numbers(values: npt.ArrayLike, name: str) -> Floats:
-    """Return an array of real numbers as float64; `name` is what messages call it.
+    """Return an array of real numbers as float64.
 
-    Raises UserError for text, complex numbers, NaN or infinity.
+    Parameters
+    ----------
+    values : array_like
+        Real numbers of any shape; truth values count as 0 and 1.
+    name : str
+        What messages call them.
 
+    Raises
+    ------
+    UserError
+        For text, complex numbers, NaN or infinity.
+
+    Examples
+    --------
     >>> numbers([True, 2], "y").tolist()
     [1.0, 2.0]
     """

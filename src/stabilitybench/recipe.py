@@ -32,6 +32,8 @@ class Recipe(_Checked):
 
     Every field is checked on construction; `replace` returns a changed, checked copy.
 
+    Examples
+    --------
     >>> Recipe(learning_rate=3e-4, epochs=3).replace(epochs=20).epochs
     20.0
     """

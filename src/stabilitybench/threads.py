@@ -16,8 +16,13 @@ def one_thread(device: torch.device | None = None) -> Iterator[None]:
 
     Parameters
     ----------
-    device
+    device : torch.device or None, default None
         Where tensors are; unset, the CPU.  On another device the number of threads stays as it is.
+
+    Yields
+    ------
+    None
+        The block runs on one thread; the number of threads is put back after it.
     """
     import torch
 

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from stabilitybench.cli import app
-from stabilitybench.cli.speaking import in_options
+from stabilitybench.cli.option_errors import in_options
 from stabilitybench.errors import Argument, UserError
 
 SCORES = "score\n0.7\n0.8\n"

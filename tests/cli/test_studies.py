@@ -144,7 +144,12 @@ BAD_STUDIES = [
     ("same arm", "reinit = [{{ reinit = {{ layers = 1 }} }}]", "same = []", "two runs are the same training: ("),
     ("arm key", "[{{ reinit = {{ layers = 1 }} }}]", "{{ recipes = {{}} }}", "arms.reinit.recipes: unknown key; must"),
     ("arm name", "reinit = [", '"a b" = [', 'arms: the name "a b" must start with a letter or digit'),
-    ("conflict", "[{{ reinit = {{ layers = 1 }} }}]", '["bert-adam", "debiased-adam"]', "exclude each other: one swi"),
+    (
+        "conflict",
+        "[{{ reinit = {{ layers = 1 }} }}]",
+        '["bert-adam", "debiased-adam"]',
+        "exclude each other: the first switches",
+    ),
     ("no pooler left", "layers = 1 }}", "layers = 2 }} }}, {{ freeze = {{ layers = 1 }}", "would start anew and never"),
     ("baseline", 'baseline = "plain"', 'baseline = "plan"', 'baseline = "plan": must be one of the arms plain, reinit'),
     ("seeds 0", "seeds = 2", "seeds = 0", "seeds = 0: must be a whole number in [1, 10000], or a table"),

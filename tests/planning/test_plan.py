@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from stabilitybench.errors import EnvironmentFailure, UserError
+from stabilitybench.planning.effects import RatesEffect, SdRatioEffect
 from stabilitybench.planning.figure import draw_power
 from stabilitybench.planning.pilot import read_pilot
-from stabilitybench.planning.plan import RatesEffect, SdRatioEffect, plan
+from stabilitybench.planning.plan import plan
 from stabilitybench.planning.view import plan_view
 from stabilitybench.statistics import fisher_power, minimal_detectable_ratio, seeds_for_ratio
 from stabilitybench.studies import Study

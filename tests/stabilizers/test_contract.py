@@ -69,9 +69,9 @@ BROKEN: dict[str, tuple[Callable[[], type[Stabilizer]], str]] = {
     ),
     "an async hook": (body(penalty=later), "penalty must return its value: neither async nor yield"),
     "a hook that yields": (body(phases=yielding), "phases must return its value: neither async nor yield"),
-    "a number for a position": (body(position=40), "position = 40: must be a Position"),
-    "a list for traits": (body(traits=["x"]), "traits = ['x']: must be a frozenset"),
-    "a number for a paper": (body(paper=1992), "paper = 1992: must be a str"),
+    "a number for a position": (body(position=40), "position = 40: must be of the type Position"),
+    "a list for traits": (body(traits=["x"]), "traits = ['x']: must be of the type frozenset"),
+    "a number for a paper": (body(paper=1992), "paper = 1992: must be of the type str"),
     "a factory": (
         body({"layers": list}, layers=field(default_factory=list)),
         "the default of layers must be a value, such as a number or a tuple, and no default_factory",

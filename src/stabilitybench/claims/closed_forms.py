@@ -162,7 +162,7 @@ def mmr_needs_a_gradient() -> CheckResult:
     from stabilitybench.encoders import load_encoder
     from stabilitybench.recipe import Recipe
     from stabilitybench.stabilizers import build
-    from stabilitybench.stabilizers.base import TaskFacts
+    from stabilitybench.stabilizers.context import TaskFacts
 
     encoder = load_encoder("pocket/bert-small")
     facts = TaskFacts("pocket/acceptability", "classification", outputs=2, n_train=320)

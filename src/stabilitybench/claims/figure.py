@@ -39,6 +39,11 @@ def claim_figure(judged: Sequence[ClaimVerdict]) -> Figure:
 
     A check that is held against other limits (a margin, another value than none) has these drawn in its row.  What
     has no number (a closed form, runs that nobody has made yet, an arm without spread) is said in its row.
+
+    Parameters
+    ----------
+    judged : sequence of ClaimVerdict
+        All of one claim, at least one.
     """
     from matplotlib import rc_context
 

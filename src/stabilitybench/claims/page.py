@@ -75,7 +75,15 @@ EVERY = "Every check: what was compared, what was found, and the verdict that it
 
 @dataclass(frozen=True)
 class ClaimPaths:
-    """Where the exported files are."""
+    """Where the exported files are.
+
+    Attributes
+    ----------
+    html, markdown : Path
+        The page.
+    csv : Path
+        One row per check.
+    """
 
     html: Path
     markdown: Path
@@ -83,7 +91,24 @@ class ClaimPaths:
 
 
 def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | None) -> None:
-    """Judge the shipped claims by the kept tables, print the verdicts and, if wanted, export them."""
+    """Judge the shipped claims by the kept tables, print the verdicts and, if wanted, export them.
+
+    Parameters
+    ----------
+    console : Console
+        Where to print.
+    tiers : sequence of str or None
+        Which tiers of evidence; None takes all but "real", which needs runs.
+    out : Path or None
+        Folder to export to, made where it is not there.
+
+    Raises
+    ------
+    UserError
+        For a tier that is not known, and for a file in place of the folder.
+    EnvironmentFailure
+        Where the folder cannot be written.
+    """
     from stabilitybench.claims import TIERS, judge, kept_tables, read_claims
 
     known = [tier for tier in TIERS if tier != "real"]  # that one needs runs: see docs/paper-checks.md
@@ -102,7 +127,7 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
         console.print(f"report: {paths.html}", soft_wrap=True)
 
 
-def report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:
+def _report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:
     """Return the report of some checks: the table of all, then every claim with what it says and its figure."""
     by_claim = {c.id: [j for j in judged if j.claim.id == c.id] for c in claims.claims}
     sections = [Section("verdicts", "Verdicts", (_counts(judged), _overview(judged)))]
@@ -133,9 +158,29 @@ def _appendices(claims: Claims) -> tuple[Section, ...]:
 
 
 def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> ClaimPaths:
-    """Write claims.html, claims.md and claims.csv into `folder`, each whole or not at all."""
+    """Write claims.html, claims.md and claims.csv, each whole or not at all.
+
+    Parameters
+    ----------
+    claims : Claims
+        As `read_claims` returns them.
+    judged : sequence of ClaimVerdict
+        As `judge` returns them.
+    folder : Path
+        Where to write; it is made where it is not there.
+
+    Returns
+    -------
+    ClaimPaths
+        Where the files are.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where the folder cannot be written.
+    """
     paths = ClaimPaths(*(folder / f"claims.{kind}" for kind in ("html", "md", "csv")))
-    report = report_of(claims, judged)
+    report = _report_of(claims, judged)
     write_atomically(paths.csv, verdict_frame(judged).to_csv(index=False, lineterminator="\n"))
     write_atomically(paths.markdown, markdown(report))
     write_atomically(paths.html, html(report))
@@ -143,12 +188,31 @@ def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> Clai
 
 
 def verdicts_markdown(claims: Claims, judged: Sequence[ClaimVerdict]) -> str:
-    """Return the page that is kept with the project, the same bytes each time."""
-    return markdown(report_of(claims, judged, figures=False)).rstrip() + "\n"
+    """Return the page that is kept with the project, the same bytes each time.
+
+    Parameters
+    ----------
+    claims : Claims
+        As `read_claims` returns them.
+    judged : sequence of ClaimVerdict
+        As `judge` returns them.
+    """
+    return markdown(_report_of(claims, judged, figures=False)).rstrip() + "\n"
 
 
 def verdict_frame(judged: Iterable[ClaimVerdict]):  # type: ignore[no-untyped-def]
-    """Return one tidy row per check, in the units of the report."""
+    """Return one tidy row per check.
+
+    Parameters
+    ----------
+    judged : iterable of ClaimVerdict
+        As `judge` returns them.
+
+    Returns
+    -------
+    DataFrame
+        Effect, low, high and detectable are in the units of the report, which the column unit names.
+    """
     import pandas as pd
 
     rows = []
@@ -164,7 +228,15 @@ def verdict_frame(judged: Iterable[ClaimVerdict]):  # type: ignore[no-untyped-de
 
 
 def print_verdicts(judged: Sequence[ClaimVerdict], console: Console) -> None:
-    """Print one line for each check, and how many have which verdict; a narrow console gets fewer columns."""
+    """Print one line for each check, and how many have which verdict.
+
+    Parameters
+    ----------
+    judged : sequence of ClaimVerdict
+        As `judge` returns them.
+    console : Console
+        Where to print; a narrow one gets fewer columns.
+    """
     from rich.table import Table as Grid
     from rich.text import Text
 
@@ -192,7 +264,13 @@ def print_verdicts(judged: Sequence[ClaimVerdict], console: Console) -> None:
 
 
 def headline(judged: Sequence[ClaimVerdict]) -> str:
-    """Return how many claims and checks there are, and how many have which verdict."""
+    """Return how many claims and checks there are, and how many have which verdict.
+
+    Parameters
+    ----------
+    judged : sequence of ClaimVerdict
+        As `judge` returns them.
+    """
     counts = Counter(j.verdict for j in judged)
     told = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
     return f"{len({j.claim.id for j in judged})} claims, {len(judged)} checks: {told}"

@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 
 from stabilitybench.claims.rules import RULES
 from stabilitybench.claims.rules.base import Check
+from stabilitybench.data_files import shipped
 from stabilitybench.errors import UserError, suggest
-from stabilitybench.shipped import shipped
 from stabilitybench.storage.toml import Name, TomlTable, read_toml, sentence
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stabilitybench.cli import before, machine, studies, theory
-from stabilitybench.cli.speaking import SpeakingGroup
+from stabilitybench.cli import machine, prepare, studies, theory
+from stabilitybench.cli.option_errors import SpeakingGroup
 from stabilitybench.errors import EnvironmentFailure, UserError
 
 __all__ = ["app", "main"]
@@ -36,7 +36,7 @@ Try it, offline and in minutes on two cores:
 `stabilitybench COMMAND --help` has examples of each command.
 """,
 )
-for part in (studies, before, machine, theory):  # in the order of the help
+for part in (studies, prepare, machine, theory):  # in the order of the help
     app.add_typer(part.commands)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stabilitybench.cli.option_errors import SpeakingGroup
 from stabilitybench.cli.options import (
     Jobs,
     NoReport,
@@ -18,7 +19,6 @@ from stabilitybench.cli.options import (
     open_console,
     waiting,
 )
-from stabilitybench.cli.speaking import SpeakingGroup
 from stabilitybench.errors import UserError
 
 if TYPE_CHECKING:

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TaskMetaAnalysis:
-    """An arm over all tasks of one encoder: the ratio of each task by its name, and their summary."""
+    """An arm over all tasks of one encoder.
+
+    Attributes
+    ----------
+    encoder, arm : str
+        Labels.
+    ratios : dict of str to SdRatio
+        SD ratio to the baseline, by task.
+    summary : MetaAnalysis
+        Their random-effects summary.
+    """
 
     encoder: str
     arm: str
@@ -28,7 +38,18 @@ class TaskMetaAnalysis:
 
 
 def over_tasks(comparison: Comparison) -> tuple[TaskMetaAnalysis, ...]:
-    """Return the arms that were compared on two tasks or more; the summary says itself why it may be missing."""
+    """Return the arms that were compared on two tasks or more, with their random-effects summary.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of any number of encoders and tasks.
+
+    Returns
+    -------
+    tuple of TaskMetaAnalysis
+        One per encoder and arm; the summary says itself why it may be missing.
+    """
     found: dict[tuple[str, str], dict[str, SdRatio]] = {}
     for cell in comparison.cells:
         if cell.against is not None:

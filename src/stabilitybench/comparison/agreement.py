@@ -31,11 +31,30 @@ Predictions = Callable[[str], "pd.DataFrame"]
 class Agreement(EqualByContent):
     """The predicted classes of an arm's runs on the test split, last checkpoint; failed runs come last.
 
-    seeds, failed : of each run.  left_out : runs without usable predictions.  matrix : share of texts on which each
-    pair of runs differs.  disagreement : its mean over pairs, and `kept_disagreement` that among the runs that did
-    not fail (None below two).  kappa : Fleiss' (None where all predict one class).  divergence : mean Jensen-Shannon
-    divergence in nats.  churned : share of texts on which the runs are not of one mind.  both_right : share of texts
-    on which two runs are both right.
+    Attributes
+    ----------
+    encoder, task, arm : str
+        Labels.
+    seeds : tuple of int
+        Of each run.
+    failed : tuple of bool
+        Of each run.
+    left_out : int
+        Runs without usable predictions.
+    matrix : ndarray, shape (runs, runs)
+        Share of texts on which each pair of runs differs.
+    disagreement : float
+        Mean of the matrix over pairs.
+    kept_disagreement : float or None
+        The same among the runs that did not fail; None below two.
+    kappa : float or None
+        Fleiss' kappa; None where all predict one class.
+    divergence : float
+        Mean Jensen-Shannon divergence over pairs, in nats.
+    churned : float
+        Share of texts on which the runs are not of one mind.
+    both_right : float
+        Share of texts on which two runs are both right.
     """
 
     encoder: str
@@ -54,9 +73,19 @@ class Agreement(EqualByContent):
 
 
 def agreements(scores: pd.DataFrame, predictions: Predictions) -> tuple[Agreement, ...]:
-    """Return the agreement of each arm on each classification task with two usable runs or more.
+    """Return how far the predictions of each arm's runs agree on each classification task.
 
-    scores : checked rows, in the order of the report.  Regression tasks predict no class and are left out.
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows, in the order of the report.
+    predictions : callable
+        Returns the stored predictions of a run by its id, as `Store.predictions` does.
+
+    Returns
+    -------
+    tuple of Agreement
+        One per arm with two usable runs or more; regression tasks predict no class and are left out.
     """
     found = []
     done = finished(scores)
@@ -106,7 +135,20 @@ def _agreement(runs: pd.DataFrame, predictions: Predictions) -> Callable[[str, s
 def logits_on_test(
     run_id: str, predictions: Predictions
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]] | None:
-    """Return logits and labels of the test split at the last checkpoint; None where they are damaged or not numbers."""
+    """Return logits and labels of the test split at the last checkpoint.
+
+    Parameters
+    ----------
+    run_id : str
+        Id of a finished run.
+    predictions : callable
+        Returns the stored predictions of a run by its id.
+
+    Returns
+    -------
+    (ndarray, ndarray) or None
+        Shapes (texts, classes) and (texts,); one column under regression. None where they are damaged or not numbers.
+    """
     try:
         table = predictions(run_id)
     except UserError:
@@ -120,7 +162,18 @@ def logits_on_test(
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the probabilities of logits, over the last axis."""
+    """Return the probabilities of logits.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (..., classes)
+        Finite numbers.
+
+    Examples
+    --------
+    >>> softmax(np.log([[1.0, 3.0]])).round(2).tolist()
+    [[0.25, 0.75]]
+    """
     odds: npt.NDArray[np.float64] = np.exp(logits - logits.max(axis=-1, keepdims=True))
     odds /= odds.sum(axis=-1, keepdims=True)
     return odds

@@ -38,14 +38,45 @@ class Tabular(Protocol):
 
 
 def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
-    """Compare every arm with `baseline` on each encoder and task.
+    r"""Compare every arm with the baseline on each encoder and task.
 
-    scores : results of a study, or their table with one row per planned run (columns in docs/reports.md); scores are
-    fractions.  Unfinished runs count as planned and enter no statistic.  Holm's adjustment runs over all Fisher
-    tests, and separately over all Brown-Forsythe tests, of the whole comparison.  The result is deterministic: the
-    permutation test draws from a fixed seed.
+    Holm's adjustment runs over all Fisher tests, and separately over all Brown-Forsythe tests, of the whole comparison.
+    The result is deterministic: the permutation test draws from a fixed seed.
 
-    Raises UserError for a frame that breaks the contract, or a baseline that is not among the arms of a task.
+    Parameters
+    ----------
+    scores : DataFrame or Results
+        Results of a study, or a table with one row per planned run (columns in docs/reports.md); scores are fractions.
+        Unfinished runs count as planned and enter no statistic.
+    baseline : str
+        Name of the arm against which the others are compared.
+
+    Returns
+    -------
+    Comparison
+        Each arm on each task, its contrast with the baseline, and the verdict on it.
+
+    Raises
+    ------
+    UserError
+        For a table that breaks the contract, or a baseline that is not among the arms of a task.
+
+    Examples
+    --------
+    Two arms of three runs each, from a CSV file as other tools write it:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from stabilitybench.comparison.score_files import read_scores
+    >>> runs = ["task,arm,seed,score", "RTE,plain,0,0.61", "RTE,plain,1,0.48", "RTE,plain,2,0.66",
+    ...         "RTE,mixout,0,0.64", "RTE,mixout,1,0.65", "RTE,mixout,2,0.63"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "runs.csv"
+    ...     _ = file.write_text("\n".join(runs))
+    ...     scores = read_scores(file, "runs").scores
+    >>> found = compare(scores, "plain")
+    >>> print([f"{cell.arm}: SD {cell.sd:.3f}" for cell in found.cells])
+    ['plain: SD 0.093', 'mixout: SD 0.010']
     """
     if not isinstance(scores, pd.DataFrame):
         if not hasattr(scores, "to_frame"):

@@ -16,10 +16,17 @@ MOST = 10_000
 
 
 def conclusion(cell: ArmResult, base: ArmResult) -> str:
-    """Return the conclusion for an arm against the baseline's cell `base`; nothing for the baseline itself.
+    """Return what an arm's runs tell against the baseline, in a sentence.
 
     Seeds that "would be needed" are those at which an effect of exactly the size seen is shown in 80 of 100 studies
     after Holm's adjustment over as many tests as here.  They describe a next study, and not this one.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        The arm, with its contrast; nothing is said of the baseline itself.
+    base : ArmResult
+        The baseline on the same encoder and task.
     """
     against = cell.against
     if against is None:

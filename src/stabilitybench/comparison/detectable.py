@@ -28,8 +28,20 @@ _GRID = (4, 5, 6, 7, 8, 10, 14, 20, 40, 80, 160, 320)
 def detectable_ratio(n_arm: int, n_baseline: int, tests: int) -> DetectableRatio | None:
     """Return the SD ratios that Brown-Forsythe shows in 80 of 100 studies after Holm, for normal scores.
 
-    tests : size of the family; the level is that of Holm's first step, 0.05 / tests.  None beyond 10,000 runs.
+    Parameters
+    ----------
+    n_arm, n_baseline : int
+        Finished runs.
+    tests : int
+        Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
 
+    Returns
+    -------
+    DetectableRatio or None
+        None beyond 10,000 runs.
+
+    Examples
+    --------
     >>> found = detectable_ratio(20, 20, 1)
     >>> print(f"{found.below:.1f} {found.above:.1f}")
     0.5 2.2
@@ -43,8 +55,22 @@ def detectable_ratio(n_arm: int, n_baseline: int, tests: int) -> DetectableRatio
 def detectable_rate(n_arm: int, n_baseline: int, failed_baseline: int, tests: int) -> DetectableRate | None:
     """Return the failure rates of an arm that Fisher's test shows in 80 of 100 studies after Holm.
 
-    The baseline's true rate is taken to be the one seen, `failed_baseline` of `n_baseline`.  None beyond 1,000 runs.
+    Parameters
+    ----------
+    n_arm, n_baseline : int
+        Finished runs.
+    failed_baseline : int
+        Failed ones of the baseline, whose true rate is taken to be the one seen.
+    tests : int
+        Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
 
+    Returns
+    -------
+    DetectableRate or None
+        None beyond 1,000 runs.
+
+    Examples
+    --------
     >>> print(f"{detectable_rate(20, 20, 0, 1).above:.2f}")
     0.31
     """
@@ -54,12 +80,26 @@ def detectable_rate(n_arm: int, n_baseline: int, failed_baseline: int, tests: in
 
 
 def seeds_for_sd_ratio(sd_ratio: float, level: float) -> int | None:
-    r"""Return about how many runs per arm show `sd_ratio` (positive, not 1) at `level` with 80 % power, or None.
+    r"""Return about how many runs per arm show an SD ratio with 80 % power.
 
     The exact search simulates every number of seeds it tries; this one interpolates the smallest detectable ratio
     between a few, on :math:`\log n` against :math:`\log \log r`, and beyond 320 goes on with
-    :math:`n \propto (\log r)^{-2}`, so that a report of many arms stays quick.  None above 10,000.
+    :math:`n \propto (\log r)^{-2}`, so that a report of many arms stays quick.
 
+    Parameters
+    ----------
+    sd_ratio : float
+        The ratio r, positive, not 1; r and 1 / r need as many.
+    level : float
+        Significance level of Brown-Forsythe's test.
+
+    Returns
+    -------
+    int or None
+        None above 10,000.
+
+    Examples
+    --------
     >>> 23 <= seeds_for_sd_ratio(2.0, 0.05) <= 26
     True
     """
@@ -90,13 +130,31 @@ def _detectable_above(n: int, level: float) -> float | None:
 
 @lru_cache(maxsize=1024)
 def seeds_for_failure_rates(rate_arm: float, rate_baseline: float, level: float) -> int | None:
-    r"""Return about how many runs per arm tell two failure rates apart by Fisher's test with 80 % power, or None.
+    r"""Return about how many runs per arm tell two failure rates apart by Fisher's test with 80 % power.
 
-    By enumeration up to some 200 runs, beyond by the closed form of Casagrande, Pike & Smith (1978, Biometrics
-    34:483-486):
+    By enumeration up to some 200 runs, beyond by the closed form
     :math:`n = \frac{n'}{4} \left(1 + \sqrt{1 + 4 / (n' |p_1 - p_2|)}\right)^2`, with :math:`n'` the number of the
-    normal approximation.  None above 10,000.  The rates must differ.
+    normal approximation.
 
+    Parameters
+    ----------
+    rate_arm, rate_baseline : float
+        True rates, between 0 and 1; they must differ.
+    level : float
+        Significance level of the test.
+
+    Returns
+    -------
+    int or None
+        None above 10,000.
+
+    References
+    ----------
+    Casagrande, Pike & Smith (1978). An improved approximate formula for calculating sample sizes for comparing two
+    binomial distributions. Biometrics 34:483-486.
+
+    Examples
+    --------
     >>> seeds_for_failure_rates(0.5, 0.05, 0.05), seeds_for_failure_rates(0.05, 0.15, 0.05)
     (17, 151)
     """
@@ -114,6 +172,13 @@ def seeds_for_failure_rates(rate_arm: float, rate_baseline: float, level: float)
 def detectable_ratio_words(found: DetectableRatio | None) -> str:
     """Print the SD ratios that a test can show.
 
+    Parameters
+    ----------
+    found : DetectableRatio or None
+        None is printed as absent.
+
+    Examples
+    --------
     >>> from stabilitybench.statistics import DetectableRatio
     >>> detectable_ratio_words(DetectableRatio(0.348, 2.87, 0.008, 0.8)), detectable_ratio_words(None)
     ('≤ 0.35 or ≥ 2.87', '–')
@@ -126,6 +191,13 @@ def detectable_ratio_words(found: DetectableRatio | None) -> str:
 def detectable_rate_words(found: DetectableRate | None) -> str:
     """Print the failure rates that a test can tell from the baseline's, rounded to the safe side.
 
+    Parameters
+    ----------
+    found : DetectableRate or None
+        None is printed as absent.
+
+    Examples
+    --------
     >>> from stabilitybench.statistics import DetectableRate
     >>> detectable_rate_words(DetectableRate(None, 0.306, 0.05, 0.8))
     '≥ 31 %'

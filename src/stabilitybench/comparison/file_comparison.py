@@ -1,36 +1,45 @@
-"""Several files of scores as one comparison: which runs stand against which, and what must be said about it."""
+"""Several files of scores as one comparison: read, matched, completed, and written as a report."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from stabilitybench import arguments
-from stabilitybench.arguments import flag, number, several, text
+from stabilitybench import argument_checks
+from stabilitybench.argument_checks import flag, number, several, text
+from stabilitybench.comparison import file_notes
 from stabilitybench.comparison.analysis import compare
+from stabilitybench.comparison.file_matching import matched
 from stabilitybench.comparison.model import Comparison
 from stabilitybench.comparison.report import ReportPaths, build, in_order, write
-from stabilitybench.comparison.score_files import UNNAMED_TASK, ScoreFile, read_scores
-from stabilitybench.comparison.score_table import finished
+from stabilitybench.comparison.score_files import ScoreFile, read_scores
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.documents.formats import counted, printable
+from stabilitybench.documents.formats import printable
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, suggest
 from stabilitybench.seeds import STREAMS
 from stabilitybench.studies.versions import mixed_versions
 
-KEY = ["encoder", "task", "arm"]
 WRITTEN = ("report.html", "report.md", "tables.tex", "scores.csv")
 ARMS = "each file is an arm."  # stands in the reports made here, and in no other
 
 
 @dataclass(frozen=True, eq=False)
 class Files(EqualByContent):
-    """Files of scores set against each other: the table that `compare` takes, with one arm for each file."""
+    """Files of scores set against each other.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        The table that `compare` takes, with one arm for each file.
+    baseline : str
+        Label of the file against which the others are compared.
+    facts : StudyFacts
+        Where the scores come from, and what must be said about them.
+    """
 
     scores: pd.DataFrame
     baseline: str
@@ -46,34 +55,113 @@ def compare_files(
     no_skill: float | None = None,
     out: Path | str | None = None,
 ) -> tuple[Comparison, ReportPaths | None]:
-    """Compare results folders or CSV files of scores with the first of them, or with `baseline`.
+    r"""Compare results folders or CSV files of scores with one of them.
 
     Files are compared on each (encoder, task, arm) that they share; what a file does not name does not tell runs
-    apart.  out : folder for a report.  Other arguments as in `read_scores`.  Raises UserError for files that cannot
-    be read or have nothing in common, and for a folder that holds them or results of another command.
+    apart.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Two or more results folders (their scores.csv) or CSV files with one line per run.
+    baseline : str, optional
+        The file to compare with, by its path or its label; unset, the first.
+    column : str, optional
+        The column of scores; unset, "score".
+    points : bool, default False
+        Whether scores and no-skill scores of files made elsewhere are times 100.
+    no_skill : float, optional
+        The best score of a constant prediction, in the unit of the scores, for files made elsewhere that lack it.
+    out : Path, optional
+        Folder for a report.
+
+    Returns
+    -------
+    comparison : Comparison
+        With one arm for each file.
+    paths : ReportPaths or None
+        Where the report is; None without `out`.
+
+    Raises
+    ------
+    UserError
+        For files that cannot be read or have nothing in common, and for a folder that holds them or results of
+        another command.
+    EnvironmentFailure
+        Where `out` cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> runs = {"plain": (0.61, 0.48, 0.66), "mixout": (0.64, 0.65, 0.63)}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, scores in runs.items():
+    ...         _ = Path(folder, f"{name}.csv").write_text("\n".join(["score", *map(str, scores)]))
+    ...     comparison, _ = compare_files([Path(folder, f"{name}.csv") for name in runs])
+    >>> print(f"{comparison.cells[1].against.ratio.estimate:.2f}")
+    0.11
     """
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
-        check_out(arguments.path("out", out), paths)
+        check_out(argument_checks.path("out", out), paths)
     comparison = compared(files)
     return comparison, None if out is None else write_files(files, comparison, Path(out))
 
 
 def compared(files: Files) -> Comparison:
-    """Compare the files with their baseline; what must be said about them is among the notes."""
+    """Return the comparison of files with their baseline.
+
+    Parameters
+    ----------
+    files : Files
+        As `read_files` returns them; what must be said about them is among the notes of the comparison.
+    """
     comparison = compare(in_order(files.scores, files.facts), files.baseline)
     return replace(comparison, notes=(*comparison.notes, *files.facts.warnings))
 
 
 def write_files(files: Files, comparison: Comparison, out: Path) -> ReportPaths:
-    """Write the report of a comparison; raises EnvironmentFailure when the folder cannot be written."""
+    """Write the report of a comparison of files.
+
+    Parameters
+    ----------
+    files : Files
+        As `read_files` returns them.
+    comparison : Comparison
+        Of these files, as `compared` returns it.
+    out : Path
+        Folder, made where it is not there.
+
+    Returns
+    -------
+    ReportPaths
+        Where the files are.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where the folder cannot be written.
+    """
     # the warnings are among the notes of the comparison
     told = replace(files.facts, varied=comparison.varied, fixed=comparison.fixed, warnings=())
     return write(build(comparison, files.scores, None, told), files.scores, out)
 
 
 def check_out(out: Path, paths: Sequence[Path | str]) -> None:
-    """Refuse a folder whose files are compared, or were written by anything but an earlier comparison."""
+    """Refuse a folder in which a report must not be written.
+
+    Parameters
+    ----------
+    out : Path
+        The folder, there or not.
+    paths : sequence of Path
+        Files that are compared, or their folders.
+
+    Raises
+    ------
+    UserError
+        For a folder whose files are compared, or were written by anything but an earlier comparison.
+    """
     try:
         read = {_csv(Path(path)) for path in paths}
         there = [name for name in WRITTEN if (out / name).exists()]
@@ -99,7 +187,25 @@ def read_files(
     points: bool = False,
     no_skill: float | None = None,
 ) -> Files:
-    """Read the files and match their runs; arguments and errors as in `compare_files`."""
+    """Read the files of a comparison and match their runs.
+
+    Parameters
+    ----------
+    paths, baseline, column
+        As `compare_files` takes them.
+    points, no_skill
+        As `compare_files` takes them.
+
+    Returns
+    -------
+    Files
+        The runs that have a counterpart in the baseline, and the notes on them among the warnings of its facts.
+
+    Raises
+    ------
+    UserError
+        For files that cannot be read or have nothing in common.
+    """
     files_named = several("paths", paths, "results folders and CSV files of scores", (str, Path))
     for name, said in (("baseline", baseline), ("column", column)):
         if said is not None:
@@ -119,17 +225,17 @@ def read_files(
         given = Argument("points", True) if points else Argument("no_skill", no_skill)
         raise UserError(given, ": is for files made elsewhere; these are a report's own, and say it themselves")
     base = files[labels.index(first)]
-    frames, notes = _matched(files, base)
-    notes += _same_runs(files) + _same_bytes(files)
+    frames, notes = matched(files, base)
+    notes += file_notes.same_runs(files) + file_notes.same_bytes(files)
     notes += [f"{text}." for text in mixed_versions(text for f in files for text in f.versions)]
     together = pd.concat(frames, ignore_index=True)
     scores = _completed(together)
     if not all(f.made_by_report for f in files):
         scores[[f"seed_{s}" for s in STREAMS]] = float("nan")  # known of a part of the runs only
     notes += _told_failures(scores, together["no_skill"].isna(), files)
-    notes += _told_definitions(scores, files)
+    notes += file_notes.failure_definitions(scores, files)
     if no_skill is not None:
-        notes += _told_assumed(files, f"no_skill = {no_skill:g}")
+        notes += file_notes.assumed_no_skill(files, f"no_skill = {no_skill:g}")
     named = ", ".join(f'"{f.label}" ({f.path})' for f in files)
     facts = StudyFacts(
         name=" and ".join(labels) if len(labels) == 2 else f"{len(labels)} files of scores",
@@ -190,139 +296,6 @@ def _baseline(wanted: str | None, paths: Sequence[Path], labels: list[str]) -> s
         if wanted in (label, str(path)) or Path(wanted).absolute() == path.absolute():
             return label
     raise UserError(Argument("baseline", wanted), f": must be one of {', '.join(labels)}{suggest(wanted, labels)}")
-
-
-def _matched(files: list[ScoreFile], base: ScoreFile) -> tuple[list[pd.DataFrame], list[str]]:
-    """Return the runs of each file that stand against runs of the baseline, and what was left out."""
-    columns = [c for c in KEY if _tells_apart(c, files)]
-    keys = {f.label: set(_keys(f, columns)) for f in files}
-    others = [f for f in files if f is not base]
-    shared = {key for f in others for key in keys[f.label] & keys[base.label]}
-    if not shared:
-        one, two = (", ".join(sorted(_told(k) for k in keys[f.label])[:4]) for f in (base, others[0]))
-        raise UserError(
-            f"{base.label} and {others[0].label} have nothing in common: one holds {one}, the other {two}; "
-            f"runs are matched by {', '.join(columns)}"
-        )
-    frames, notes = [], []
-    one_encoder = _one(files, "encoder", "")
-    if _encoders_differ(files):
-        encoders = ", ".join(f"{f.label} is {f.scores['encoder'].iloc[0]}" for f in files)
-        notes.append(f"Each file has one encoder, and encoders are compared: {encoders}.")
-    for f in files:
-        mine = [key in shared for key in _keys(f, columns)]
-        alone = sorted(_told(key) for key in keys[f.label] - shared)
-        if alone:
-            more = f" and {len(alone) - 10} more" if len(alone) > 10 else ""
-            listed = f"{'; '.join(alone[:10])}{more}"
-            who = f"Only {f.label} has {listed}" if f is base else f"{f.label} has {listed}, and {base.label} has not"
-            notes.append(f"{who}: not compared.")
-        part = f.scores[mine]
-        task = part["task"].where(part["task"] != "", UNNAMED_TASK) if "task" in columns else _one(files, "task")
-        if "arm" in columns:
-            task = task + ", " + part["arm"]
-        encoder = part["encoder"] if "encoder" in columns else "" if _encoders_differ(files) else one_encoder
-        frames.append(part.assign(encoder=encoder, task=task, arm=f.label))
-    if "arm" not in columns:
-        names = [(f.label, f.scores["arm"].iloc[0]) for f in files]
-        told = [f"{label} is arm {arm}" for label, arm in names if arm not in ("", label)]
-        if told and len({t.rpartition(" is arm ")[2] for t in told}) > 1:
-            notes.append(f"Each file has one arm: {', '.join(told)}.")
-    return frames, notes
-
-
-def _tells_apart(column: str, files: list[ScoreFile]) -> bool:
-    """Tell whether runs are matched by a column: one file holds several, or files name different encoders or tasks."""
-    if column == "encoder" and _encoders_differ(files):
-        return False
-    values = [set(f.scores[column]) for f in files]
-    if any(v == {""} for v in values) and all(len(v) == 1 for v in values):
-        return False
-    several = any(len(v) > 1 for v in values)
-    return several or (column != "arm" and len(set().union(*values)) > 1)
-
-
-def _encoders_differ(files: list[ScoreFile]) -> bool:
-    """Tell whether each file names one encoder and they are not the same: then they are what is compared."""
-    named = [set(f.scores["encoder"]) for f in files]
-    return all(len(names) == 1 and "" not in names for names in named) and len(set().union(*named)) > 1
-
-
-def _one(files: list[ScoreFile], column: str, default: str = UNNAMED_TASK) -> str:
-    return next((v for f in files for v in f.scores[column] if v), default)
-
-
-def _keys(file: ScoreFile, columns: list[str]) -> list[tuple[str, ...]]:
-    """Return what each run of a file is matched by: the empty tuple where no column tells runs apart."""
-    # Not by itertuples: on a frame without columns it yields nothing before pandas 3.
-    return [tuple(row) for row in file.scores[columns].to_numpy()]
-
-
-def _told(key: tuple[str, ...]) -> str:
-    return ", ".join(part for part in key if part) or "runs without a name"
-
-
-def _same_runs(files: list[ScoreFile]) -> list[str]:
-    """Say where two results folders hold the same runs: they are one sample, not two."""
-    notes = []
-    ours = [f for f in files if f.made_by_report]
-    for i, one in enumerate(ours):
-        for two in ours[i + 1 :]:
-            both = set(finished(one.scores)["run_id"]) & set(finished(two.scores)["run_id"])
-            if both:
-                notes.append(
-                    f"{counted(len(both), 'run')} in both {one.label} and {two.label}: they are not independent, and "
-                    "the tests, which take them as independent, are too cautious."
-                )
-    return notes
-
-
-def _same_bytes(files: list[ScoreFile]) -> list[str]:
-    """Say which files are copies of each other."""
-    alike: dict[bytes, list[str]] = {}
-    for f in files:
-        alike.setdefault(hashlib.sha256(f.path.read_bytes()).digest(), []).append(f.label)
-    return [
-        f"{' and '.join(labels)} are the same file, byte for byte: nothing is learned from their comparison."
-        for labels in alike.values()
-        if len(labels) > 1
-    ]
-
-
-def _told_assumed(files: list[ScoreFile], option: str) -> list[str]:
-    """Say to which files and tasks the no-skill score of the option applied, where it did not apply to all alike."""
-    notes = []
-    took = {f.label: f.assumed for f in files if f.assumed}
-    left = [f"{f.label} ({_why_not(f)})" for f in files if not f.assumed]
-    if left:
-        applied = ", ".join(took) or "no file"
-        notes.append(f"{option}: was applied to {applied}, and not to {', '.join(left)}.")
-    tasks = list(dict.fromkeys(task for names in took.values() for task in names))
-    if len(tasks) > 1:
-        notes.append(
-            f"{option}: was applied to {len(tasks)} tasks, {', '.join(tasks)}; where their no-skill scores differ, "
-            "give a column no_skill."
-        )
-    return notes
-
-
-def _why_not(f: ScoreFile) -> str:
-    if f.made_by_report:
-        return "a report's own"
-    return "its column failed holds" if f.marked else "it has no-skill scores, or its metric has 0"
-
-
-def _told_definitions(scores: pd.DataFrame, files: list[ScoreFile]) -> list[str]:
-    """Say where failed runs are marked in one file and told by no-skill scores in another."""
-    marked = [f.label for f in files if f.flagged and not f.made_by_report]
-    skilled = set(scores.loc[scores["no_skill"].notna(), "arm"])
-    told = [f.label for f in files if f.label not in marked and f.label in skilled]
-    if not (marked and told):
-        return []
-    return [
-        f"Failed runs are those marked so in {', '.join(marked)}, and those not above no skill in {', '.join(told)}: "
-        "two definitions of failure are compared."
-    ]
 
 
 def _told_failures(scores: pd.DataFrame, lacked: pd.Series[bool], files: list[ScoreFile]) -> list[str]:

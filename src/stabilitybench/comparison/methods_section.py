@@ -45,7 +45,17 @@ PHRASES: dict[str, Callable[[Any], str]] = {
 
 
 def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> list[str]:
-    """Return the paragraphs: what was trained, what varied, and how it was judged."""
+    """Return the paragraphs for a paper: what was trained, what varied, and how it was judged.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of these scores.
+    scores : DataFrame
+        Checked rows.
+    facts : StudyFacts
+        Recipe, arms and seeds; without a recipe, its origin is told instead.
+    """
     if not facts.recipe:
         return [facts.origin, _judged(comparison, facts.paired)]
     encoders, tasks = _unique(scores["encoder"]), _unique(scores["task"])

@@ -18,10 +18,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the tests show about an arm: `claim` in a few words, the p-value behind it, then what else was seen.
+    """What the tests show about an arm.
 
-    detectable : the effects that the test behind p shows in 80 of 100 studies of this size.
-    tone : whether it speaks for the arm, against it, or neither.
+    Attributes
+    ----------
+    claim : str
+        In a few words.
+    p : str
+        The p-value behind it.
+    shown : str
+        The effect behind it.
+    aside : str
+        What else was seen.
+    tone : {"better", "worse", "neutral"}
+        Whether it speaks for the arm, against it, or neither.
+    detectable : str
+        The effects that the test behind p shows in 80 of 100 studies of this size.
     """
 
     claim: str
@@ -50,16 +62,26 @@ NO_VERDICT = Verdict("")
 class BaselineContrast:
     """An arm set against the baseline of its encoder and task.
 
-    ratio : SD ratio over all runs; its interval is withheld (`ratio.note`) when either side has failed runs.
-    distance_ratio : mean distance to the median over the baseline's, which is what Brown-Forsythe compares.
-    two_part : failure, then spread among the runs that did not fail; the latter is descriptive, as it conditions on
-        the outcome.
-    brown_forsythe, fisher, permutation : the tests, over all finished runs; the permutation test is a
-        companion without adjustment, and no verdict rests on it.
-    brown_forsythe_holm, fisher_holm : adjusted over all printed tests of the same kind.
-    detectable_ratio, detectable_rate : what each test shows in 80 of 100 studies with these numbers of runs at the
-        first step of Holm's adjustment, for normal scores and for the baseline's rate as seen; None beside a test that
-        is undefined or too large to count.
+    Attributes
+    ----------
+    ratio : SdRatio
+        SD ratio over all runs; its interval is withheld (`ratio.note`) when either side has failed runs.
+    distance_ratio : float or None
+        Mean distance to the median over the baseline's, which is what Brown-Forsythe compares.
+    two_part : TwoPart
+        Failure, then spread among the runs that did not fail; the latter is descriptive, as it conditions on the
+        outcome.
+    brown_forsythe, fisher : TestResult
+        The tests of spread and of failures, over all finished runs.
+    permutation : TestResult
+        A companion of Brown-Forsythe without adjustment; no verdict rests on it.
+    brown_forsythe_holm, fisher_holm : float or None
+        p-values adjusted over all printed tests of the same kind; None for a test that is undefined.
+    detectable_ratio : DetectableRatio or None
+        What Brown-Forsythe shows in 80 of 100 studies with these numbers of runs at the first step of Holm's
+        adjustment, for normal scores; None beside a test that is undefined or too large to count.
+    detectable_rate : DetectableRate or None
+        The same of Fisher's test, for the baseline's rate as seen.
     """
 
     ratio: SdRatio
@@ -86,18 +108,45 @@ class BaselineContrast:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm on one task with one encoder: scores are fractions, None where there are too few runs.
+    """One arm on one task with one encoder; scores are fractions, None where there are too few runs.
 
-    planned, n : runs planned, and runs finished (failed and diverged ones included).
-    failure : failed runs of n with the Wilson interval; without a rate where nothing tells failed runs from others,
-        and `failed` then counts those that ended without a score.
-    kept, mean_kept, sd_kept : the runs that did not fail.
-    near_no_skill, constant : runs so flagged; None where the scores come without these flags.
-    mixture : what failed runs, and what ordinary spread, contribute to the variance.
-    mean_best, sd_best : the test score of the best-validation checkpoint.
-    against : None for the baseline.
-    verdict, conclusion : what the tests show, and what it comes to for readers without statistics; empty for the
-    baseline.
+    Attributes
+    ----------
+    encoder, task, arm : str
+        Labels.
+    is_baseline : bool
+        Whether the others are compared with this arm.
+    metric : str
+        Of all scores here, higher is better.
+    no_skill : float or None
+        The best score of a constant prediction; None where it is not known.
+    n_train : str
+        Training rows, in words; empty where they are not known.
+    planned, n : int
+        Runs planned, and runs finished (failed and diverged ones included).
+    failure : Rate
+        Failed runs of n with the Wilson interval; without a rate where nothing tells failed runs from others, and
+        `failed` then counts those that ended without a score.
+    near_no_skill, constant : int or None
+        Runs so flagged; None where the scores come without these flags.
+    diverged : int
+        Runs whose loss was no longer a number.
+    mean, sd, median, minimum, maximum : float or None
+        Of all finished runs, last checkpoint; SD with ddof = 1.
+    mean_best, sd_best : float or None
+        The same of the best-validation checkpoint.
+    kept : int
+        Runs that did not fail.
+    mean_kept, sd_kept : float or None
+        Of these.
+    mixture : Mixture
+        What failed runs, and what ordinary spread, contribute to the variance.
+    against : BaselineContrast or None
+        None for the baseline.
+    verdict : Verdict
+        What the tests show; empty for the baseline.
+    conclusion : str
+        What it comes to for readers without statistics; empty for the baseline.
     """
 
     encoder: str
@@ -143,9 +192,18 @@ class ArmResult:
 class Comparison:
     """Every arm of a study against its baseline; made by `compare`.
 
-    varied, fixed : seed streams that differ between runs, and that do not.
-    notes : what a reader must know before trusting the p-values, one sentence each.
-    elsewhere : the scores were not made by a study, so that split and checkpoint are not known.
+    Attributes
+    ----------
+    baseline : str
+        Name of the arm.
+    cells : tuple of ArmResult
+        Each arm on each task with each encoder, the baseline before the others.
+    varied, fixed : str
+        Seed streams that differ between runs, and that do not, in words.
+    notes : tuple of str
+        What a reader must know before trusting the p-values, one sentence each.
+    elsewhere : bool, default False
+        Whether the scores were not made by a study, so that split and checkpoint are not known.
     """
 
     baseline: str
@@ -156,7 +214,13 @@ class Comparison:
     elsewhere: bool = False
 
     def baseline_of(self, cell: ArmResult) -> ArmResult:
-        """Return the baseline's cell for the same encoder and task."""
+        """Return the baseline's cell for the same encoder and task.
+
+        Parameters
+        ----------
+        cell : ArmResult
+            One of `cells`.
+        """
         return next(c for c in self.cells if c.is_baseline and (c.encoder, c.task) == (cell.encoder, cell.task))
 
     def to_frame(self) -> pd.DataFrame:
@@ -222,7 +286,13 @@ class Comparison:
         return frame.astype(dict.fromkeys(numeric, "float64") | dict.fromkeys(flags, "Int64"))
 
     def show(self, console: Console | None = None) -> None:
-        """Print the verdicts to the terminal."""
+        """Print the verdicts to the terminal.
+
+        Parameters
+        ----------
+        console : Console, optional
+            Where to print instead of standard output.
+        """
         from rich.console import Console
 
         print_comparison(self, console or Console())

@@ -33,7 +33,17 @@ FOR_PAPERS = (
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """Where the files of a report are."""
+    """Where the files of a report are.
+
+    Attributes
+    ----------
+    html, markdown : Path
+        The page.
+    latex : Path
+        Its tables for a paper.
+    csv : Path
+        Every run.
+    """
 
     html: Path
     markdown: Path
@@ -48,12 +58,45 @@ def write_report(
     folder: Path,
     predictions: Predictions | None = None,
 ) -> ReportPaths:
-    """Write `report.html`, `report.md`, `tables.tex` and `scores.csv` into `folder`, each whole or not at all.
+    r"""Write `report.html`, `report.md`, `tables.tex` and `scores.csv`, each whole or not at all.
 
-    scores : one row per planned run; curves : one row per evaluation, or None (columns in docs/reports.md).
-    predictions : returns the stored predictions of a run by its id; without it nothing is said of them.  The page
-    needs no network and no other file.  Raises UserError for frames that break their contract, and
-    EnvironmentFailure when the folder cannot be written.
+    Parameters
+    ----------
+    scores : DataFrame
+        One row per planned run (columns in docs/reports.md).
+    curves : DataFrame or None
+        One row per evaluation (columns in docs/reports.md); None leaves the learning curves out.
+    facts : StudyFacts
+        What the report must say beside the scores.
+    folder : Path
+        Where to write; it is made where it is not there.
+    predictions : callable, optional
+        Returns the stored predictions of a run by its id; without it nothing is said of them.
+
+    Returns
+    -------
+    ReportPaths
+        The page needs no network and no other file.
+
+    Raises
+    ------
+    UserError
+        For tables that break their contract.
+    EnvironmentFailure
+        When the folder cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from stabilitybench.comparison.score_files import read_scores
+    >>> runs = ["task,arm,score", "RTE,plain,0.61", "RTE,plain,0.48", "RTE,mixout,0.64", "RTE,mixout,0.65"]
+    >>> facts = StudyFacts("demo", "plain", {"plain": [], "mixout": []}, {}, "init", "subset", origin="Made by hand.")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "runs.csv"
+    ...     _ = file.write_text("\n".join(runs))
+    ...     paths = write_report(read_scores(file, "runs").scores, None, facts, Path(folder))
+    ...     print(paths.markdown.read_text().splitlines()[0])
+    # demo
     """
     comparison = compare(in_order(scores, facts), facts.baseline)
     return write(build(comparison, scores, curves, facts, predictions), scores, folder)
@@ -66,7 +109,31 @@ def build(
     facts: StudyFacts,
     predictions: Predictions | None = None,
 ) -> Report:
-    """Tabulate and draw a comparison of `scores`; nothing is written."""
+    """Tabulate and draw a comparison; nothing is written.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of these scores.
+    scores : DataFrame
+        One row per planned run.
+    curves : DataFrame or None
+        One row per evaluation; None leaves the learning curves out.
+    facts : StudyFacts
+        What the report must say beside the scores.
+    predictions : callable, optional
+        Returns the stored predictions of a run by its id; without it nothing is said of them.
+
+    Returns
+    -------
+    Report
+        Its sections, appendices and data; what a study does not have is left out.
+
+    Raises
+    ------
+    UserError
+        For tables that break their contract.
+    """
     scores = in_order(scores, facts)
     curves = None if curves is None else check_curves(curves)
     return Report(
@@ -80,7 +147,27 @@ def build(
 
 
 def write(report: Report, scores: pd.DataFrame, folder: Path) -> ReportPaths:
-    """Write the files of a report; raises EnvironmentFailure when the folder cannot be written."""
+    """Write the files of a report, each whole or not at all.
+
+    Parameters
+    ----------
+    report : Report
+        As `build` returns it.
+    scores : DataFrame
+        What scores.csv will hold.
+    folder : Path
+        Where to write; it is made where it is not there.
+
+    Returns
+    -------
+    ReportPaths
+        Where the files are.
+
+    Raises
+    ------
+    EnvironmentFailure
+        When the folder cannot be written.
+    """
     paths = ReportPaths(*(folder / name for name in ("report.html", "report.md", "tables.tex", "scores.csv")))
     tables = [table for section in report.sections for table in section.tables if table.key in FOR_PAPERS]
     write_atomically(paths.csv, scores.to_csv(index=False, lineterminator="\n"))
@@ -104,7 +191,20 @@ def _appendices(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts)
 
 
 def in_order(scores: pd.DataFrame, facts: StudyFacts) -> pd.DataFrame:
-    """Return checked rows, the arms of every task in the order of the study file and the baseline first."""
+    """Return checked rows, the arms of every task in the order of the study file and the baseline first.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        One row per planned run.
+    facts : StudyFacts
+        Names the baseline, and the arms in their order; others come last.
+
+    Raises
+    ------
+    UserError
+        For a table that breaks its contract.
+    """
     scores = check_scores(scores)
     names = [facts.baseline, *(a for a in facts.arms if a != facts.baseline)]
     place = {arm: i for i, arm in enumerate([*names, *(a for a in dict.fromkeys(scores["arm"]) if a not in names)])}

@@ -34,11 +34,25 @@ T = TypeVar("T")
 class ScoreFile(EqualByContent):
     """A table of runs as it was read.
 
-    path : the file itself.  label : a short name for people.  scores : one row per run with the columns of a report;
-    encoder, task, arm and metric are empty where the file does not name them.  made_by_report : it is a report's own
-    scores.csv.  flagged : a column tells which runs failed; otherwise no-skill scores do, where there are any.
-    marked : it does so by a column `failed`.  assumed : the tasks that took the no-skill score of the option.
-    versions : of the code that made each finished run, where a report tells them.
+    Attributes
+    ----------
+    path : Path
+        The file itself.
+    label : str
+        A short name for people.
+    scores : DataFrame
+        One row per run with the columns of a report; encoder, task, arm and metric are empty where the file does not
+        name them.
+    made_by_report : bool
+        Whether it is a report's own scores.csv.
+    flagged : bool
+        Whether a column tells which runs failed; otherwise no-skill scores do, where there are any.
+    marked : bool
+        Whether that column is `failed`.
+    assumed : tuple of str
+        The tasks that took the no-skill score given by the caller.
+    versions : tuple of str
+        Of the code that made each finished run, where a report tells them.
     """
 
     path: Path
@@ -61,14 +75,34 @@ def read_scores(
 ) -> ScoreFile:
     """Read a results folder (its scores.csv) or a CSV file, one row per run, with a line that names the columns.
 
-    column : the column of scores, "score" if left out.  Used where present: encoder, task, arm, seed, metric, status,
-    failed (true or false), no_skill, seconds.  points : scores and no-skill scores of files made elsewhere are times
-    100.  no_skill : the best score of a constant prediction, in the unit of the scores, for files made elsewhere that
-    lack it; correlations have 0.  A run is failed if its score is not above it, unless the file has a column `failed`,
-    and if its score is undefined (empty or NaN): it then counts as the no-skill score.  A column `status` tells of all
-    failed runs only if it calls some "failed".  Characters that command a terminal are written out.
+    Used where present: encoder, task, arm, seed, metric, status, failed (true or false), no_skill, seconds.  A run is
+    failed if its score is not above the no-skill score, unless the file has a column `failed`, and if its score is
+    undefined (empty or NaN): it then counts as the no-skill score.  A column `status` tells of all failed runs only if
+    it calls some "failed".  Characters that command a terminal are written out.
 
-    Raises UserError, one sentence that names file, line and column, for anything that is not such a table.
+    Parameters
+    ----------
+    path : Path
+        The folder or file.
+    label : str
+        Names it for people.
+    column : str, optional
+        The column of scores; unset, "score".
+    points : bool, default False
+        Whether scores and no-skill scores of a file made elsewhere are times 100.
+    no_skill : float, optional
+        The best score of a constant prediction, in the unit of the scores, for a file made elsewhere that lacks it;
+        correlations have 0.
+
+    Returns
+    -------
+    ScoreFile
+        Scores as fractions, and what the file itself tells of failures.
+
+    Raises
+    ------
+    UserError
+        One sentence that names file, line and column, for anything that is not such a table.
     """
     file = _file(path)
     table = _Table(file, _text(file))

@@ -39,24 +39,49 @@ CURVE_COLUMNS = ("run_id", "encoder", "task", "arm", "seed", "step", "progress",
 
 
 def finished(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the runs that came to an end, failed and diverged ones included."""
+    """Return the rows of the runs that came to an end, failed and diverged ones included.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        One row per planned run.
+    """
     return scores[scores["status"].isin(FINISHED)]
 
 
 def task_label(scores: pd.DataFrame, encoder: object, task: object) -> str:
-    """Name a task, with its encoder where there are several."""
+    """Name a task, with its encoder where there are several.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        All rows of the report.
+    encoder, task : str
+        Labels, as a grouping of these rows gives them.
+    """
     return f"{task} ({encoder})" if scores["encoder"].nunique() > 1 else str(task)
 
 
 def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `scores` in a fresh frame with plain column types.
+    """Return the rows of a table of runs in a fresh frame with plain column types.
 
-    The column `failures_known` is added: False for the runs of an arm whose flags `failed` are all missing, or missing
-    wherever they are not true; nothing then tells how many failed.
+    Parameters
+    ----------
+    scores : DataFrame
+        One row per planned run, with the columns `SCORE_COLUMNS`.
 
-    Raises UserError for anything but a table, a missing column, an empty table, a run without a task or arm, an unknown
-    status, a run id that occurs twice in an arm, flags and numbers that are text, a finished run without a score, a
-    score beyond [-1, 1], or two metrics or no-skill scores of one task.
+    Returns
+    -------
+    DataFrame
+        With the column `failures_known`: False for the runs of an arm whose flags `failed` are all missing, or missing
+        wherever they are not true; nothing then tells how many failed.
+
+    Raises
+    ------
+    UserError
+        For anything but a table, a missing column, an empty table, a run without a task or arm, an unknown status, a
+        run id that occurs twice in an arm, flags and numbers that are text, a finished run without a score, a score
+        beyond [-1, 1], or two metrics or no-skill scores of one task.
     """
     _need(scores, SCORE_COLUMNS, "scores")
     if scores.empty:
@@ -115,7 +140,18 @@ def check_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return `curves` with numeric columns; raises UserError for a missing column."""
+    """Return a table of evaluations in a fresh frame with numeric columns.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        One row per evaluation, with the columns `CURVE_COLUMNS`; progress is the share of the training done.
+
+    Raises
+    ------
+    UserError
+        For a missing column.
+    """
     _need(curves, CURVE_COLUMNS, "curves")
     result = curves.reset_index(drop=True).copy()
     for column in ("progress", "train_loss", "validation"):
@@ -124,9 +160,19 @@ def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def seed_streams(scores: pd.DataFrame) -> tuple[list[str], list[str], bool]:
-    """Return the streams that vary, those that are fixed, and whether runs of one arm share a varied seed.
+    """Tell which streams of seeds vary.
 
-    A stream without any seed, as in scores made elsewhere, is in neither list.
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows.
+
+    Returns
+    -------
+    varied, fixed : list of str
+        Streams with several seeds, and with one; a stream without any seed, as in scores made elsewhere, is in neither.
+    shared : bool
+        Whether runs of one arm share a seed of a stream that varies.
     """
     known: list[str] = [s for s in STREAMS if scores[f"seed_{s}"].notna().any()]
     varied = [s for s in known if scores[f"seed_{s}"].nunique(dropna=False) > 1]

@@ -30,7 +30,18 @@ def sections(
 ) -> tuple[Section, ...]:
     """Return the sections of a report; what a study does not have, such as crossed seeds, has no section.
 
-    scores, curves : checked rows, the arms in the order to print.
+    Parameters
+    ----------
+    comparison : Comparison
+        Of these scores.
+    scores : DataFrame
+        Checked rows, the arms in the order to print.
+    curves : DataFrame or None
+        Checked rows, one per evaluation.
+    facts : StudyFacts
+        Which seeds varied, and whether runs make pairs.
+    predictions : callable or None
+        Returns the stored predictions of a run by its id.
     """
     caption = cells.caption(comparison, facts.varied, facts.fixed)
     across = over_tasks(comparison)

@@ -30,11 +30,21 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EarlyDroppingPoint:
-    """What dropping the worse half after `fraction` of the training brings; scores are fractions.
+    """What dropping the worse half after a part of the training brings; scores are fractions.
 
-    kept : expected test score of the run kept.  saved : share of the training not done.  same_cost : the score without
-    dropping, of as many runs as cost the same.  auc_loss, auc_validation : how well training loss and validation score
-    at that point tell the runs that will fail; None where no run or every run failed.
+    Attributes
+    ----------
+    fraction : float
+        The part of the training.
+    kept : float
+        Expected test score of the run kept.
+    saved : float
+        Share of the training not done.
+    same_cost : float
+        The score without dropping, of as many runs as cost the same.
+    auc_loss, auc_validation : float or None
+        How well training loss and validation score at that point tell the runs that will fail; None where no run or
+        every run failed.
     """
 
     fraction: float
@@ -47,9 +57,20 @@ class EarlyDroppingPoint:
 
 @dataclass(frozen=True)
 class EarlyDropping:
-    """Early dropping in one arm: of `started` runs drawn from its n, the one of best validation score is kept.
+    """Early dropping in one arm: of the runs started, the one of best validation score is kept.
 
-    all_finish : its expected test score where none is dropped.  early : by nominal fraction, where evaluated by then.
+    Attributes
+    ----------
+    encoder, task, arm : str
+        Labels.
+    n, failed : int
+        Runs there are, and failed ones of them.
+    started : int
+        Runs drawn from these.
+    all_finish : float
+        Expected test score of the run kept where none is dropped.
+    early : dict of float to EarlyDroppingPoint
+        By nominal fraction, where runs were evaluated by then.
     """
 
     encoder: str
@@ -64,7 +85,17 @@ class EarlyDropping:
 
 @dataclass(frozen=True)
 class SeedEnsemble:
-    """Ensembles of an arm's runs, by size."""
+    """Ensembles of an arm's runs.
+
+    Attributes
+    ----------
+    encoder, task, arm : str
+        Labels.
+    n : int
+        Runs with usable predictions.
+    ensembles : dict of int to SeedEnsembles
+        By size.
+    """
 
     encoder: str
     task: str
@@ -74,7 +105,20 @@ class SeedEnsemble:
 
 
 def droppings(scores: pd.DataFrame, curves: pd.DataFrame) -> tuple[EarlyDropping, ...]:
-    """Return what early dropping brings in each arm with 8 finished runs or more and evaluations before the end."""
+    """Return what early dropping brings in each arm.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows.
+    curves : DataFrame
+        One row per evaluation.
+
+    Returns
+    -------
+    tuple of EarlyDropping
+        One per arm with 8 finished runs or more and evaluations before the end.
+    """
     by_run = {run: rows.sort_values("step") for run, rows in curves.groupby("run_id", sort=False)}
     found = []
     for (encoder, task, arm), runs in finished(scores).groupby([*GROUP, "arm"], sort=False):
@@ -132,7 +176,20 @@ def _readings(rows: list[pd.DataFrame], column: str, sign: int) -> Floats:
 
 
 def ensembles(scores: pd.DataFrame, predictions: Predictions) -> tuple[SeedEnsemble, ...]:
-    """Return ensembles of the runs of each arm that has as many with usable predictions."""
+    """Return what averaging the predictions of several runs brings in each arm.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows.
+    predictions : callable
+        Returns the stored predictions of a run by its id.
+
+    Returns
+    -------
+    tuple of SeedEnsemble
+        One per arm with 3 runs or more whose predictions are usable.
+    """
     found = []
     for (encoder, task, arm), runs in finished(scores).groupby([*GROUP, "arm"], sort=False):
         metric = METRICS.get(str(runs["metric"].iloc[0]))

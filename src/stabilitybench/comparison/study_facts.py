@@ -13,23 +13,35 @@ class StudyFacts:
 
     Attributes
     ----------
-    name : the study's name.
-    baseline : the arm against which the others are compared.
-    arms : per arm, in the order to print, one line for each of its stabilizers and recipe overrides; an
-        empty list is the plain recipe.
-    recipe : the settings shared by all arms, for the methods paragraph, in the order to print; empty for scores that
-        were made elsewhere, whose `origin` is told instead.  `mode` ("full"
-        or "head") and `optimizer` begin the sentence; `learning_rate`, `batch_size`, `epochs`, `steps`,
-        `warmup` (a fraction), `schedule`, `max_length` and `evaluations` have phrases of their own; other keys
-        are printed with their values; None leaves a key out.
-    varied, fixed : the seed streams that differ between runs and those that do not, in words.
-    references : citations of the methods compared.
-    spec_toml : the resolved study file.
-    environment : versions and machine.
-    warnings : one sentence each, shown at the top.
-    origin : where scores made elsewhere come from, a sentence.
-    paired : whether the study declares that runs of the same seeds make a pair.
+    name : str
+        The study's name.
+    baseline : str
+        The arm against which the others are compared.
+    arms : mapping of str to sequence of str
+        Per arm, in the order to print, one line for each of its stabilizers and recipe overrides; an empty list is the
+        plain recipe.
+    recipe : mapping of str to Any
+        The settings shared by all arms, for the methods paragraph, in the order to print; empty for scores that were
+        made elsewhere, whose `origin` is told instead.  `mode` ("full" or "head") and `optimizer` begin the sentence;
+        `learning_rate`, `batch_size`, `epochs`, `steps`, `warmup` (a fraction), `schedule`, `max_length` and
+        `evaluations` have phrases of their own; other keys are printed with their values; None leaves a key out.
+    varied, fixed : str
+        The seed streams that differ between runs and those that do not, in words.
+    references : sequence of str
+        Citations of the methods compared.
+    spec_toml : str
+        The resolved study file.
+    environment : mapping of str to str
+        Versions and machine.
+    warnings : sequence of str
+        One sentence each, shown at the top.
+    origin : str
+        Where scores made elsewhere come from, a sentence.
+    paired : bool, default False
+        Whether the study declares that runs of the same seeds make a pair.
 
+    Examples
+    --------
     >>> facts = StudyFacts("demo", "plain", {"plain": []}, {"mode": "full"}, "init and order", "subset")
     >>> facts.references
     ()

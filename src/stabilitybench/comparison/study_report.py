@@ -35,21 +35,41 @@ SAID = (
 def report(
     results: Results, folder: Path | str, predictions: Predictions | None = None
 ) -> tuple[Comparison, ReportPaths]:
-    """Compare the arms of a study and write report.html, report.md, tables.tex and scores.csv into `folder`.
+    """Compare the arms of a study and write report.html, report.md, tables.tex and scores.csv.
 
     Parameters
     ----------
-    results : the results of a study, complete or not; unfinished runs are counted and enter no statistic.
-    folder : where to write; it is made where it is not there.
-    predictions : `study.store.predictions`, for the disagreement of runs; without it the report says nothing of that.
+    results : Results
+        Of a study, complete or not; unfinished runs are counted and enter no statistic.
+    folder : Path
+        Where to write; it is made where it is not there.
+    predictions : callable, optional
+        `study.store.predictions`, for the disagreement of runs; without it the report says nothing of that.
 
     Returns
     -------
-    The comparison, and where the files are.
+    comparison : Comparison
+        Each arm against the baseline.
+    paths : ReportPaths
+        Where the files are.
 
     Raises
     ------
-    EnvironmentFailure : where `folder` cannot be written.
+    EnvironmentFailure
+        Where `folder` cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from stabilitybench import Study
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = Study.from_dict({
+    ...         "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": ["pocket/sentiment"], "seeds": 2,
+    ...         "baseline": "plain", "arms": {"plain": [], "mixout": ["mixout"]},
+    ...     }, store=Path(folder, "runs"))
+    ...     comparison, paths = report(study.results(), folder)
+    >>> [f"{cell.arm}: {cell.n} of {cell.planned} runs" for cell in comparison.cells]
+    ['plain: 0 of 2 runs', 'mixout: 0 of 2 runs']
     """
     scores = results.to_frame()
     facts = study_facts(results)
@@ -59,7 +79,13 @@ def report(
 
 
 def study_facts(results: Results) -> StudyFacts:
-    """Return what a report must say of a study beside its scores."""
+    """Return what a report must say of a study beside its scores.
+
+    Parameters
+    ----------
+    results : Results
+        Of a study, complete or not.
+    """
     import tomli_w
 
     study = results.study

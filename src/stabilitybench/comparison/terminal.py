@@ -23,9 +23,34 @@ HEADS = ("arm", "failed", "mean ± SD", "SD ratio [95 %]")
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print a block of verdicts per task, and below them what the numbers are.
+    r"""Print a block of verdicts per task, and below them what the numbers are.
 
     Names come from users: they are printed as plain text, never as markup nor as commands to the terminal.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        As `compare` returns it.
+    console : Console
+        Where to print; in a narrow one the verdicts wrap, never the numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from rich.console import Console
+    >>> from stabilitybench.comparison import compare_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = [Path(folder, name) for name in ("one.csv", "two.csv")]
+    ...     for file in files:
+    ...         _ = file.write_text("score\n0.61\n0.48\n")
+    ...     comparison, _ = compare_files(files)
+    >>> print_comparison(comparison, Console(width=100))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
+    unnamed task
+    arm  failed   mean ± SD  SD ratio [95 %]  verdict
+    one     ?/2  54.5 ± 9.2       (baseline)
+    two     ?/2  54.5 ± 9.2             1.00  not compared: this arm has 2 finished runs, fewer than 3
+    ...
     """
     from rich.table import Table
     from rich.text import Text

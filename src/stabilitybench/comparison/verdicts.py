@@ -13,10 +13,17 @@ WORSE: Tone = "worse"
 
 
 def verdict(cell: ArmResult, base: ArmResult) -> Verdict:
-    """Say what the tests show about `cell` against the baseline `base`.
+    """Say what the tests show about an arm against the baseline.
 
     A difference is claimed when its Holm-adjusted p lies below 0.05.  Failures come first; where either side
     has failed runs, spread is described and not judged, because the SD then mixes two questions.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        The arm, with its contrast; there is no verdict on the baseline itself.
+    base : ArmResult
+        The baseline on the same encoder and task.
     """
     against = cell.against
     if against is None:

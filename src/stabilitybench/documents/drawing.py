@@ -28,7 +28,17 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A finished figure: SVG text, and what it shows in words for those who cannot see it."""
+    """A finished figure: SVG text, and what it shows in words for those who cannot see it.
+
+    Attributes
+    ----------
+    title : str
+        Printed above the figure.
+    alt : str
+        What it shows, in words.
+    svg : str
+        The drawing; its text stays text.
+    """
 
     title: str
     alt: str
@@ -41,14 +51,30 @@ class Figure:
 
 
 def rows(axes: Axes, names: list[str], limit: int = 32) -> None:
-    """Name the rows of a figure, the first at its top, in at most `limit` characters."""
+    """Name the rows of a figure, the first at its top.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where row k is drawn at y = k.
+    names : list of str
+        One for each row.
+    limit : int, default 32
+        Characters at which a name is cut.
+    """
     axes.set_yticks(range(len(names)), [plain(short(name, limit)) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
 
 
 def log_ticks(axes: Axes) -> None:
-    """Tick a logarithmic axis at 1, 2 and 5 times powers of ten, as plain numbers."""
+    """Tick a logarithmic axis at 1, 2 and 5 times powers of ten, as plain numbers.
+
+    Parameters
+    ----------
+    axes : Axes
+        Its x axis is ticked within its limits, which are set before.
+    """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = axes.get_xlim()
@@ -60,7 +86,19 @@ def log_ticks(axes: Axes) -> None:
 
 
 def remark(axes: Axes, place: float, words: str, color: str = VERMILION) -> None:
-    """Say in a row what is not drawn there."""
+    """Say in a row what is not drawn there.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where row k is drawn at y = k.
+    place : float
+        The row.
+    words : str
+        Printed at its right end.
+    color : str, default VERMILION
+        Of the words.
+    """
     axes.text(
         0.99, place, plain(words), transform=axes.get_yaxis_transform(), ha="right", va="center", color=color,
         fontsize=8.5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
@@ -68,24 +106,55 @@ def remark(axes: Axes, place: float, words: str, color: str = VERMILION) -> None
 
 
 def short(name: str, limit: int) -> str:
-    """Cut a long name."""
+    """Cut a long name.
+
+    Parameters
+    ----------
+    name : str
+        Of any length.
+    limit : int
+        Characters to keep, an ellipsis included.
+
+    Examples
+    --------
+    >>> short("debiased-adam", 8)
+    'debiase…'
+    """
     return name if len(name) <= limit else name[: limit - 1] + "…"
 
 
 def plain(text: str) -> str:
-    """Return text that matplotlib prints as it is: `$` would start a formula, control signs break XML."""
+    """Return text that matplotlib prints as it is.
+
+    Parameters
+    ----------
+    text : str
+        Anything: `$` would start a formula, control signs break XML.
+    """
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text).replace("$", r"\$")
 
 
 def canvas_of(height: float) -> Canvas:
-    """Return an empty figure of the common width; pyplot and the user's own figures are not touched."""
+    """Return an empty figure of the common width; pyplot and the user's own figures are not touched.
+
+    Parameters
+    ----------
+    height : float
+        In inches.
+    """
     from matplotlib.figure import Figure as Canvas
 
     return Canvas(figsize=(WIDTH, height), layout="constrained")
 
 
 def svg_of(canvas: Canvas) -> str:
-    """Return the drawing as SVG, the same bytes each time."""
+    """Return the drawing as SVG, the same bytes each time.
+
+    Parameters
+    ----------
+    canvas : matplotlib.figure.Figure
+        Finished; it is laid out here and not to be drawn again.
+    """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.StringIO()

@@ -14,6 +14,13 @@ COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u
 def metric(name: str) -> str:
     """Print a metric as papers write it.
 
+    Parameters
+    ----------
+    name : str
+        As tasks name it; one that is not known is printed as it is.
+
+    Examples
+    --------
     >>> metric("mcc"), metric("accuracy")
     ('MCC', 'accuracy')
     """
@@ -23,6 +30,15 @@ def metric(name: str) -> str:
 def points(score: float | None, digits: int = 1) -> str:
     """Print a fraction in points (x100).
 
+    Parameters
+    ----------
+    score : float or None
+        A fraction; `ABSENT` is printed for None and for what is not finite.
+    digits : int, default 1
+        Decimals.
+
+    Examples
+    --------
     >>> points(0.60349), points(None)
     ('60.3', '–')
     """
@@ -35,6 +51,13 @@ def points(score: float | None, digits: int = 1) -> str:
 def spread(sd: float | None) -> str:
     """Print an SD in points; small ones with the digits that tell them from 0.
 
+    Parameters
+    ----------
+    sd : float or None
+        A fraction; `ABSENT` is printed for None and for what is not finite.
+
+    Examples
+    --------
     >>> spread(0.0143), spread(0.00043), spread(0.0)
     ('1.4', '0.043', '0.0')
     """
@@ -47,8 +70,17 @@ def spread(sd: float | None) -> str:
 
 
 def mean_sd(mean: float | None, sd: float | None) -> str:
-    """Print mean and SD in points; no SD for a single run.
+    """Print mean and SD in points.
 
+    Parameters
+    ----------
+    mean : float or None
+        A fraction.
+    sd : float or None
+        A fraction; None, as for a single run, leaves it out.
+
+    Examples
+    --------
     >>> mean_sd(0.603, 0.014)
     '60.3 ± 1.4'
     """
@@ -58,6 +90,13 @@ def mean_sd(mean: float | None, sd: float | None) -> str:
 def p_value(p: float | None) -> str:
     """Print a p-value with two digits from 0.001 on, in powers of ten below.
 
+    Parameters
+    ----------
+    p : float or None
+        Between 0 and 1; `ABSENT` is printed for None.
+
+    Examples
+    --------
     >>> p_value(0.4312), p_value(0.0091), p_value(2.4e-6), p_value(1.0), p_value(0.9996)
     ('0.43', '0.0091', '2e-6', '1', '1')
     """
@@ -76,6 +115,13 @@ def p_value(p: float | None) -> str:
 def ratio(value: float | None) -> str:
     """Print a ratio with two decimals near 1 and two digits far from it.
 
+    Parameters
+    ----------
+    value : float or None
+        At least 0; `ABSENT` is printed for None.
+
+    Examples
+    --------
     >>> ratio(0.5449), ratio(0.00432), ratio(123.4), ratio(1e9)
     ('0.54', '0.0043', '120', '1e+09')
     """
@@ -91,6 +137,13 @@ def ratio(value: float | None) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """Print the limits of a ratio.
 
+    Parameters
+    ----------
+    low, high : float or None
+        At least 0; nothing is printed where one is None.
+
+    Examples
+    --------
     >>> interval(0.358, 0.82)
     '[0.36, 0.82]'
     """
@@ -100,6 +153,15 @@ def interval(low: float | None, high: float | None) -> str:
 def estimate(value: float | None, low: float | None, high: float | None) -> str:
     """Print a ratio with its interval where it has one.
 
+    Parameters
+    ----------
+    value : float or None
+        The ratio; `ABSENT` is printed for None.
+    low, high : float or None
+        Limits of the interval, None where there is none.
+
+    Examples
+    --------
     >>> estimate(0.5449, 0.358, 0.82), estimate(0.5449, None, None)
     ('0.54 [0.36, 0.82]', '0.54')
     """
@@ -109,6 +171,13 @@ def estimate(value: float | None, low: float | None, high: float | None) -> str:
 def percent(rate: float | None) -> str:
     """Print a rate in per cent without decimals.
 
+    Parameters
+    ----------
+    rate : float or None
+        A fraction; `ABSENT` is printed for None.
+
+    Examples
+    --------
     >>> percent(0.1611)
     '16'
     """
@@ -118,6 +187,15 @@ def percent(rate: float | None) -> str:
 def counted(n: int, word: str) -> str:
     """Print a number of things.
 
+    Parameters
+    ----------
+    n : int
+        How many.
+    word : str
+        The thing, in the singular, of which the plural ends in s.
+
+    Examples
+    --------
     >>> counted(1, "run"), counted(20, "run")
     ('1 run', '20 runs')
     """
@@ -127,6 +205,13 @@ def counted(n: int, word: str) -> str:
 def printable(text: str) -> str:
     r"""Write out the characters that would command a terminal; tabs and line breaks stay.
 
+    Parameters
+    ----------
+    text : str
+        Anything, such as names from files that nobody has vouched for.
+
+    Examples
+    --------
     >>> print(printable("a\x1b[31mred"))
     a\x1b[31mred
     """

@@ -9,7 +9,18 @@ if TYPE_CHECKING:
 
 
 def html(report: Report) -> str:
-    """Return the page, which needs no network and no other file; every text in it is escaped by the template engine."""
+    """Return a report as one HTML page.
+
+    Parameters
+    ----------
+    report : Report
+        Every text in it is escaped by the template engine.
+
+    Returns
+    -------
+    str
+        The page, which needs no network and no other file.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     engine = Environment(

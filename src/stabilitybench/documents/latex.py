@@ -19,13 +19,38 @@ SPECIAL = {
 
 
 def latex(tables: Iterable[Table]) -> str:
-    """Return the tables, each in a `table` of its own with its caption below; those without rows are left out."""
+    r"""Return tables for a paper, each in a `table` of its own with its caption below.
+
+    Parameters
+    ----------
+    tables : iterable of Table
+        Every text in them is escaped; those without rows are left out.
+
+    Returns
+    -------
+    str
+        A file for ``\input``, which needs booktabs and graphicx.
+
+    Examples
+    --------
+    >>> from stabilitybench.documents.table import texts
+    >>> arms = Table("arms", "Arms", "All of them.", texts(arm="arm"), ({"arm": TableCell("plain")},))
+    >>> print(latex([arms]).splitlines()[-3])
+    \caption{Arms. All of them.}
+    """
     return HEAD + "".join(f"\n{_table(table)}" for table in tables if table.rows)
 
 
 def escape(text: str) -> str:
     r"""Return text that LaTeX prints as it is, on one line.
 
+    Parameters
+    ----------
+    text : str
+        Anything; what cannot be printed becomes a space.
+
+    Examples
+    --------
     >>> print(escape("a_b & 5 % {x}"))
     a\_b \& 5 \% \{x\}
     """

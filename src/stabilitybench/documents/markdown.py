@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def markdown(report: Report) -> str:
-    """Return the whole report but its figures and its data; names cannot start HTML, a link or a table cell."""
+    """Return a report as Markdown, without its figures and its data.
+
+    Parameters
+    ----------
+    report : Report
+        Every text in it is escaped: names cannot start HTML, a link or a table cell.
+    """
     lines = [f"# {escape(report.title)}", "", escape(report.headline), ""]
     lines += [f"> **Note.** {escape(note)}\n" for note in report.notes]
     for section in (*report.sections, *report.appendices):
@@ -45,6 +51,13 @@ def _block(block: Block) -> list[str]:
 def escape(text: str) -> str:
     r"""Return text that Markdown prints as it is, on one line.
 
+    Parameters
+    ----------
+    text : str
+        Anything; white space in a row becomes one space.
+
+    Examples
+    --------
     >>> escape("a|b <script> [x](y)")
     'a\\|b &lt;script&gt; \\[x\\](y)'
     """

@@ -11,7 +11,19 @@ from stabilitybench.documents.table import Table
 
 @dataclass(frozen=True)
 class FigureGroup:
-    """Figures of one kind with the caption that says how to read them; Markdown leaves them out."""
+    """Figures of one kind with the caption that says how to read them; Markdown leaves them out.
+
+    Attributes
+    ----------
+    key : str
+        Names the block in links.
+    title : str
+        Heading, empty to stand under that of the section.
+    caption : str
+        How to read the figures.
+    figures : tuple of Figure
+        Drawn one below the other.
+    """
 
     kind: ClassVar[str] = "figures"
 
@@ -23,7 +35,15 @@ class FigureGroup:
 
 @dataclass(frozen=True)
 class Prose:
-    """Paragraphs."""
+    """Paragraphs.
+
+    Attributes
+    ----------
+    key, title : str
+        As in `FigureGroup`.
+    paragraphs : tuple of str
+        Plain text, one entry each.
+    """
 
     kind: ClassVar[str] = "prose"
 
@@ -34,7 +54,15 @@ class Prose:
 
 @dataclass(frozen=True)
 class BulletList:
-    """A list of sentences."""
+    """A list of sentences.
+
+    Attributes
+    ----------
+    key, title : str
+        As in `FigureGroup`.
+    items : tuple of str
+        Plain text, one entry each.
+    """
 
     kind: ClassVar[str] = "bullets"
 
@@ -45,7 +73,17 @@ class BulletList:
 
 @dataclass(frozen=True)
 class Definitions:
-    """Terms and what they mean; short ones, such as versions, stand on one line each."""
+    """Terms and what they mean.
+
+    Attributes
+    ----------
+    key, title : str
+        As in `FigureGroup`.
+    entries : tuple of (str, str)
+        Each term with its meaning.
+    short : bool, default False
+        Whether each stands on one line, as versions do.
+    """
 
     kind: ClassVar[str] = "definitions"
 
@@ -57,7 +95,17 @@ class Definitions:
 
 @dataclass(frozen=True)
 class Code:
-    """A text printed as it is."""
+    """A text printed as it is.
+
+    Attributes
+    ----------
+    key, title : str
+        As in `FigureGroup`.
+    text : str
+        Lines.
+    language : str, default ""
+        Such as "toml", for readers that colour it.
+    """
 
     kind: ClassVar[str] = "code"
 
@@ -72,9 +120,18 @@ Block: TypeAlias = Table | FigureGroup | Prose | BulletList | Definitions | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of a report and what stands under it; a block without a title stands under that of the section.
+    """A heading of a report and what stands under it.
 
-    listed : whether the contents name its blocks, where there are several.
+    Attributes
+    ----------
+    key : str
+        Names the section in links.
+    title : str
+        The heading.
+    blocks : tuple of Block
+        One without a title stands under that of the section.
+    listed : bool, default True
+        Whether the contents name its blocks, where there are several.
     """
 
     key: str
@@ -92,9 +149,20 @@ class Section:
 class Report:
     """Everything that a report shows, before it becomes HTML or Markdown.
 
-    title : of the page.  headline : what it is about, in one line.  notes : what stands in the way of trust, one
-    sentence each.  sections : the findings.  appendices : methods, references, words and the like.
-    data : the table behind it all, folded up at the end of the page; Markdown leaves it out.
+    Attributes
+    ----------
+    title : str
+        Of the page.
+    headline : str
+        What it is about, in one line.
+    notes : tuple of str
+        What stands in the way of trust, one sentence each.
+    sections : tuple of Section
+        The findings.
+    appendices : tuple of Section
+        Methods, references, words and the like.
+    data : Table
+        The table behind it all, folded up at the end of the page; Markdown leaves it out.
     """
 
     title: str

@@ -22,8 +22,18 @@ from stabilitybench.tasks.base import Kind, Split, Task
 class TokenBatch:
     """Rows of one forward pass, padded to the longest of them.
 
-    tokens, mask : (rows, tokens) int64.  segments : the same, or None where the encoder has none.
-    labels : (rows,).  first_row : number of the first row in its batch, which addresses dropout.
+    Attributes
+    ----------
+    tokens : Tensor of int64, shape (rows, tokens)
+        Token ids; under head tuning the features, (rows, width) float32.
+    mask : Tensor of int64, shape (rows, tokens)
+        1 where there is text.
+    segments : Tensor of int64, shape (rows, tokens), or None
+        0 in the first text of a pair, 1 in the second; None where the encoder has no segments.
+    labels : Tensor, shape (rows,)
+        Class indices, or scores under regression.
+    first_row : int, default 0
+        Number of the first row in its batch, which addresses dropout.
     """
 
     tokens: Tensor
@@ -36,14 +46,31 @@ class TokenBatch:
         return len(self.tokens)
 
     def to(self, device: torch.device) -> TokenBatch:
-        """Return the batch on `device`."""
+        """Return the batch on `device`.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where every tensor is to be.
+        """
         segments = None if self.segments is None else self.segments.to(device)
         return TokenBatch(
             self.tokens.to(device), self.mask.to(device), segments, self.labels.to(device), self.first_row
         )
 
     def parts(self, rows: int | None) -> Iterator[TokenBatch]:
-        """Cut the batch into micro-batches of at most `rows` rows."""
+        """Cut the batch into micro-batches, each padded to its own longest row.
+
+        Parameters
+        ----------
+        rows : int or None
+            Most rows of one; None: the whole batch.
+
+        Yields
+        ------
+        TokenBatch
+            In the order of the rows.
+        """
         if rows is None or rows >= len(self):
             yield self
             return
@@ -62,7 +89,19 @@ class TokenBatch:
 
 @dataclass(frozen=True, eq=False)
 class TokenSplit:
-    """A split as tensors padded to its longest row; `truncated` counts the rows that were cut."""
+    """A split as tensors padded to its longest row.
+
+    Attributes
+    ----------
+    tokens, mask : Tensor of int64, shape (rows, tokens)
+        Token ids, and 1 where there is text.
+    segments : Tensor of int64, shape (rows, tokens), or None
+        As in `TokenBatch`.
+    labels : Tensor, shape (rows,)
+        Class indices (int64), or scores under regression (float32).
+    truncated : int
+        Number of rows that were cut.
+    """
 
     tokens: Tensor
     mask: Tensor
@@ -74,7 +113,13 @@ class TokenSplit:
         return len(self.tokens)
 
     def batch(self, rows: npt.NDArray[np.intp]) -> TokenBatch:
-        """Return the given rows, padded to the longest of them."""
+        """Return the given rows, padded to the longest of them.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+            Numbers of the rows, from 0.
+        """
         index = torch.from_numpy(np.ascontiguousarray(rows))
         mask = self.mask[index]
         length = max(1, int(mask.sum(1).max()))
@@ -84,14 +129,26 @@ class TokenSplit:
 
 @dataclass(frozen=True)
 class TokenTask:
-    """The three splits of a task, tokenised for one encoder at one maximal length."""
+    """The three splits of a task, tokenised for one encoder at one maximal length.
+
+    Attributes
+    ----------
+    train, validation, test : TokenSplit
+        The splits.
+    """
 
     train: TokenSplit
     validation: TokenSplit
     test: TokenSplit
 
     def warnings(self, length: int) -> list[str]:
-        """Say which splits were truncated, one sentence each."""
+        """Say which splits were truncated, one sentence each.
+
+        Parameters
+        ----------
+        length : int
+            Tokens at which texts were cut.
+        """
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return [
             f"{split.truncated} of {len(split)} {name} rows were longer than {length} tokens and were truncated"
@@ -104,9 +161,24 @@ _TOKENS = Memory[TokenTask](size=4)
 
 
 def tokenise(encoder: Encoder, task: Task, length: int) -> TokenTask:
-    """Tokenise every split of `task`, cutting longer texts at `length` tokens (the longer text of a pair first).
+    """Tokenise every split of a task, cutting longer texts (the longer text of a pair first).
 
     The result is kept, since the seeds of a study share it.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Gives the tokenizer.
+    task : Task
+        Rows of text.
+    length : int
+        Most tokens of a row, special ones included.
+
+    Raises
+    ------
+    UserError
+        Where the tokenizer has no padding token, leaves no room for words, writes tokens that the weights do not know,
+        or finds no token in a row.
     """
 
     def make() -> TokenTask:
@@ -159,6 +231,22 @@ def order(n: int, batch_size: int, steps: int, seeds: Seeds) -> Iterator[npt.NDA
     """Yield the rows of each optimizer step: a new permutation per epoch, the last batch of an epoch kept.
 
     Each epoch has a generator of its own, so nothing else that is drawn can shift it.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    batch_size : int
+        Rows of a step; the last one of an epoch may have fewer.
+    steps : int
+        Number of steps.
+    seeds : Seeds
+        Gives the `order` stream.
+
+    Yields
+    ------
+    ndarray of int, shape (rows of the step,)
+        Numbers of the rows, from 0.
     """
     done, epoch = 0, 0
     while done < steps:

@@ -58,8 +58,14 @@ def _index(size: int, like: Tensor) -> Tensor:
 class Addresses:
     """Where the elements of one forward pass stand: hashed once, read by every dropout.
 
-    rows : (rows,) of each row of the batch.  tokens : (tokens,) of each packed token, by row and position.
-    token_rows : (tokens,) of the row of each packed token.
+    Attributes
+    ----------
+    rows : Tensor of int32, shape (rows,)
+        Of each row of the batch.
+    tokens : Tensor of int32, shape (tokens,)
+        Of each packed token, by row and position.
+    token_rows : Tensor of int32, shape (tokens,)
+        Of the row of each packed token.
     """
 
     rows: Tensor
@@ -68,7 +74,17 @@ class Addresses:
 
     @classmethod
     def of(cls, key: int, packing: Packing, first_row: int = 0) -> Addresses:
-        """Hash the addresses of a packed batch whose first row has number `first_row`; `key` has 31 bits."""
+        """Hash the addresses of a packed batch.
+
+        Parameters
+        ----------
+        key : int
+            31 bits: other keys give other masks.
+        packing : Packing
+            Which cells hold tokens.
+        first_row : int, default 0
+            Number of the first row in the whole batch, of which this may be a part.
+        """
         start = _mix(_word(key).to(packing.index.device))
         rows = _enter(start, _index(packing.rows, start) + first_row)
         token_rows = rows.index_select(0, packing.row)
@@ -76,10 +92,20 @@ class Addresses:
 
 
 def keep_mask(state: Tensor, shape: torch.Size, rate: float, place: int = 0) -> Tensor:
-    """Return a boolean mask of `shape` that is True with probability 1 - rate.
+    """Return a boolean mask that is True with probability 1 - rate.
 
-    state : int32, hashed addresses of the leading axes of `shape`.  place : a constant of the module and its use.
     The trailing axes are entered by their index, so each element depends on its own coordinates alone.
+
+    Parameters
+    ----------
+    state : Tensor of int32
+        Hashed addresses of the leading axes of `shape`.
+    shape : torch.Size
+        Shape of the mask.
+    rate : float
+        Dropout rate, in [0, 1).
+    place : int, default 0
+        A constant of the module and its use.
     """
     state = state ^ place
     for size in shape[state.ndim :]:
@@ -90,8 +116,20 @@ def keep_mask(state: Tensor, shape: torch.Size, rate: float, place: int = 0) -> 
 class KeyedDropout(nn.Module):
     """Dropout whose mask is computed from a key and the addresses of its elements; it keeps no random state.
 
-    addresses : set before each pass.  calls : uses of the module in this pass, set to 0 before it.  Some classifiers
-    use one module twice (RoBERTa's head, ALBERT's shared layers); every use has a mask of its own.
+    Parameters
+    ----------
+    rate : float
+        Dropout rate, in [0, 1); kept as `p`.
+    place : str
+        Name of the module, which has masks of its own.
+
+    Attributes
+    ----------
+    addresses : Addresses or None
+        Set before each pass.
+    calls : int
+        Uses of the module in this pass, set to 0 before it.  Some classifiers use one module twice (RoBERTa's head,
+        ALBERT's shared layers); every use has a mask of its own.
     """
 
     def __init__(self, rate: float, place: str) -> None:
@@ -102,10 +140,13 @@ class KeyedDropout(nn.Module):
         self.calls = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop elements of `x` while training.
+        """Drop elements while training, and divide the others by 1 - rate.
 
-        x : packed tokens (tokens, 1, channels), their pooled form (tokens, channels), or attention weights (rows,
-        heads, queries, keys).
+        Parameters
+        ----------
+        x : Tensor
+            Packed tokens (tokens, 1, channels), their pooled form (tokens, channels), or attention weights
+            (rows, heads, queries, keys).
         """
         if not self.training or self.p == 0:
             return x
@@ -129,10 +170,31 @@ def attention(
     packing: Packing | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention with keyed dropout, in the form `transformers` calls.
+    """Return scaled dot-product attention with keyed dropout, in the form `transformers` calls.
 
-    query, key, value : (rows, heads, tokens, width of a head), or with `packing` (packed tokens, heads, 1, width).
-    attention_mask : (rows, 1, 1, tokens), additive.
+    ``dropout(softmax(query key^T scaling + attention_mask)) value``
+
+    Parameters
+    ----------
+    module : nn.Module
+        The attention that calls; its dropout is used.
+    query, key, value : Tensor, shape (rows, heads, tokens, width of a head)
+        With `packing`, (packed tokens, heads, 1, width of a head).
+    attention_mask : Tensor, shape (rows, 1, 1, tokens), or None
+        Additive: 0 where there is text, very low elsewhere.
+    scaling : float, optional
+        Factor of the scores; None: 1 / sqrt(width of a head).
+    packing : Packing, optional
+        Which cells hold tokens.
+    **_ : Any
+        What `transformers` passes besides; ignored.
+
+    Returns
+    -------
+    out : Tensor, shape (rows, tokens, heads, width of a head)
+        With `packing`, (packed tokens, 1, heads, width of a head).
+    weights : Tensor, shape (rows, heads, tokens, tokens)
+        After dropout.
     """
     if packing is not None:
         query, key, value = packing.unpack(torch.cat([query, key, value], dim=-1)[:, :, 0]).transpose(1, 2).chunk(3, -1)
@@ -150,7 +212,13 @@ AttentionInterface.register(ATTENTION, attention)
 
 
 def install(module: nn.Module) -> dict[str, KeyedDropout]:
-    """Replace every `nn.Dropout` under `module` by a keyed one; return them by name."""
+    """Replace every `nn.Dropout` under a module by a keyed one; return them by name.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Changed in place.
+    """
     rates = {name: part.p for name, part in module.named_modules() if isinstance(part, nn.Dropout)}
     keyed = {name: KeyedDropout(rate, name) for name, rate in rates.items()}
     for name, part in keyed.items():

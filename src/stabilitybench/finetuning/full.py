@@ -19,7 +19,26 @@ from stabilitybench.tasks.base import Task
 def full_problem(
     encoder: Encoder, task: Task, recipe: Recipe, device: torch.device, tensors: Mapping[str, Tensor]
 ) -> TrainingProblem:
-    """Return the problem of training every tensor; `tensors` take the place of pretrained ones of their name."""
+    """Return the problem of training every tensor of an encoder and its head.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Pretrained tensors and tokenizer.
+    task : Task
+        What is learned.
+    recipe : Recipe
+        Length of text, precision and dropout.
+    device : torch.device
+        Where the tensors are put.
+    tensors : mapping of str to Tensor
+        Take the place of pretrained ones of their name, as stages before leave them.
+
+    Raises
+    ------
+    UserError
+        Where the recipe asks for longer texts than the encoder can read, or the tokenizer cannot be used.
+    """
     classifier = encoder.pretrained_classifier(task.outputs)
     length = text_length(encoder, recipe.max_length)
     tokens = data.tokenise(encoder, task, length)

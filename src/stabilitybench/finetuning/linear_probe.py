@@ -28,7 +28,15 @@ Features = Literal["cls", "mean", "pooler"]
 
 @dataclass(frozen=True, eq=False)
 class FeatureSplit:
-    """Features of a split, (rows, width) float32, in the form the training loop batches."""
+    """Features of a split, in the form the training loop batches.
+
+    Attributes
+    ----------
+    features : Tensor of float32, shape (rows, width)
+        What the head reads.
+    labels : Tensor, shape (rows,)
+        Class indices, or scores under regression.
+    """
 
     features: Tensor
     labels: Tensor
@@ -42,14 +50,26 @@ class FeatureSplit:
         return torch.ones((len(self), 1), dtype=torch.int64)
 
     def batch(self, rows: npt.NDArray[np.intp]) -> TokenBatch:
-        """Return the given rows."""
+        """Return the given rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+            Numbers of the rows, from 0.
+        """
         index = torch.from_numpy(np.ascontiguousarray(rows))
         return TokenBatch(self.features[index], self.mask[index], None, self.labels[index])
 
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """The three splits of a task as features."""
+    """The three splits of a task as features.
+
+    Attributes
+    ----------
+    train, validation, test : FeatureSplit
+        The splits.
+    """
 
     train: FeatureSplit
     validation: FeatureSplit
@@ -59,12 +79,27 @@ class FeatureTask:
 def head_problem(
     encoder: Encoder, task: Task, recipe: Recipe, device: torch.device, tensors: Mapping[str, Tensor]
 ) -> TrainingProblem:
-    """Return the problem of tuning one linear layer on the features that `recipe.features` names.
+    """Return the problem of tuning one linear layer on features of the frozen encoder.
 
-    `tensors` take the place of pretrained ones of their name.
+    Parameters
+    ----------
+    encoder : Encoder
+        Pretrained tensors and tokenizer.
+    task : Task
+        What is learned.
+    recipe : Recipe
+        Length of text, precision, and `features`: "cls", the last hidden state of the first token; "mean", the mean of
+        the last hidden states over the text's tokens; "pooler", the pretrained pooler's output.
+    device : torch.device
+        Where the features are computed.
+    tensors : mapping of str to Tensor
+        Take the place of pretrained ones of their name, as stages before leave them.
 
-    cls : last hidden state of the first token.  mean : mean of the last hidden states over the text's tokens.
-    pooler : the pretrained pooler's output; refused where the checkpoint carries none.
+    Raises
+    ------
+    UserError
+        Where the pooler is asked for and the checkpoint carries none, the recipe asks for longer texts than the encoder
+        can read, or the tokenizer cannot be used.
     """
     length = text_length(encoder, recipe.max_length)
     splits, warnings = _features(encoder, task, recipe.features, length, recipe.precision, device, tensors)
@@ -81,7 +116,33 @@ def head_problem(
 def frozen_features(
     encoder: Encoder, task: Task, kind: Features, max_length: int | None, device: torch.device
 ) -> tuple[FeatureSplit, tuple[str, ...]]:
-    """Return the features of the training rows, kept per process, and warnings about the text."""
+    """Return the features of the training rows, kept per process, and warnings about the text.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Pretrained tensors and tokenizer.
+    task : Task
+        Gives the training rows.
+    kind : {"cls", "mean", "pooler"}
+        As `recipe.features`.
+    max_length : int or None
+        Most tokens of a text; None: 128 or the encoder's maximum, if less.
+    device : torch.device
+        Where the features are computed.
+
+    Returns
+    -------
+    features : FeatureSplit
+        Of the training rows, on the CPU.
+    warnings : tuple of str
+        One sentence where texts were cut.
+
+    Raises
+    ------
+    UserError
+        Where the encoder has no such features, or cannot read the texts.
+    """
     # the other splits are not asked for: one row each stands in for them
     one = task.train.take([0])
     length = text_length(encoder, max_length)

@@ -62,7 +62,22 @@ class _Member:
 class Loop:
     """The state of one training: one network, or as many as the stabilizers train side by side.
 
-    ctx : what hooks may read before the first step; each step has one of its own.
+    Parameters
+    ----------
+    problem : TrainingProblem
+        Network, pretrained tensors and splits.
+    task : Task
+        Metrics and labels, for the scores.
+    recipe : Recipe
+        As the stabilizers have changed it, with a learning rate.
+    composition : Composition
+        Whose hooks are called.
+    ctx : Context
+        What hooks may read before the first step; each step has one of its own.
+    device : torch.device
+        Where the training runs.
+    dtype : torch.dtype, default torch.float32
+        Of the tensors that are drawn.
     """
 
     def __init__(
@@ -73,7 +88,7 @@ class Loop:
         self.composition = composition
         self.loss_sum = torch.zeros((), device=device)
         self.loss_count = 0
-        ctx = replace(ctx, training_features=self.training_features)
+        ctx = replace(ctx, training_features=self._training_features)
         before = {**problem.pretrained, **draw_new(problem.newly_initialized, ctx, device, dtype)}
         self.start = composition.initialize(before, ctx)
         self.reinitialized = tuple(n for n, t in self.start.items() if t is not before.get(n))
@@ -83,7 +98,7 @@ class Loop:
         params = copied({n: t for n, t in self.start.items() if n not in self.frozen})
         self.decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in params}
         self.ctx = ctx = replace(ctx, start=self.start)
-        ready = replace(ctx, epoch_gradients=partial(self.epoch_gradients, params))
+        ready = replace(ctx, epoch_gradients=partial(self._epoch_gradients, params))
         self.trained = [_Member(params, AdamState(), composition.setup(self.start, ready))]
 
     @property
@@ -92,11 +107,32 @@ class Loop:
         return self.trained[0].params
 
     def at(self, step: int) -> Context:
-        """Return what hooks may read in the step that follows `step` others."""
+        """Return what hooks may read in a step.
+
+        Parameters
+        ----------
+        step : int
+            Number of steps taken before it.
+        """
         return replace(self.ctx, step=step, training=True)
 
     def run(self, started: float, observer: Observer | None, keep_weights: Checkpoint | None) -> Outcome:
-        """Train to the end; `started` is when the clock of the run began."""
+        """Train to the end.
+
+        Parameters
+        ----------
+        started : float
+            When the clock of the run began, as `time.perf_counter` tells it.
+        observer : callable or None
+            ``observer(evaluation)`` is told of every evaluation.
+        keep_weights : {"last", "best"} or None
+            Checkpoint whose tensors are returned too.
+
+        Returns
+        -------
+        Outcome
+            With the scores of the last and of the best-validation checkpoint.
+        """
         total = self.ctx.total_steps
         marks = set(self.recipe.evaluation_steps(total))
         rows = data.order(len(self.task.train), self.recipe.batch_size, total, self.ctx.seeds)
@@ -108,7 +144,7 @@ class Loop:
             batch = self.problem.splits.train.batch(chosen).to(self.device)
             rate, grads = self.step(batch, self.at(step - 1))
             if step in marks:
-                evaluation, last = self.evaluate(step, rate, grads)
+                evaluation, last = self._evaluate(step, rate, grads)
                 evaluations.append(evaluation)
                 if observer is not None:
                     observer(evaluation)
@@ -123,27 +159,42 @@ class Loop:
         assert best is not None  # the last step is always evaluated
         assert last is not None
         checkpoints: dict[Checkpoint, _Checkpoint] = {"last": last, "best": best[2]}
-        return self.outcome(evaluations, best[1], checkpoints, diverged, started, keep_weights)
+        return self._outcome(evaluations, best[1], checkpoints, diverged, started, keep_weights)
 
     def step(self, batch: data.TokenBatch, ctx: Context) -> tuple[float, Params]:
-        """Take one optimizer step; return the highest rate and the first network's gradients before clipping."""
+        """Take one optimizer step with every network.
+
+        Parameters
+        ----------
+        batch : TokenBatch
+            The rows of the step, on the device of the training.
+        ctx : Context
+            As `at` returns it.
+
+        Returns
+        -------
+        rate : float
+            The highest learning rate of a tensor.
+        gradients : dict of str to Tensor
+            The first network's, before clipping.
+        """
         recipe = self.recipe
         assert recipe.learning_rate is not None
         rate = recipe.learning_rate * multiplier(recipe.schedule, ctx.step, ctx.total_steps, recipe.warmup)
         rates = self.composition.rates(dict.fromkeys(self.params, rate), ctx)
         raw: Params = {}
         for number, member in enumerate(self.trained):
-            grads = self.step_member(member, batch, rates, replace(ctx, member=number))
+            grads = self._step_member(member, batch, rates, replace(ctx, member=number))
             raw = raw or grads
         after = replace(ctx, step=ctx.step + 1, rates=rates)
         if self.composition.changing("members"):
-            self.replace_members(self.composition.members([m.params for m in self.trained], after))
+            self._replace_members(self.composition.members([m.params for m in self.trained], after))
         return max(rates.values()), raw
 
-    def step_member(self, member: _Member, batch: data.TokenBatch, rates: Mapping[str, float], ctx: Context) -> Params:
+    def _step_member(self, member: _Member, batch: data.TokenBatch, rates: Mapping[str, float], ctx: Context) -> Params:
         """Take one optimizer step with one network; return its gradients before clipping."""
         recipe, composition = self.recipe, self.composition
-        plain = partial(self.gradient, batch=batch, ctx=ctx)
+        plain = partial(self._gradient, batch=batch, ctx=ctx)
         loss, raw = composition.gradient(plain, member.params, member.states, ctx)
         self.loss_sum += loss.detach()
         self.loss_count += 1
@@ -161,7 +212,7 @@ class Loop:
             member.params = copied(moved)
         return raw
 
-    def replace_members(self, networks: list[Params]) -> None:
+    def _replace_members(self, networks: list[Params]) -> None:
         """Go on with `networks`: one may have become several, or several one."""
         before = self.trained
         if len(networks) not in (1, len(before)) and len(before) != 1:
@@ -176,18 +227,18 @@ class Loop:
             owned = weights if weights is old.params else copied(weights)
             self.trained.append(_Member(owned, adam, list(old.states)))
 
-    def training_features(self, params: Params) -> tuple[Tensor, Tensor]:
+    def _training_features(self, params: Params) -> tuple[Tensor, Tensor]:
         """Return what the last linear layer reads of every training row, without noise, and the labels."""
         return features_of(self.problem.network, params, self.problem.splits.train, self.device)
 
-    def epoch_gradients(self, params: Params) -> Iterator[Params]:
+    def _epoch_gradients(self, params: Params) -> Iterator[Params]:
         """Yield the gradient of each batch of the first epoch at the weights as they are."""
         n, size = len(self.task.train), self.recipe.batch_size
         for step, rows in enumerate(data.order(n, size, -(-n // size), self.ctx.seeds)):
             batch = self.problem.splits.train.batch(rows).to(self.device)
-            yield self.gradient(params, batch, self.at(step))[1]
+            yield self._gradient(params, batch, self.at(step))[1]
 
-    def gradient(self, params: Params, batch: data.TokenBatch, ctx: Context) -> tuple[Tensor, Params]:
+    def _gradient(self, params: Params, batch: data.TokenBatch, ctx: Context) -> tuple[Tensor, Params]:
         """Return the loss with penalties and its gradient; micro-batches are summed by their share of rows."""
         leaves = {name: t.detach().requires_grad_() for name, t in params.items()}
         loss_sum = torch.zeros((), device=self.device)
@@ -201,7 +252,17 @@ class Loop:
         return loss_sum, sums
 
     def loss(self, leaves: Params, part: data.TokenBatch, ctx: Context) -> Tensor:
-        """Return the training loss of some rows, penalties included."""
+        """Return the training loss of some rows, penalties included.
+
+        Parameters
+        ----------
+        leaves : dict of str to Tensor
+            The trained weights; gradients flow to them.
+        part : TokenBatch
+            The rows.
+        ctx : Context
+            Of the step under way; decides the dropout masks.
+        """
         weights = self.composition.forward_weights({**leaves, **self.frozen}, ctx)
         key = ctx.seeds.key("dropout", *ctx.moment)
         read = bool(self.composition.changing("penalty"))
@@ -215,14 +276,14 @@ class Loop:
         """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise."""
         return [out for m in self.trained for out in self.composition.evaluation({**m.params, **self.frozen}, m.states)]
 
-    def logits(self, members: list[Params], split: TrainableSplit) -> Logits:
+    def _logits(self, members: list[Params], split: TrainableSplit) -> Logits:
         """Return mean logits of `members` on `split`; (rows, outputs) float32."""
         return mean_logits(self.problem.network, members, split, self.task.outputs, self.device)
 
-    def evaluate(self, step: int, rate: float, grads: Params) -> tuple[Evaluation, _Checkpoint]:
+    def _evaluate(self, step: int, rate: float, grads: Params) -> tuple[Evaluation, _Checkpoint]:
         """Score the validation split after `step`; return what is recorded, and the weights that were scored."""
         members = self.members()
-        logits = self.logits(members, self.problem.splits.validation)
+        logits = self._logits(members, self.problem.splits.validation)
         labels = self.problem.splits.validation.labels
         train_loss = float(self.loss_sum / max(1, self.loss_count))
         self.loss_sum, self.loss_count = torch.zeros((), device=self.device), 0
@@ -242,16 +303,16 @@ class Loop:
             measures=self.composition.measures(scored, replace(self.ctx, step=step)) if sound else {},
         ), _Checkpoint(step, members, logits)
 
-    def outcome(
+    def _outcome(
         self, evaluations: list[Evaluation], best_step: int, checkpoints: dict[Checkpoint, _Checkpoint],
         diverged: bool, started: float, keep_weights: Checkpoint | None,
     ) -> Outcome:  # fmt: skip
         """Score the test split with both checkpoints and put everything together."""
         task, last = self.task, checkpoints["last"]
-        test: dict[Checkpoint, Logits] = {"last": self.logits(last.members, self.problem.splits.test)}
+        test: dict[Checkpoint, Logits] = {"last": self._logits(last.members, self.problem.splits.test)}
         # The best checkpoint often is the last one.
         same = checkpoints["best"].step == last.step
-        test["best"] = test["last"] if same else self.logits(checkpoints["best"].members, self.problem.splits.test)
+        test["best"] = test["last"] if same else self._logits(checkpoints["best"].members, self.problem.splits.test)
         predictions = [
             Predictions(split, name, logits)
             for name, checkpoint in checkpoints.items()
@@ -297,5 +358,11 @@ def _pairs(validation: Logits, test: Logits) -> list[tuple[Literal["validation",
 
 
 def device_name(device: torch.device) -> str:
-    """Return "cpu" or the name of the accelerator."""
+    """Return "cpu" or the name of the accelerator.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where a run trained.
+    """
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -9,8 +9,15 @@ T = TypeVar("T")
 
 
 class Memory(Generic[T]):
-    """Keep the `size` values used last, by key.
+    """Keep the values used last, by key.
 
+    Parameters
+    ----------
+    size : int
+        Number of values that are kept, at least 1.
+
+    Examples
+    --------
     >>> memory = Memory[int](size=1)
     >>> memory.get("a", lambda: 1), memory.get("a", lambda: 2)
     (1, 1)
@@ -21,7 +28,15 @@ class Memory(Generic[T]):
         self._values: dict[Hashable, T] = {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of `key`, made at first use."""
+        """Return the value of `key`, made at first use.
+
+        Parameters
+        ----------
+        key : hashable
+            All that the value depends on.
+        make : callable
+            ``make()`` returns the value.
+        """
         value = self._values.pop(key) if key in self._values else make()
         self._values[key] = value  # the one used last stands last
         while len(self._values) > self._size:

@@ -32,10 +32,39 @@ def fill_in_words(
     encoder: Encoder, task: Task, recipe: Recipe, stage: MaskedWords, tensors: Mapping[str, Tensor], seeds: Seeds,
     device: torch.device,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:  # fmt: skip
-    """Train on the training texts of `task`, from `tensors` where given; return the encoder's tensors and a record.
+    """Train an encoder to fill in hidden words of the training texts of a task; labels are not read.
 
     The output layer is the checkpoint's own where it has one, else a new one tied to the word embeddings.  Dropout
     has the encoder's own rates.  Cross-entropy of the chosen words; the schedule is linear; batches are never cut.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Pretrained tensors and tokenizer.
+    task : Task
+        Gives the training texts.
+    recipe : Recipe
+        Batch size, warm-up, decay, moments, clipping, length of text and precision.
+    stage : MaskedWords
+        Epochs, peak rate (given by now) and fraction of the words.
+    tensors : mapping of str to Tensor
+        Take the place of pretrained ones of their name, as stages before leave them.
+    seeds : Seeds
+        Of this stage alone: order of the rows, words, dropout and new tensors.
+    device : torch.device
+        Where the training runs.
+
+    Returns
+    -------
+    tensors : dict of str to Tensor
+        Those of the encoder that were trained, by name.
+    record : dict
+        `steps`, and `first_loss` and `last_loss`: means over the first and the last tenth of the steps.
+
+    Raises
+    ------
+    UserError
+        Where the tokenizer has no mask token, or cannot be used.
     """
     tokenizer = encoder.tokenizer()
     if tokenizer.mask_token_id is None:

@@ -23,9 +23,20 @@ from stabilitybench.recipe import Recipe
 class ForwardOutput:
     """The outcome of a forward pass.
 
-    logits : (rows, outputs).  features : (rows, width), what the last linear layer read, dropout included.
-    weights : the tensors that were read.  On request, for penalties: hidden, the states (rows, tokens, width) of every
-    level; embeddings, those of the words (rows, tokens, width) before positions are added; and `rerun`, which see.
+    Attributes
+    ----------
+    logits : Tensor, shape (rows, outputs)
+        What the classifier says.
+    features : Tensor, shape (rows, width)
+        What the last linear layer read, dropout included.
+    weights : mapping of str to Tensor
+        The tensors that were read.
+    hidden : tuple of Tensor, shape (rows, tokens, width), or None
+        The states of every level, embeddings first; on request, for penalties.
+    embeddings : Tensor, shape (rows, tokens, width), or None
+        Those of the words, before positions are added; on request.
+    again : callable or None
+        ``again(noise, dropout_key)`` does what `rerun` says; on request.
     """
 
     logits: Tensor
@@ -36,10 +47,14 @@ class ForwardOutput:
     again: Callable[[Mapping[str, Tensor], str], ForwardOutput] | None = None
 
     def rerun(self, noise: Mapping[str, Tensor], dropout_key: str = "") -> ForwardOutput:
-        """Run the same rows again with `noise` (rows, tokens, width) added to the output of module groups.
+        """Run the same rows again with noise added to the output of module groups.
 
-        noise : by group: "embeddings" (the words' vectors) or "layer.k".  dropout_key : a name for other dropout masks;
-        empty for the very same ones.
+        Parameters
+        ----------
+        noise : mapping of str to Tensor, shape (rows, tokens, width)
+            By group: "embeddings" (the words' vectors) or "layer.k".
+        dropout_key : str, default ""
+            A name for other dropout masks; empty for the very same ones.
         """
         assert self.again is not None
         return self.again(noise, dropout_key)
@@ -58,8 +73,17 @@ class Network(Protocol):
 class EncoderNetwork:
     """A whole encoder with its head; every number it needs arrives as an argument.
 
-    recipe.dropout sets every dropout rate, recipe.dropout_off the module groups without any; the hidden and attention
-    dropout of the encoder's own configuration holds otherwise.
+    Parameters
+    ----------
+    classifier : PretrainedClassifier
+        Gives module, which is copied, and buffers; its pretrained tensors are not read.
+    layout : Layout
+        Names and module groups of the tensors.
+    recipe : Recipe
+        `dropout` sets every dropout rate, `dropout_off` the module groups without any; the hidden and attention dropout
+        of the encoder's own configuration holds otherwise.  `precision` is that of the pass.
+    device : torch.device
+        Where the parameters will be.
     """
 
     def __init__(self, classifier: PretrainedClassifier, layout: Layout, recipe: Recipe, device: torch.device) -> None:
@@ -155,7 +179,22 @@ def _full_precision(values: Tensor) -> Tensor:
 
 
 def packed_inputs(layout: Layout, batch: TokenBatch, packing: Packing) -> dict[str, Any]:
-    """Return what a `transformers` encoder reads of a packed batch, whose attention knows the packing."""
+    """Return what a `transformers` encoder reads of a packed batch, whose attention knows the packing.
+
+    Parameters
+    ----------
+    layout : Layout
+        Number of the first position, and whether there are segments.
+    batch : TokenBatch
+        The padded rows.
+    packing : Packing
+        Which cells hold tokens.
+
+    Returns
+    -------
+    dict of str to Any
+        Keyword arguments of the encoder; ids of tokens, positions and segments are (tokens, 1).
+    """
     # A ready additive mask passes through transformers unchanged.
     lowest = torch.finfo(torch.float32).min
     inputs: dict[str, Any] = {

@@ -15,8 +15,15 @@ from torch import Tensor
 class Packing:
     """Which cells of a padded (rows, length) grid hold tokens.
 
-    index : (tokens,) int64, cells in row order.
+    Attributes
+    ----------
+    rows, length : int
+        Shape of the grid.
+    index : Tensor of int64, shape (tokens,)
+        Numbers of the cells that hold tokens, in row order.
 
+    Examples
+    --------
     >>> import torch
     >>> packing = Packing.of(torch.tensor([[1, 1, 0], [1, 0, 0]]))
     >>> packing.index.tolist(), packing.first.tolist()
@@ -31,7 +38,13 @@ class Packing:
 
     @classmethod
     def of(cls, mask: Tensor) -> Packing:
-        """Read the mask of a batch, (rows, length): 1 where there is text, which fills each row from the left."""
+        """Read the mask of a batch.
+
+        Parameters
+        ----------
+        mask : Tensor, shape (rows, length)
+            1 where there is text, which fills each row from the left.
+        """
         rows, length = mask.shape
         return cls(rows, length, mask.flatten().nonzero()[:, 0])
 
@@ -51,11 +64,23 @@ class Packing:
         return (self.position == 0).nonzero()[:, 0]
 
     def pack(self, grid: Tensor) -> Tensor:
-        """Turn (rows, length, ...) into (tokens, ...)."""
+        """Turn (rows, length, ...) into (tokens, ...).
+
+        Parameters
+        ----------
+        grid : Tensor, shape (rows, length, ...)
+            Padded; what stands where there is no text is dropped.
+        """
         return grid.flatten(0, 1).index_select(0, self.index)
 
     def unpack(self, tokens: Tensor) -> Tensor:
-        """Turn (tokens, ...) into (rows, length, ...), 0 where there is no text."""
+        """Turn (tokens, ...) into (rows, length, ...), 0 where there is no text.
+
+        Parameters
+        ----------
+        tokens : Tensor, shape (tokens, ...)
+            In row order, as `pack` gives them.
+        """
         shape = tokens.shape[1:]
         if len(tokens) == self.rows * self.length:
             return tokens.reshape(self.rows, self.length, *shape)

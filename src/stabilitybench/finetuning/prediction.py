@@ -21,7 +21,26 @@ CELLS = {"cpu": 512, "cuda": 16384}
 def mean_logits(
     network: Network, weights: list[dict[str, Tensor]], split: TrainableSplit, outputs: int, device: torch.device
 ) -> Logits:
-    """Return the logits of `network` on `split`, averaged over the sets of `weights`; (rows, outputs) float32."""
+    """Return the logits of a network on a split, averaged over sets of weights.
+
+    Parameters
+    ----------
+    network : Network
+        Run without training noise.
+    weights : list of dict of str to Tensor
+        At least one set, each with every tensor that the network reads.
+    split : TrainableSplit
+        Tokens or features.
+    outputs : int
+        Width of the head.
+    device : torch.device
+        Where the weights are.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, outputs)
+        In the order of the rows.
+    """
     out = np.empty((len(split), outputs), dtype=np.float32)
     for rows in _batches(split, device):
         batch = split.batch(rows).to(device)
@@ -34,7 +53,26 @@ def mean_logits(
 def features_of(
     network: Network, params: Mapping[str, Tensor], split: TrainableSplit, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return what the last linear layer reads of every row, (rows, width), and the labels (rows,)."""
+    """Return what the last linear layer reads of every row, and the labels.
+
+    Parameters
+    ----------
+    network : Network
+        Run without training noise.
+    params : mapping of str to Tensor
+        Every tensor that the network reads.
+    split : TrainableSplit
+        Tokens or features.
+    device : torch.device
+        Where the weights are.
+
+    Returns
+    -------
+    features : Tensor, shape (rows, width)
+        On the CPU, in the order of the rows.
+    labels : Tensor, shape (rows,)
+        Those of the split.
+    """
     out: Tensor | None = None
     for rows in _batches(split, device):
         features = network(params, split.batch(rows).to(device)).features.cpu()

@@ -29,7 +29,13 @@ class TrainableSplit(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, rows: npt.NDArray[np.intp]) -> TokenBatch:
-        """Return the given rows."""
+        """Return the given rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+            Numbers of the rows, from 0.
+        """
         ...
 
 
@@ -56,8 +62,20 @@ class TrainableTask(Protocol):
 class TrainingProblem:
     """A network, its tensors at step 0 and the tokenised (or featurised) splits.
 
-    newly_initialized : shapes of the tensors that every run draws for itself.  facts : what stages before left to be
-    recorded.
+    Attributes
+    ----------
+    network : Network
+        The classifier as a function.
+    pretrained : dict of str to Tensor
+        Tensors at step 0, on the device of the training.
+    newly_initialized : dict of str to tuple of int
+        Shapes of the tensors that every run draws for itself.
+    splits : TrainableTask
+        What is learned, looked at and reported.
+    warnings : tuple of str
+        Sentences about the text and the stages.
+    facts : dict
+        What stages before left to be recorded.
     """
 
     network: Network

@@ -20,7 +20,20 @@ DEFAULT_LENGTH = 128
 
 
 def text_length(encoder: Encoder, max_length: int | None) -> int:
-    """Return the number of tokens read from a text: what the recipe says, within what the encoder can."""
+    """Return the number of tokens read from a text: what the recipe says, within what the encoder can.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its `max_length` is the limit.
+    max_length : int or None
+        What the recipe says; None: 128 or the encoder's maximum, if less.
+
+    Raises
+    ------
+    UserError
+        Where the recipe says more than the encoder can read.
+    """
     if max_length is None:
         return min(DEFAULT_LENGTH, encoder.max_length)
     if max_length > encoder.max_length:
@@ -31,23 +44,69 @@ def text_length(encoder: Encoder, max_length: int | None) -> int:
 
 
 def stage_facts(stage: Stage) -> dict[str, Any]:
-    """Return the content that a stage depends on beside its description."""
+    """Return the content that a stage depends on beside its description.
+
+    Parameters
+    ----------
+    stage : Stage
+        Masked words or another task.
+
+    Returns
+    -------
+    dict of str to Any
+        `content`, the fingerprint of another task; empty for masked words.
+    """
     return {"content": load_task(stage.task).fingerprint} if isinstance(stage, LabelledTask) else {}
 
 
 def task_facts(task: Task) -> TaskFacts:
-    """Return what stabilizers may know of `task`."""
+    """Return what stabilizers may know of a task.
+
+    Parameters
+    ----------
+    task : Task
+        Its rows stay unseen.
+    """
     return TaskFacts(task.name, task.kind, task.outputs, len(task.train))
 
 
 def effective(encoder: Encoder, task: Task, recipe: Recipe, composition: Composition) -> Recipe:
-    """Return the recipe as composed stabilizers change it, with a rate."""
+    """Return the recipe as composed stabilizers change it, with a learning rate.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its layout, and the rate it recommends where the recipe has none.
+    task : Task
+        What is learned.
+    recipe : Recipe
+        The plain recipe.
+    composition : Composition
+        The stabilizers.
+
+    Raises
+    ------
+    UserError
+        Where a stabilizer cannot work there.
+    """
     recipe = composition.recipe(recipe, encoder.layout, task_facts(task))
     return recipe if recipe.learning_rate is not None else recipe.replace(learning_rate=encoder.learning_rate)
 
 
 def stages_of(encoder: Encoder, task: Task, recipe: Recipe, composition: Composition) -> tuple[Stage, ...]:
-    """Return the stages before fine-tuning, each with a rate."""
+    """Return the stages before fine-tuning, each with a learning rate.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its layout, and the rate it recommends where a stage has none.
+    task : Task
+        What is learned.
+    recipe : Recipe
+        As `effective` returns it.
+    composition : Composition
+        The stabilizers.
+    """
     stages = composition.phases(recipe, encoder.layout, task_facts(task))
     return tuple(replace(s, rate=encoder.learning_rate) if s.rate is None else s for s in stages)
 
@@ -57,7 +116,35 @@ def stage_identity(
 ) -> list[dict[str, Any]]:
     """Return what determines the stages before fine-tuning, the content of other tasks included, as plain data.
 
-    Raises UserError where another task is the target itself.
+    Parameters
+    ----------
+    encoder : Encoder
+        What is fine-tuned.
+    task : Task
+        The target.
+    recipe : Recipe
+        The plain recipe.
+    stabilizers : tuple of Stabilizer
+        In any order.
+
+    Returns
+    -------
+    list of dict of str to Any
+        One for each stage, in their order; empty where there is none.
+
+    Raises
+    ------
+    UserError
+        Where another task is the target itself, or the stabilizers cannot work or stand together.
+
+    Examples
+    --------
+    >>> from stabilitybench.encoders import load_encoder
+    >>> from stabilitybench.stabilizers import build
+    >>> from stabilitybench.tasks import load_task
+    >>> encoder, task = load_encoder("pocket/bert-small"), load_task("pocket/acceptability")
+    >>> [stage["stage"] for stage in stage_identity(encoder, task, Recipe(), (build("surt"),))]
+    ['MaskedWords']
     """
     composition = Composition(compose(stabilizers, encoder.layout))
     stages = stages_of(encoder, task, effective(encoder, task, recipe, composition), composition)
@@ -69,7 +156,34 @@ def stage_identity(
 
 
 def resolved(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Recipe:
-    """Return the recipe a run really trains with, after checking that every stabilizer can work there."""
+    """Return the recipe a run really trains with, after checking that every stabilizer can work there.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        What is fine-tuned.
+    task : Task
+        What is learned.
+    recipe : Recipe
+        The plain recipe.
+    stabilizers : tuple of Stabilizer
+        In any order.
+
+    Raises
+    ------
+    UserError
+        Where a stabilizer cannot work there or beside another, the encoder cannot read texts of that length, or
+        `dropout_off` names no module group of it.
+
+    Examples
+    --------
+    >>> from stabilitybench.encoders import load_encoder
+    >>> from stabilitybench.stabilizers import build
+    >>> from stabilitybench.tasks import load_task
+    >>> encoder, task = load_encoder("pocket/bert-small"), load_task("pocket/acceptability")
+    >>> resolved(encoder, task, Recipe(), (build("longer"),)).epochs
+    20.0
+    """
     recipe = effective(encoder, task, recipe, Composition(compose(stabilizers, encoder.layout)))
     text_length(encoder, recipe.max_length)
     for group in recipe.dropout_off:

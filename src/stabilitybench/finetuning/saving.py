@@ -14,9 +14,23 @@ from stabilitybench.tasks.base import Task
 
 
 def save_model(encoder: Encoder, task: Task, weights: dict[str, Tensor], folder: Path) -> None:
-    """Write classifier and tokenizer to `folder`, to be read by ``from_pretrained``.
+    """Write classifier and tokenizer to a folder, to be read by ``from_pretrained``.
 
-    weights : every tensor of the classifier, by Hugging Face name.  Raises UserError where they are not that.
+    Parameters
+    ----------
+    encoder : Encoder
+        Gives configuration and tokenizer.
+    task : Task
+        Gives the names of the classes.
+    weights : dict of str to Tensor
+        Every tensor of the classifier, by Hugging Face name.
+    folder : Path
+        Made where it is missing.
+
+    Raises
+    ------
+    UserError
+        Where the weights are not those of a plain classifier of this architecture.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification

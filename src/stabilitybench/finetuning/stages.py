@@ -30,9 +30,15 @@ from stabilitybench.tasks import Task, load_task
 class Prepared:
     """What the stages left.
 
-    tensors : the encoder's tensors that they changed, by name; before : the same as they were pretrained.
-    records : one for each stage, to be kept with the run: its name, steps, losses, and the Euclidean distance that the
-    encoder moved in it.
+    Attributes
+    ----------
+    tensors : dict of str to Tensor
+        The encoder's tensors that they changed.
+    before : dict of str to Tensor
+        The same as they were pretrained.
+    records : tuple of dict
+        One for each stage, to be kept with the run: its name, steps, losses, and the Euclidean distance that the
+        encoder moved in it.
     """
 
     tensors: Params = field(default_factory=dict)
@@ -52,9 +58,25 @@ _PREPARED = Memory[Prepared](size=1)
 def prepare(
     encoder: Encoder, task: Task, recipe: Recipe, stages: tuple[Stage, ...], seeds: Seeds, device: torch.device
 ) -> Prepared:
-    """Execute `stages` one after the other, each from where the one before ended.
+    """Execute stages one after the other, each from where the one before ended.
 
     Everything random comes from the `prepare` stream.  The result is kept by content and seed.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Pretrained tensors and tokenizer.
+    task : Task
+        The target; its texts serve for masked words.
+    recipe : Recipe
+        Of the fine-tuning; the stages take over batches, warm-up, decay, moments, clipping, length of text and
+        precision.
+    stages : tuple of Stage
+        Each with a learning rate.
+    seeds : Seeds
+        Of the run.
+    device : torch.device
+        Where the stages train.
     """
     if not stages:
         return Prepared()

@@ -19,7 +19,19 @@ Params = dict[str, Tensor]
 def draw_new(
     shapes: Mapping[str, tuple[int, ...]], ctx: Context, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Params:
-    """Draw the tensors that a checkpoint lacks: weights N(0, initializer_range^2), biases 0, norms 1."""
+    """Draw the tensors that a checkpoint lacks: weights N(0, initializer_range^2), biases 0, norms 1.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Shape by name.
+    ctx : Context
+        Gives the `init` stream, by name.
+    device : torch.device
+        Where the tensors are put.
+    dtype : torch.dtype, default torch.float32
+        Their type.
+    """
     drawn: Params = {}
     for name, shape in shapes.items():
         empty = torch.zeros(shape, device=device, dtype=dtype)
@@ -34,19 +46,39 @@ def draw_new(
 
 
 def copied(tensors: Mapping[str, Tensor]) -> Params:
-    """Return tensors of one's own with the same values."""
+    """Return tensors of one's own with the same values.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Left alone; the copies have no gradient.
+    """
     return {name: t.detach().clone() for name, t in tensors.items()}
 
 
 def average(networks: Sequence[Mapping[str, Tensor]]) -> Params:
-    """Return the mean of each tensor; of a single network its own tensors."""
+    """Return the mean of each tensor; of a single network its own tensors.
+
+    Parameters
+    ----------
+    networks : sequence of mapping of str to Tensor
+        At least one, all with the same names.
+    """
     if len(networks) == 1:
         return dict(networks[0])
     return {name: torch.stack([n[name] for n in networks]).mean(0) for name in networks[0]}
 
 
 def norm_by_module(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, float]:
-    """Return the Euclidean norm of `tensors` by module group, bottom first; groups without tensors are left out."""
+    """Return the Euclidean norm of tensors by module group, bottom first; groups without tensors are left out.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Weights, gradients or differences.
+    layout : Layout
+        Gives the groups.
+    """
     groups: dict[str, Params] = {}
     for name, tensor in tensors.items():
         groups.setdefault(layout.module_group(name), {})[name] = tensor
@@ -54,7 +86,13 @@ def norm_by_module(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, f
 
 
 def digest(*networks: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of all tensors, by name, one network after the other."""
+    """Return the SHA-256 of all tensors, by name, one network after the other.
+
+    Parameters
+    ----------
+    *networks : mapping of str to Tensor
+        Names and bytes are hashed; shape, dtype and device are not.
+    """
     out = hashlib.sha256()
     for params in networks:
         for name in sorted(params):

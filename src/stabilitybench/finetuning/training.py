@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from stabilitybench.arguments import choice, of_kind, text
+from stabilitybench.argument_checks import choice, of_kind, text
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.finetuning import data
@@ -39,13 +39,41 @@ def finetune(
     observer: Observer | None = None,
     keep_weights: Checkpoint | None = None,
 ) -> Outcome:
-    """Train `encoder` on `task` once and score the last and the best-validation checkpoint.
+    """Train an encoder on a task once and score the last and the best-validation checkpoint.
 
     The result depends on the arguments alone: not on the process, its global generators, or other runs in it.
-    `observer` is told of every evaluation.  keep_weights : also return that checkpoint's tensors.
 
-    Raises UserError where a stabilizer cannot work on this encoder, task or recipe.
+    Parameters
+    ----------
+    encoder : Encoder
+        As `load_encoder` returns it.
+    task : Task
+        As `load_task` returns it.
+    recipe : Recipe
+        How to train; a rate of None is what the encoder recommends.
+    stabilizers : tuple of Stabilizer, default ()
+        In any order.
+    seeds : Seeds, optional
+        One for each stream; all 0 by default.
+    device : str, default "cpu"
+        "cpu", "cuda" or "cuda:K".
+    observer : callable, optional
+        ``observer(evaluation)`` is told of every evaluation.
+    keep_weights : {"last", "best"}, optional
+        Checkpoint whose tensors are returned too.
 
+    Returns
+    -------
+    Outcome
+        Scores, predictions, evaluations and how the run ended.
+
+    Raises
+    ------
+    UserError
+        Where a stabilizer cannot work on this encoder, task or recipe, or an argument is no such thing.
+
+    Examples
+    --------
     >>> from stabilitybench.encoders import load_encoder
     >>> from stabilitybench.tasks import load_task
     >>> task = load_task("pocket/acceptability")
@@ -74,8 +102,31 @@ def prepared(
 ) -> tuple[Callable[[Params], Tensor], Params]:
     """Return the training loss of the first batch as a function of the trained tensors, and these tensors.
 
-    Both in double precision.  The function is what the loop differentiates at its first step: forward weights,
+    Both are in double precision.  The function is what the loop differentiates at its first step: forward weights,
     penalties and training noise included.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        What is fine-tuned.
+    task : Task
+        What is learned.
+    recipe : Recipe
+        The plain recipe.
+    stabilizers : tuple of Stabilizer
+        In any order.
+
+    Returns
+    -------
+    loss : callable
+        ``loss(params)`` is a Tensor, shape (), through which gradients flow.
+    params : dict of str to Tensor
+        The trained tensors at step 0.
+
+    Raises
+    ------
+    UserError
+        Where a stabilizer cannot work on this encoder, task or recipe.
     """
     where = torch.device("cpu")
     loop = _loop(encoder, task, recipe, stabilizers, Seeds(), where, torch.float64)

@@ -30,7 +30,20 @@ OptimizerClass = tuple[type[SwitchableAdamW], dict[str, Any]]
 
 
 def read_recipe(args: TrainingArguments, total_steps: int) -> Recipe:
-    """Return what the arguments say as a recipe; an unknown schedule is called linear."""
+    """Return what the arguments say as a recipe; an unknown schedule is called linear.
+
+    Parameters
+    ----------
+    args : TrainingArguments
+        The Trainer's arguments.
+    total_steps : int
+        Optimizer steps of the training, of which `warmup_steps` becomes a fraction.
+
+    Raises
+    ------
+    UserError
+        Where a value is one that a recipe cannot have; the argument is named as TrainingArguments call it.
+    """
     accumulated = args.gradient_accumulation_steps
     warmup = args.warmup_steps / total_steps if args.warmup_steps >= 1 else args.warmup_steps
     try:
@@ -55,14 +68,41 @@ def read_recipe(args: TrainingArguments, total_steps: int) -> Recipe:
 
 
 def schedule_of(args: TrainingArguments) -> str:
-    """Return the name of the schedule."""
+    """Return the name of the schedule, as transformers calls it.
+
+    Parameters
+    ----------
+    args : TrainingArguments
+        The Trainer's arguments.
+    """
     return str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
 
 
 def with_stabilizers(
     recipe: Recipe, args: TrainingArguments, composition: Composition, layout: Layout, task: TaskFacts
 ) -> tuple[Recipe, dict[str, Any]]:
-    """Return the recipe as the stabilizers change it, and the fields they changed."""
+    """Return the recipe as the stabilizers change it, and the fields they changed.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        The recipe that the arguments stand for.
+    args : TrainingArguments
+        Those arguments, for a schedule that recipes do not know.
+    composition : Composition
+        The stabilizers.
+    layout : Layout
+        The architecture map of the model.
+    task : TaskFacts
+        What stabilizers may know of the data.
+
+    Returns
+    -------
+    recipe : Recipe
+        The changed one.
+    fields : dict of str to object
+        Fields whose value the stabilizers changed, with the new one.
+    """
     changed = composition.recipe(recipe, layout, task)
     fields = {name: value for name, value in changed if value != getattr(recipe, name)}
     if schedule_of(args) not in SCHEDULES:
@@ -77,8 +117,24 @@ def with_stabilizers(
 def changed_arguments(trainer: Any, changes: dict[str, Any]) -> tuple[TrainingArguments, OptimizerClass | None]:
     """Return the arguments, and the optimizer's class if need be, with which the Trainer trains by the changed recipe.
 
-    They are a copy: what the Trainer was made with may serve another one.  Raises UserError for a change that a Trainer
-    has no place for, or that its own optimizer or schedule would not obey.
+    Parameters
+    ----------
+    trainer : Trainer
+        The Trainer, whose own arguments stay as they are.
+    changes : dict of str to object
+        Fields of the recipe that stabilizers changed, see `with_stabilizers`.
+
+    Returns
+    -------
+    args : TrainingArguments
+        A copy with the changes: what the Trainer was made with may serve another one.
+    optimizer : tuple of type and dict, or None
+        Class and keyword arguments of the optimizer; None where the Trainer's own does.
+
+    Raises
+    ------
+    UserError
+        For a change that a Trainer has no place for, or that its own optimizer or schedule would not obey.
     """
     args: TrainingArguments = copy.copy(trainer.args)
     own_adam = trainer.optimizer is None and trainer.optimizer_cls_and_kwargs is None

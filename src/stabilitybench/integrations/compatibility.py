@@ -18,13 +18,29 @@ from stabilitybench.stabilizers import Composition, TaskFacts
 class TrainerFacts(TaskFacts):
     """What a stabilizer may know of a Trainer's data.
 
-    plain : whether the Trainer's loss is the mean cross-entropy, or squared error, of its model.
+    Attributes
+    ----------
+    plain : bool, default True
+        Whether the Trainer's loss is the mean cross-entropy, or squared error, of its model.
     """
 
     plain: bool = True
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss of further logits, as the model itself computes it."""
+        """Return the mean loss of further logits, as the model itself computes it.
+
+        Parameters
+        ----------
+        logits : torch.Tensor, shape (rows, outputs)
+            What a further head gives.
+        labels : torch.Tensor, shape (rows,)
+            One class, or one score, per row.
+
+        Raises
+        ------
+        UserError
+            Where the Trainer has a loss of its own.
+        """
         if not self.plain:
             raise UserError(
                 "this Trainer has a loss of its own (label smoothing, compute_loss_func or compute_loss), which a "
@@ -34,7 +50,18 @@ class TrainerFacts(TaskFacts):
 
 
 def layout_of(model: Any) -> Layout:
-    """Return the architecture map of a sequence classifier of transformers; refuse anything else."""
+    """Return the architecture map of a sequence classifier of transformers; refuse anything else.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model of a Trainer.
+
+    Raises
+    ------
+    UserError
+        For a model of an unknown family, one that is no sequence classifier, or one without values in its tensors.
+    """
     config = getattr(model, "config", None)
     family = getattr(config, "model_type", None)
     known = ", ".join(ARCHITECTURES)
@@ -64,7 +91,18 @@ def layout_of(model: Any) -> Layout:
 
 
 def facts_of(trainer: Any) -> TrainerFacts:
-    """Return what stabilizers may know of the Trainer's data."""
+    """Return what stabilizers may know of the Trainer's data.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        The Trainer, with a model that `layout_of` accepts.
+
+    Raises
+    ------
+    UserError
+        Where a row has several labels, or several scores.
+    """
     config = trainer.model.config
     outputs = int(config.num_labels)
     kind = config.problem_type or ("regression" if outputs == 1 else "single_label_classification")
@@ -85,7 +123,18 @@ def facts_of(trainer: Any) -> TrainerFacts:
 
 
 def check_trainer(trainer: Any) -> None:
-    """Refuse what the bridge cannot serve: several devices, half-precision scaling, and a training under way."""
+    """Refuse what the bridge cannot serve: several devices, half-precision scaling, and a training under way.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        The Trainer.
+
+    Raises
+    ------
+    UserError
+        For the first of them that is found, with what to do instead.
+    """
     args = trainer.args
     if trainer.state.global_step or trainer.is_in_train:
         raise UserError("this Trainer has begun to train: stabilize it before")
@@ -110,7 +159,27 @@ def check_trainer(trainer: Any) -> None:
 
 
 def check_composition(composition: Composition, trainer: Any, recipe: Recipe, layout: Layout, task: TaskFacts) -> None:
-    """Refuse methods for which a Trainer has no place."""
+    """Refuse methods for which a Trainer has no place.
+
+    Parameters
+    ----------
+    composition : Composition
+        The stabilizers.
+    trainer : Trainer
+        The Trainer.
+    recipe : Recipe
+        What its arguments stand for.
+    layout : Layout
+        The architecture map of its model.
+    task : TaskFacts
+        What stabilizers may know of its data.
+
+    Raises
+    ------
+    UserError
+        For a method that trains in stages or trains several networks, and for one that changes the forward pass where
+        gradient checkpointing runs it again.
+    """
     for stabilizer in composition.changing("phases"):
         if stabilizer.phases(recipe, layout, task):
             raise UserError(
@@ -135,7 +204,18 @@ def _recomputes(trainer: Any) -> bool:
 
 
 def default_seed(args: Any) -> int:
-    """Return the Trainer's seed."""
+    """Return the Trainer's seed.
+
+    Parameters
+    ----------
+    args : TrainingArguments
+        The Trainer's arguments.
+
+    Raises
+    ------
+    UserError
+        Where the seed is negative.
+    """
     if args.seed < 0:
         raise UserError(f"TrainingArguments: seed = {args.seed}: must be at least 0")
     return int(args.seed)

@@ -23,6 +23,15 @@ class Noise:
 
     Only second passes need it: they must see the masks of the first, and must leave the generators as the training
     would find them without them.
+
+    Attributes
+    ----------
+    cpu : torch.Tensor
+        State of the generator of the CPU.
+    accelerator : torch.Tensor or None
+        State of that of the accelerator; None on the CPU.
+    device : torch.device
+        Where the model is.
     """
 
     cpu: Tensor
@@ -31,13 +40,30 @@ class Noise:
 
     @classmethod
     def now(cls, device: torch.device) -> Noise:
-        """Note the state; nothing is drawn."""
+        """Note the state; nothing is drawn.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where the model is.
+        """
         cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         return cls(torch.get_rng_state(), cuda, device)
 
     @contextmanager
     def again(self, key: int | None = None) -> Iterator[None]:
-        """Draw inside the block what was drawn after `now` (or, with a key, what belongs to the key)."""
+        """Draw inside the block what was drawn after `now`, or what belongs to a key.
+
+        Parameters
+        ----------
+        key : int or None, default None
+            Seed of other draws; None repeats those after `now`.
+
+        Yields
+        ------
+        None
+            The generators are put back after the block.
+        """
         with kept(self.device):
             if key is not None:
                 torch.manual_seed(key)
@@ -50,14 +76,37 @@ class Noise:
 
 @contextmanager
 def kept(device: torch.device) -> Iterator[None]:
-    """Put torch's global generators back after the block."""
+    """Put torch's global generators back after the block.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the model is; the generator of the CPU is put back in any case.
+
+    Yields
+    ------
+    None
+        The block may draw what it likes.
+    """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
 @dataclass(eq=False)
 class Seen:
-    """What the hooks noted in the pass under way."""
+    """What the hooks noted in the pass under way.
+
+    Attributes
+    ----------
+    states : list of torch.Tensor
+        What the first layer reads, and each layer's output, of shape (rows, tokens, width).
+    words : torch.Tensor or None
+        Word embeddings, of the same shape.
+    features : torch.Tensor or None, shape (rows, width)
+        What the last linear layer reads.
+    logits : torch.Tensor or None, shape (rows, outputs)
+        What it returns.
+    """
 
     states: list[Tensor] = field(default_factory=list)
     words: Tensor | None = None
@@ -69,6 +118,13 @@ class Watch:
     """Hooks on a classifier of `transformers`: they note what penalties read and let noise in.
 
     While nobody looks, they do nothing; `close` takes them away.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The classifier.
+    layout : Layout
+        Its architecture map, which tells where words, layers and output stand.
     """
 
     def __init__(self, module: nn.Module, layout: Layout) -> None:
@@ -91,7 +147,18 @@ class Watch:
 
     @contextmanager
     def looking(self, noise: Mapping[str, Tensor] | None = None) -> Iterator[Seen]:
-        """Note the pass made inside the block, with `noise` added to module groups."""
+        """Note the pass made inside the block, with `noise` added to module groups.
+
+        Parameters
+        ----------
+        noise : mapping of str to torch.Tensor or None, default None
+            Tensors to add to the outputs of module groups, by the name of the group.
+
+        Yields
+        ------
+        Seen
+            Filled while the model runs.
+        """
         outer = self._seen, self._noise
         self._seen, self._noise = Seen(), noise or {}
         try:
@@ -132,8 +199,22 @@ class Watch:
 def batch_of(inputs: Mapping[str, Any], labels: Tensor | None, kind: str, first_row: int) -> TokenBatch:
     """Return the rows of a Trainer's batch as penalties know them.
 
-    inputs : what the model is called with; input_ids (rows, tokens) and, unless every row is full, attention_mask of
-    the same shape, padded on the right.  labels : one for each row.  kind : of the task.
+    Parameters
+    ----------
+    inputs : mapping of str to object
+        What the model is called with: input_ids of shape (rows, tokens) and, unless every row is full, attention_mask
+        of the same shape, padded on the right.
+    labels : torch.Tensor or None, shape (rows,)
+        One for each row.
+    kind : str
+        Of the task: "classification" or "regression".
+    first_row : int
+        Place of the first row in the whole batch, above 0 in later micro-batches.
+
+    Raises
+    ------
+    UserError
+        Where tokens or labels are missing, shapes differ, or texts are padded on the left.
     """
     tokens = inputs.get("input_ids")
     if tokens is None or labels is None:
@@ -159,7 +240,19 @@ def output_of(
     batch: TokenBatch,
     rerun: Callable[[Mapping[str, Tensor], str], ForwardOutput],
 ) -> ForwardOutput:
-    """Return the pass just made; states beyond the text are 0, whatever the model made of padding."""
+    """Return the pass just made; states beyond the text are 0, whatever the model made of padding.
+
+    Parameters
+    ----------
+    seen : Seen
+        What was noted of the pass, features, logits and words among it.
+    weights : mapping of str to torch.Tensor
+        The weights it was made with.
+    batch : TokenBatch
+        Its rows.
+    rerun : callable
+        Makes the pass again with noise added to module groups and dropout masks of a name ("": the same masks).
+    """
     assert seen.features is not None
     assert seen.logits is not None
     assert seen.words is not None
@@ -170,10 +263,24 @@ def output_of(
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """Return bf16 values as float32, and others as they are."""
+    """Return bf16 values as float32, and others as they are.
+
+    Parameters
+    ----------
+    values : torch.Tensor
+        The values, of any shape.
+    """
     return values.float() if values.dtype == torch.bfloat16 else values
 
 
 def other_masks(key: int, name: str) -> int:
-    """Return the key of dropout masks that go by `name`."""
+    """Return the key of dropout masks that go by `name`.
+
+    Parameters
+    ----------
+    key : int
+        Key of the masks of the first pass.
+    name : str
+        What the stabilizer calls the other masks.
+    """
     return key ^ (zlib.crc32(name.encode()) >> 1)

@@ -14,9 +14,27 @@ from stabilitybench.optim.adam import AdamState, adam_step
 class SwitchableAdamW(torch.optim.Optimizer):
     """AdamW whose bias correction can be off and whose decay can follow the step.
 
-    The update is `stabilitybench.optim.adam.adam_step`, which see.  lr : rate, at least 0.  bias_correction and
-    decay_order ("before" or "after") : as in a recipe.
+    The update is `stabilitybench.optim.adam.adam_step`.
 
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or groups of them with settings of their own, as for any optimizer of torch.
+    lr : float
+        Learning rate, at least 0.
+    betas : tuple of float, default (0.9, 0.999)
+        Decay rates of the averages of gradient and squared gradient.
+    eps : float, default 1e-8
+        Added to the root of the second average.
+    weight_decay : float, default 0.0
+        Share of a weight, times the rate, that a step takes away.
+    bias_correction : bool, default True
+        Whether the averages are corrected for their start at 0.
+    decay_order : str, default "before"
+        "before" decays before the step, "after" after it.
+
+    Examples
+    --------
     >>> w = torch.nn.Parameter(torch.tensor([1.0]))
     >>> optimizer = SwitchableAdamW([w], lr=0.1, bias_correction=False)
     >>> w.grad = torch.tensor([2.0])
@@ -39,7 +57,18 @@ class SwitchableAdamW(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient."""
+        """Move every parameter that has a gradient.
+
+        Parameters
+        ----------
+        closure : callable or None, default None
+            Computes the loss again, gradients included.
+
+        Returns
+        -------
+        object
+            What the closure returned; None without one.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():

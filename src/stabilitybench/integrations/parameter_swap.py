@@ -19,7 +19,15 @@ class Slot:
 
     @classmethod
     def of(cls, module: nn.Module, name: str) -> Slot:
-        """Find the slot of the tensor called `name`."""
+        """Find the slot of a tensor.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            The model.
+        name : str
+            The tensor's name in it, such as "classifier.weight".
+        """
         path, _, leaf = name.rpartition(".")
         return cls(module.get_submodule(path), leaf)
 
@@ -28,7 +36,13 @@ class Slot:
         return self.owner._parameters.get(self.leaf)
 
     def put(self, tensor: Tensor | None) -> None:
-        """Let another tensor, or nothing, stand there."""
+        """Let another tensor, or nothing, stand there.
+
+        Parameters
+        ----------
+        tensor : torch.Tensor or None
+            What the module reads from now on; None hides the parameter from it.
+        """
         if tensor is None:
             self.owner._parameters.pop(self.leaf, None)
         else:
@@ -37,10 +51,24 @@ class Slot:
 
 @contextmanager
 def placed(slots: Mapping[str, Slot], weights: Mapping[str, Tensor | None]) -> Iterator[None]:
-    """Let the module read `weights` inside the block; None hides a tensor from it.
+    """Let the module read `weights` inside the block.
 
     Nothing is copied, and gradients flow to whatever `weights` were computed from.  Names without a slot are left out.
 
+    Parameters
+    ----------
+    slots : mapping of str to Slot
+        Where the tensors stand.
+    weights : mapping of str to torch.Tensor or None
+        What to put there, by the same names; None hides a tensor from the module.
+
+    Yields
+    ------
+    None
+        What stood there before is put back after the block.
+
+    Examples
+    --------
     >>> import torch
     >>> layer = nn.Linear(2, 1, bias=False)
     >>> with placed({"weight": Slot.of(layer, "weight")}, {"weight": torch.ones(1, 2)}):
@@ -60,8 +88,24 @@ def placed(slots: Mapping[str, Slot], weights: Mapping[str, Tensor | None]) -> I
 
 
 def add(module: nn.Module, name: str, tensor: Tensor) -> Callable[[], None]:
-    """Give `module` a further parameter called `name`, and the empty modules its path needs; return what undoes it.
+    """Give `module` a further parameter called `name`, and the empty modules its path needs.
 
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model.
+    name : str
+        The new parameter's name, with the path to it.
+    tensor : torch.Tensor
+        Its value.
+
+    Returns
+    -------
+    callable
+        Takes the parameter, and the modules that were made for it, away again.
+
+    Examples
+    --------
     >>> import torch
     >>> layer = nn.Linear(2, 1)
     >>> undo = add(layer, "heads.1.weight", torch.zeros(1, 2))

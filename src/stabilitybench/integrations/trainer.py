@@ -30,7 +30,7 @@ from stabilitybench.integrations.compatibility import (
     layout_of,
 )
 from stabilitybench.integrations.forward_recorder import Noise, Watch, batch_of, full_precision, kept
-from stabilitybench.integrations.hook_session import HookSession, Part
+from stabilitybench.integrations.trainer_session import HookSession, Part
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Composition, Context, Stabilizer, compose
@@ -48,15 +48,31 @@ def stabilize(trainer: T, stabilizers: Iterable[Stabilizer] | Stabilizer, *, see
     data, loss, clipping, schedule, evaluation and saving are its own - and each method makes the same update there as
     in `finetune`.  Everything evaluated or saved is a plain classifier.
 
-    seeds : what the methods draw from; by default all streams have the Trainer's own seed.  The order of batches and
-    the dropout are the Trainer's, from the same random numbers as without stabilizers.
+    With gradient accumulation the model's loss is averaged over the micro-batches, and not added up.
 
-    Raises UserError, in one sentence, for what cannot work: methods that train in stages or train several networks,
-    several devices, fp16, torch.compile, a model of another kind, a Trainer that has begun to train or is stabilized
-    already.
+    Parameters
+    ----------
+    trainer : Trainer
+        A Trainer that has not begun to train, on one device.
+    stabilizers : Stabilizer or iterable of Stabilizer
+        All methods at once; they act in their own order.
+    seeds : Seeds or None, default None
+        What the methods draw from; None gives all streams the Trainer's own seed.  The order of batches and the dropout
+        are the Trainer's, from the same random numbers as without stabilizers.
 
-    Gradient accumulation: the model's loss is averaged over the micro-batches, and not added up.
+    Returns
+    -------
+    Trainer
+        The same object.
 
+    Raises
+    ------
+    UserError
+        For what cannot work: methods that train in stages or train several networks, several devices, fp16,
+        torch.compile, a model of another kind, a Trainer that has begun to train or is stabilized already.
+
+    Examples
+    --------
     >>> import tempfile
     >>> from transformers import BertConfig, BertForSequenceClassification
     >>> from stabilitybench.stabilizers import build

@@ -270,6 +270,8 @@ FUNCTION_WORDS = (
 def words() -> tuple[str, ...]:
     """Return every word of the language once, function words first, then by concept.
 
+    Examples
+    --------
     >>> len(words()) == len(set(words()))
     True
     """

@@ -13,23 +13,47 @@ from stabilitybench.errors import Argument, UserError
 from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
-    from stabilitybench.planning.plan import Effect, Plan
+    from stabilitybench.planning.effects import Effect
+    from stabilitybench.planning.plan import Plan
 
 KINDS = (".svg", ".png", ".pdf")
 DASHES = ("-", "--", "-.", ":")
 
 
 def check_figure(path: Path) -> Path:
-    """Return the name of a figure to write; raises UserError for a folder or a kind that is not drawn."""
+    """Return the name of a figure to write.
+
+    Parameters
+    ----------
+    path : Path
+        Must end in .svg, .png or .pdf.
+
+    Raises
+    ------
+    UserError
+        For a folder, or a kind that is not drawn.
+    """
     if path.suffix.lower() not in KINDS or path.is_dir():
         raise UserError(Argument("figure", path), f": must be the name of a file that ends in {', '.join(KINDS)}")
     return path
 
 
 def draw_power(plan: Plan, path: Path) -> None:
-    """Draw the power of each difference of the plan against seeds per arm and write it to `path`, whole or not at all.
+    """Draw the power of each difference of a plan against seeds per arm.
 
-    Raises UserError for another ending than .svg, .png or .pdf, EnvironmentFailure where it cannot be written.
+    Parameters
+    ----------
+    plan : Plan
+        Its differences are the lines, its seeds and its power are marked.
+    path : Path
+        File to write, whole or not at all; must end in .svg, .png or .pdf.
+
+    Raises
+    ------
+    UserError
+        For a folder, or a kind that is not drawn.
+    EnvironmentFailure
+        Where it cannot be written.
     """
     write_atomically(path, _drawn(plan, check_figure(path).suffix.lower()[1:]))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench import arguments
+from stabilitybench import argument_checks
 from stabilitybench.comparison.score_files import read_scores
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.equality import EqualByContent
@@ -27,9 +27,17 @@ ENOUGH_SCORES = 10
 class Pilot(EqualByContent):
     """Runs done before.
 
-    scores : scores of the runs that did not fail, each cell of 3 or more centred on its median and divided by its
-    SD, pooled; empty where there are none.  failures : (failed runs, runs) of each cell, where the file knows them;
-    seconds : mean time of a run of each cell, where the file has it.
+    Attributes
+    ----------
+    source : str
+        Where they come from, for messages.
+    scores : ndarray, shape (n,)
+        Scores of the runs that did not fail, pooled: each cell of 3 or more centred on its median, divided by its SD;
+        empty where there are none.
+    failures : dict of (encoder, task, arm) to (int, int)
+        Failed runs and runs of each cell, where the file knows them.
+    seconds : dict of (encoder, task, arm) to float
+        Mean time of a run of each cell, where the file has it.
     """
 
     source: str
@@ -38,26 +46,52 @@ class Pilot(EqualByContent):
     seconds: dict[Cell, float] = field(default_factory=dict)
 
     def failure_rate(self, arm: str) -> float | None:
-        """Return the share of failed runs of an arm over all tasks, or None without such runs."""
+        """Return the share of failed runs of an arm over all tasks.
+
+        Parameters
+        ----------
+        arm : str
+            Name of the arm.
+
+        Returns
+        -------
+        float or None
+            Between 0 and 1; None without runs of which it is known whether they failed.
+        """
         counts = [count for cell, count in self.failures.items() if cell[2] == arm]
         total = sum(n for _, n in counts)
         return sum(failed for failed, _ in counts) / total if total else None
 
 
 def read_pilot(path: Path, *, points: bool = False) -> Pilot:
-    """Read a results folder (its scores.csv) or a CSV file with a column ``score``, one row per run.
+    """Read the runs that a plan rests on.
 
-    Used where present: ``encoder``, ``task``, ``arm``, ``status``, ``failed``, ``no_skill``, ``seconds``.  points : the
-    scores of a file made elsewhere are times 100.  Raises UserError for a file that is not such a table.
+    Parameters
+    ----------
+    path : Path
+        A results folder (its scores.csv), or a CSV file with a column ``score``, one row per run. Used where present:
+        ``encoder``, ``task``, ``arm``, ``status``, ``failed``, ``no_skill``, ``seconds``.
+    points : bool, default False
+        Whether the scores of a file made elsewhere are times 100.
+
+    Returns
+    -------
+    Pilot
+        Finished runs only.
+
+    Raises
+    ------
+    UserError
+        For a file that is not such a table.
     """
     try:
-        file = read_scores(arguments.path("path", path), str(path), points=points)
+        file = read_scores(argument_checks.path("path", path), str(path), points=points)
     except UserError as error:
         raise UserError(Argument("pilot"), " ", *error.args) from None
-    return pilot_of(finished(file.scores), str(file.path), file.knows_failures)
+    return _pilot_of(finished(file.scores), str(file.path), file.knows_failures)
 
 
-def pilot_of(runs: pd.DataFrame, source: str, knows_failures: bool) -> Pilot:
+def _pilot_of(runs: pd.DataFrame, source: str, knows_failures: bool) -> Pilot:
     """Return what a table of finished runs tells; `source` names it in messages."""
     pooled, failures, seconds = [], {}, {}
     for (encoder, task, arm), part in runs.groupby(["encoder", "task", "arm"], sort=False):

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from stabilitybench.arguments import choice, number, several, whole
-from stabilitybench.documents.formats import counted, ratio
+from stabilitybench.argument_checks import choice, number, several, whole
+from stabilitybench.documents.formats import counted
 from stabilitybench.errors import Argument, UserError
+from stabilitybench.planning.effects import Effect, RatesEffect, SdRatioEffect
 from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot, read_pilot
 from stabilitybench.seeds import grid
-from stabilitybench.statistics import (
-    brown_forsythe_power,
-    fisher_power,
-    seeds_for_rates,
-    seeds_for_ratio,
-)
 from stabilitybench.statistics.decisions import ALPHA
-from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER
 from stabilitybench.statistics.power import Scores
 from stabilitybench.statistics.seed_search import MOST_SEEDS
 from stabilitybench.statuses import FINISHED
@@ -35,73 +29,21 @@ USUAL_RATES = ((0.2, 0.0), (0.5, 0.05))
 
 
 @dataclass(frozen=True)
-class SdRatioEffect:
-    """An SD ratio, looked for with Brown-Forsythe."""
-
-    ratio: float
-    scores: Scores = "normal"
-
-    def __str__(self) -> str:
-        return f"{self.short} (or {ratio(1 / self.ratio)})"
-
-    @property
-    def short(self) -> str:
-        """The difference in a few words."""
-        return f"SD ratio {ratio(self.ratio)}"
-
-    def power(self, n: int, level: float) -> float | None:
-        """Return the power with n runs per arm."""
-        return brown_forsythe_power(self.ratio, n, n, level, self.scores)
-
-    def seeds(self, level: float, power: float) -> int | None:
-        """Return the runs per arm needed, or None where no number looked at is enough."""
-        return seeds_for_ratio(self.ratio, level, power, self.scores)
-
-    @property
-    def most(self) -> int:
-        """The most seeds that are looked at."""
-        return MOST_SEEDS
-
-
-@dataclass(frozen=True)
-class RatesEffect:
-    """Two failure rates, told apart with Fisher's test."""
-
-    arm: float
-    baseline: float
-
-    def __str__(self) -> str:
-        return self.short
-
-    @property
-    def short(self) -> str:
-        """The difference in a few words."""
-        return f"failures in {percentage(self.arm)} against {percentage(self.baseline)}"
-
-    def power(self, n: int, level: float) -> float | None:
-        """Return the power with n runs per arm; None where n is too large to enumerate."""
-        return fisher_power(self.arm, self.baseline, n, n, level) if n <= MOST_SEEDS_FISHER else None
-
-    def seeds(self, level: float, power: float) -> int | None:
-        """Return the runs per arm needed, or None where no number looked at is enough."""
-        return seeds_for_rates(self.arm, self.baseline, level, power)
-
-    @property
-    def most(self) -> int:
-        """The most seeds that are looked at."""
-        return MOST_SEEDS_FISHER
-
-
-Effect: TypeAlias = SdRatioEffect | RatesEffect
-
-
-@dataclass(frozen=True)
 class Cost:
     """Runs and time.
 
-    per_seed : runs that one more seed per arm means.  runs, stored : of the study as planned, tuning included.
-    hours_to_do : time of what is not in the store; hours_per_seed : of one more seed; both on one worker, None without
-    timings.  timed : what the times come from, or why there are none.
+    Attributes
+    ----------
+    per_seed : int
+        Runs that one more seed per arm means.
+    runs, stored : int
+        Runs of the study as planned, tuning included, and those of them in the store.
+    hours_to_do : float or None
+        Time of what is not in the store, on one worker; None without timings.
+    hours_per_seed : float or None
+        Time of one more seed per arm, on one worker; None without timings.
+    timed : str
+        What the times come from, or why there are none.
     """
 
     per_seed: int
@@ -116,10 +58,28 @@ class Cost:
 class Plan:
     """What to tell about a plan.
 
-    seeds : runs per arm to look at.  tests : the size of each family of tests; every power is at the level of Holm's
-    first step, 0.05 / tests, the hardest one.  baseline_rates : failure rates of the baseline to look at.
-    detectable : whether to tell all that the seeds show, beside the effects asked for.  cost : None where no study is
-    given.  study : as planned.  notes : what a reader must know, one sentence each.
+    Attributes
+    ----------
+    seeds : tuple of int
+        Runs per arm to look at.
+    tests : int
+        Size of each family of tests.
+    power : float
+        Chance with which a true difference is to be shown.
+    effects : tuple of SdRatioEffect or RatesEffect
+        The differences asked for, or usual ones.
+    scores : {"normal", "t4"} or tuple of float
+        The distribution of the scores, or scores to resample.
+    baseline_rates : tuple of float
+        Failure rates of the baseline to look at.
+    detectable : bool, default True
+        Whether to tell all that the seeds show, beside the effects asked for.
+    study : Study, optional
+        The study as planned.
+    cost : Cost, optional
+        Given with a study.
+    notes : tuple of str
+        What a reader must know, one sentence each.
     """
 
     seeds: tuple[int, ...]
@@ -135,7 +95,7 @@ class Plan:
 
     @property
     def level(self) -> float:
-        """The significance level of one test."""
+        """The level of one test: that of Holm's first step, 0.05 / tests, the hardest one."""
         return ALPHA / self.tests
 
 
@@ -154,23 +114,33 @@ def plan(
 
     Parameters
     ----------
-    study : gives seeds, family of tests, and costs; it is loaded and checked, and nothing is trained or written.
-        Without it, one of `seeds`, `sd_ratios` and `failures` is needed.
-    seeds : per arm; default: the study's own, or 10, 20 and 50.
-    tests : in the family; default: each arm of the study on each task, or 1.
-    sd_ratios : SD ratios to be shown.
-    failures : two failure rates to be told apart, of the arm and of the baseline.
-    power : chance with which a true difference is to be shown.
-    scores : "normal", "t4" (heavy tails) or "pilot"; default: the pilot's where it has enough, or normal.
-    pilot : runs done before, or the results folder or CSV file that holds them.
+    study : Study, optional
+        Gives seeds, family of tests, and costs; it is loaded and checked, nothing is trained or written. Without it,
+        one of `seeds`, `sd_ratios` and `failures` is needed.
+    seeds : int, optional
+        Per arm, at least 2; unset, the study's own, or 10, 20 and 50.
+    tests : int, optional
+        In the family, 1 to 10,000; unset, one for each arm of the study on each task, or 1.
+    sd_ratios : sequence of float, optional
+        SD ratios to be shown: 0.01 to 100, not 1.
+    failures : (float, float), optional
+        Two failure rates to be told apart, of the arm and of the baseline.
+    power : float, default 0.8
+        Chance with which a true difference is to be shown, 0.05 to 0.99.
+    scores : {"normal", "t4", "pilot"}, optional
+        Distribution of the scores; "t4" has heavy tails. Unset, the pilot's where it has enough, or normal.
+    pilot : Pilot or Path, optional
+        Runs done before, or the results folder or CSV file that holds them.
 
     Returns
     -------
-    The plan; `stabilitybench.planning.view.plan_view` makes tables of it for the terminal.
+    Plan
+        `stabilitybench.planning.view.plan_view` makes tables of it for the terminal.
 
     Raises
     ------
-    UserError : for numbers out of range, and for a pilot or a study that cannot be read.
+    UserError
+        For numbers out of range, and for a pilot or a study that cannot be read.
 
     Examples
     --------
@@ -311,12 +281,3 @@ def _checked(seeds: tuple[int, ...], tests: int | None, power: float) -> tuple[i
         whole("tests", tests, "must lie between 1 and 10000", lambda count: 1 <= count <= 10_000)
     number("power", power, "must lie between 0.05 and 0.99", lambda chance: 0.05 <= chance <= 0.99)
     return seeds
-
-
-def percentage(rate: float) -> str:
-    """Print a rate with up to three digits.
-
-    >>> percentage(0.05), percentage(0.3133)
-    ('5 %', '31.3 %')
-    """
-    return f"{100 * rate:.3g} %"

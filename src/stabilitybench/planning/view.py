@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents.formats import ratio
-from stabilitybench.planning.plan import Cost, Plan, percentage
+from stabilitybench.planning.effects import percentage
+from stabilitybench.planning.plan import Cost, Plan
 from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio, sd_precision
 from stabilitybench.statistics.decisions import ALPHA
 from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def plan_view(plan: Plan) -> RenderableType:
-    """Return the plan as tables for the terminal, below a line that says of what."""
+    """Return a plan as tables for the terminal, below a line that says of what.
+
+    Parameters
+    ----------
+    plan : Plan
+        Powers and minimal detectable effects are computed here.
+    """
     from rich.console import Group
     from rich.text import Text
 

@@ -5,21 +5,21 @@ The lines below are the one list of what is shipped: importing a method's module
 
 from stabilitybench.stabilizers.averaging import EMA as EMA
 from stabilitybench.stabilizers.averaging import SWA as SWA
-from stabilitybench.stabilizers.base import Batch as Batch
-from stabilitybench.stabilizers.base import Context as Context
-from stabilitybench.stabilizers.base import Forward as Forward
 from stabilitybench.stabilizers.base import Stabilizer as Stabilizer
-from stabilitybench.stabilizers.base import TaskFacts as TaskFacts
 from stabilitybench.stabilizers.bert_adam import BertAdam as BertAdam
 from stabilitybench.stabilizers.bitfit import BitFit as BitFit
 from stabilitybench.stabilizers.child_tuning import ChildTuningD as ChildTuningD
 from stabilitybench.stabilizers.child_tuning import ChildTuningF as ChildTuningF
-from stabilitybench.stabilizers.composition import Composition as Composition
 from stabilitybench.stabilizers.composition import compose as compose
+from stabilitybench.stabilizers.context import Batch as Batch
+from stabilitybench.stabilizers.context import Context as Context
+from stabilitybench.stabilizers.context import Forward as Forward
+from stabilitybench.stabilizers.context import TaskFacts as TaskFacts
 from stabilitybench.stabilizers.debiased_adam import DebiasedAdam as DebiasedAdam
 from stabilitybench.stabilizers.deni import DENI as DENI
 from stabilitybench.stabilizers.freeze import Freeze as Freeze
 from stabilitybench.stabilizers.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+from stabilitybench.stabilizers.hook_calls import Composition as Composition
 from stabilitybench.stabilizers.intermediate_task import IntermediateTask as IntermediateTask
 from stabilitybench.stabilizers.l2_sp import L2SP as L2SP
 from stabilitybench.stabilizers.llrd import LLRD as LLRD

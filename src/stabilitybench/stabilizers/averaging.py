@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Context, Stabilizer
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
-    from stabilitybench.stabilizers.base import Params, State
+    from stabilitybench.stabilizers.base import State
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("ema")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.encoders.layout import is_bias
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position, Trait
 

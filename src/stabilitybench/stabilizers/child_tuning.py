@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context, TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Trait
 
 if TYPE_CHECKING:
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Params, State
+    from stabilitybench.stabilizers.base import State
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("child-tuning-f")

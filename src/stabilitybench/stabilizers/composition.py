@@ -1,38 +1,41 @@
-"""Composition: several stabilizers on one recipe, in a fixed order, conflicts refused with a remedy.
-
-This is the one place where hooks are called.  One optimizer step always runs in this order: forward weights, loss and
-penalties, gradient, clip, edited gradient, optimizer, after_step, members.
-"""
+"""Which stabilizers can stand together, and in which order they act."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from stabilitybench.arguments import several
+from stabilitybench.argument_checks import several
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
 from stabilitybench.stabilizers.traits import remedy
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from stabilitybench.encoders import Layout
-    from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Batch, Context, Forward, GradientAt, Params, State
-    from stabilitybench.stabilizers.stages import Stage
 
 
 def compose(
     stabilizers: Iterable[Stabilizer], layout: Layout | None = None, *, where: str = ""
 ) -> tuple[Stabilizer, ...]:
-    """Return the stabilizers in the order they act, or raise UserError where two cannot stand together.
+    """Return the stabilizers in the order they act: that of `Stabilizer.position`, then of the names.
 
-    layout : the encoder, once it is known: some conflicts depend on its depth.
-    The order is that of `Stabilizer.position`, then of the names.
+    Parameters
+    ----------
+    stabilizers : iterable of Stabilizer
+        In any order.
+    layout : Layout, optional
+        The encoder, once it is known: some conflicts depend on its depth.
+    where : str, default ""
+        How the caller calls this list, put before every message.
 
+    Raises
+    ------
+    UserError
+        Where a name stands twice, or two stabilizers cannot stand together; the message has a remedy.
+
+    Examples
+    --------
     >>> from stabilitybench.stabilizers import build
     >>> [s.name for s in compose([build("freeze"), build("reinit")])]
     ['reinit', 'freeze']
@@ -48,124 +51,3 @@ def compose(
             if said:
                 raise UserError(f'{prefix}"{one.name}" and "{other.name}" exclude each other: {said}')
     return tuple(sorted(given, key=lambda s: (s.position, s.name)))
-
-
-@dataclass(frozen=True)
-class Composition:
-    """Stabilizers in the order they act, as `compose` returns them; each method calls one hook of all of them.
-
-    `states` are those of the methods, one each, in this order; every network in training has its own.
-    """
-
-    stabilizers: tuple[Stabilizer, ...] = ()
-
-    def changing(self, hook: str) -> tuple[Stabilizer, ...]:
-        """Return the stabilizers that change `hook`."""
-        return tuple(s for s in self.stabilizers if s.overrides(hook))
-
-    # -- before the training
-
-    def recipe(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> Recipe:
-        """Return the recipe as the stabilizers change it, after each has said that it can work there."""
-        for stabilizer in self.stabilizers:
-            stabilizer.supports(recipe, layout, task)
-        for stabilizer in self.stabilizers:
-            recipe = stabilizer.recipe(recipe, layout)
-        return recipe
-
-    def phases(self, recipe: Recipe, layout: Layout, task: TaskFacts) -> tuple[Stage, ...]:
-        """Return the stages before fine-tuning, in their order."""
-        return tuple(stage for s in self.stabilizers for stage in s.phases(recipe, layout, task))
-
-    def initialize(self, params: Params, ctx: Context) -> Params:
-        """Return the tensors at step 0."""
-        for stabilizer in self.stabilizers:
-            params = stabilizer.initialize(params, ctx)
-        return params
-
-    def frozen(self, names: Iterable[str], layout: Layout, newly_initialized: Container[str] = ()) -> tuple[str, ...]:
-        """Return those of `names` that never move.
-
-        newly_initialized : names of the tensors that the checkpoint lacks.  Raises UserError where a tensor would stay
-        at random values: drawn anew or new to the encoder, and never trained.
-        """
-        found = tuple(name for name in names if any(s.frozen(name, layout) for s in self.stabilizers))
-        drawn = {group: s.name for s in self.stabilizers for group in s.draws(layout)}
-        for name in found:
-            if name in newly_initialized:
-                raise UserError(f'"{name}" would stay random: the checkpoint lacks it, and a stabilizer freezes it')
-            if (group := layout.module_group(name)) in drawn:
-                raise UserError(f'"{name}" would stay random: {drawn[group]} draws it, another freezes it')
-        return found
-
-    def setup(self, params: Mapping[str, Tensor], ctx: Context) -> list[State]:
-        """Return the states at step 0."""
-        return [s.setup(dict(params), ctx) for s in self.stabilizers]
-
-    # -- a step
-
-    def rates(self, rates: Mapping[str, float], ctx: Context) -> dict[str, float]:
-        """Return the learning rate of each tensor, from those of the schedule."""
-        out = dict(rates)
-        for stabilizer in self.changing("rate"):
-            out = {name: value * stabilizer.rate(name, ctx) for name, value in out.items()}
-        return out
-
-    def forward_weights(self, params: Params, ctx: Context) -> Params:
-        """Return the weights the training forward pass reads."""
-        for stabilizer in self.stabilizers:
-            params = stabilizer.forward_weights(params, ctx)
-        return params
-
-    def penalties(self, forward: Forward, batch: Batch, ctx: Context) -> list[Tensor | float]:
-        """Return what is added to the loss, one by one."""
-        return [s.penalty(forward, batch, ctx) for s in self.changing("penalty")]
-
-    def gradient(self, plain: GradientAt, params: Params, states: list[State], ctx: Context) -> tuple[Tensor, Params]:
-        """Return loss and gradient at `params` before clipping; `plain` is the gradient that the first method sees."""
-        grad_at = plain
-        for stabilizer, state in zip(self.stabilizers, states, strict=True):
-            if stabilizer.overrides("gradient"):
-                grad_at = _nested(stabilizer, grad_at, state, ctx)
-        return grad_at(params)
-
-    def edit_gradient(self, grads: Params, states: list[State], ctx: Context) -> Params:
-        """Return the gradients after clipping."""
-        for stabilizer, state in zip(self.stabilizers, states, strict=True):
-            grads = stabilizer.edit_gradient(grads, state, ctx)
-        return grads
-
-    def after_step(
-        self, params: Params, previous: Params, states: list[State], ctx: Context
-    ) -> tuple[Params, list[State]]:
-        """Return weights and states after the optimizer; `previous` are the weights before it."""
-        states = list(states)
-        for i, stabilizer in enumerate(self.stabilizers):
-            if stabilizer.overrides("after_step"):
-                params, states[i] = stabilizer.after_step(params, previous, states[i], ctx)
-        return params, states
-
-    def members(self, networks: list[Params], ctx: Context) -> list[Params]:
-        """Return the networks that go on training after a step."""
-        for stabilizer in self.changing("members"):
-            networks = stabilizer.members(networks, ctx)
-        return networks
-
-    # -- an evaluation
-
-    def evaluation(self, params: Params, states: list[State]) -> list[Params]:
-        """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise."""
-        sets = [params]
-        # What was composed last is undone first: averages are taken of heads before the heads are joined.
-        for stabilizer, state in zip(reversed(self.stabilizers), reversed(states), strict=True):
-            sets = [out for weights in sets for out in stabilizer.evaluation(weights, state)]
-        return sets
-
-    def measures(self, params: Params, ctx: Context) -> dict[str, float]:
-        """Return the methods' own numbers."""
-        own = [s.measures(params, ctx) for s in self.stabilizers]
-        return {name: float(value) for part in own for name, value in part.items()}
-
-
-def _nested(stabilizer: Stabilizer, grad_at: GradientAt, state: Any, ctx: Context) -> GradientAt:
-    return lambda params: stabilizer.gradient(grad_at, params, state, ctx)

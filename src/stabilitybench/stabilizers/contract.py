@@ -13,7 +13,20 @@ from stabilitybench.stabilizers.base import Stabilizer
 
 
 def check_contract(name: str, cls: type[Stabilizer]) -> None:
-    """Raise UserError, in one sentence, where `cls` breaks the form of a stabilizer."""
+    """Refuse a class that breaks the form of a stabilizer.
+
+    Parameters
+    ----------
+    name : str
+        The name it is registered under, for the message.
+    cls : type
+        A class derived from `Stabilizer`.
+
+    Raises
+    ------
+    UserError
+        In one sentence: what is wrong, and what the contract asks for.
+    """
     for sentence in _broken(cls):
         raise UserError(f'stabilizer "{name}": {sentence}')
 

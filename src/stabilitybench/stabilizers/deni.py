@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stabilitybench.stabilizers.base import Context, Stabilizer
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
-    from stabilitybench.stabilizers.base import Params
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("deni")

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
 def symmetric(first: Tensor, second: Tensor, kind: str) -> Tensor:
     """Return KL(p || q) + KL(q || p), averaged over rows; under regression the mean squared difference.
 
-    first, second : logits (rows, outputs).  kind : "classification" or "regression".
+    Parameters
+    ----------
+    first, second : Tensor, shape (rows, outputs)
+        Logits, whose softmax are p and q.
+    kind : {"classification", "regression"}
+        What the labels are.
+
+    Returns
+    -------
+    Tensor, shape ()
+        At least 0; gradients flow to both.
     """
     if kind == "regression":
         return (first - second).square().mean()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from stabilitybench.encoders.layout import ARCHITECTURES
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context, TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position, Trait
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Params, State
+    from stabilitybench.stabilizers.base import State
+    from stabilitybench.stabilizers.context import Params
 
 Target = Literal["query", "key", "value", "output"]
 TARGETS: tuple[Target, ...] = get_args(Target)

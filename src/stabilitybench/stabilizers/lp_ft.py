@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.stabilizers.base import Context, Stabilizer
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
-    from stabilitybench.stabilizers.base import Params
+    from stabilitybench.stabilizers.context import Params
 
 Floats = npt.NDArray[Any]
 

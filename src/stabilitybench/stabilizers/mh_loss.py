@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Batch, Context, Forward
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position, Trait
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stabilitybench.stabilizers.base import Params, State
+    from stabilitybench.stabilizers.base import State
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("mh-loss")

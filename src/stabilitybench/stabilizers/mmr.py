@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Batch, Context, Forward, TaskFacts
 from stabilitybench.stabilizers.registry import register
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Params
+    from stabilitybench.stabilizers.context import Params
 
 Floats = npt.NDArray[Any]
 #: Training rows whose features are measured, evenly spaced: the time of a fit grows faster than their number.
@@ -93,7 +94,12 @@ class MMR(Stabilizer):
 def _margin(x: Floats, y: Floats) -> float:
     """Return the smallest over pairs of classes of the widest margin between them; 0 where there is none.
 
-    x : (rows, width).  y : (rows,) class indices.
+    Parameters
+    ----------
+    x : ndarray, shape (rows, width)
+        Features.
+    y : ndarray, shape (rows,)
+        Class indices.
     """
     from sklearn.svm import SVC
 

@@ -18,8 +18,18 @@ from stabilitybench.errors import UserError, plain, requirement, shown, suggest
 def checks_parameters(name: str, cls: type) -> Callable[..., None]:
     """Return the `__init__` of a dataclass, made to read its arguments by their annotations, strictly.
 
-    name : what messages call the class.  Raises UserError for an unknown parameter, and for a value of another type or
-    outside of the range that `__post_init__` allows.
+    Parameters
+    ----------
+    name : str
+        What messages call the class.
+    cls : type
+        A dataclass.
+
+    Returns
+    -------
+    callable
+        A new `__init__`.  It raises UserError for an unknown parameter, and for a value of another type or outside of
+        the range that `__post_init__` allows.
     """
     make: Callable[..., None] = vars(cls)["__init__"]
     if hasattr(make, "__wrapped__"):  # registered before

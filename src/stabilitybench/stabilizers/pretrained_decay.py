@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from stabilitybench.encoders.layout import is_bias, is_norm
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context, TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Params, State
+    from stabilitybench.stabilizers.base import State
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("pretrained-decay")

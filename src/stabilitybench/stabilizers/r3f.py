@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Batch, Context, Forward, TaskFacts
 from stabilitybench.stabilizers.divergence import symmetric
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Trait
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Params, State
+    from stabilitybench.stabilizers.base import State
+    from stabilitybench.stabilizers.context import Params
 
 
 @dataclass(frozen=True)

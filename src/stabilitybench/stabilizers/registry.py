@@ -27,9 +27,34 @@ S = TypeVar("S", bound=type[Stabilizer])
 
 
 def register(name: str) -> Callable[[S], S]:
-    """Register a frozen dataclass derived from `Stabilizer` under `name` (lower case, words joined by hyphens).
+    """Register a frozen dataclass derived from `Stabilizer`; a decorator.
 
-    Registering another class under a taken name is refused; loading the same file again replaces its own class.
+    Loading the same file again replaces its own class.
+
+    Parameters
+    ----------
+    name : str
+        Lower case, words joined by hyphens.
+
+    Returns
+    -------
+    callable
+        Takes the class and returns it, its `name` set and its parameters checked.
+
+    Raises
+    ------
+    UserError
+        Where the decorated class is no stabilizer in form, or another one has the name.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @register("Two Words")
+    ... @dataclass(frozen=True)
+    ... class TwoWords(Stabilizer):
+    ...     pass
+    Traceback (most recent call last):
+    stabilitybench.errors.UserError: stabilizer name "Two Words": must be lower-case words joined by hyphens
     """
 
     def add(cls: S) -> S:
@@ -65,13 +90,36 @@ def _load_entry_points() -> None:
 
 
 def catalogue() -> Mapping[str, type[Stabilizer]]:
-    """Return every registered stabilizer by name."""
+    """Return every registered stabilizer by name, those of installed packages included.
+
+    Examples
+    --------
+    >>> catalogue()["l2-sp"].__name__
+    'L2SP'
+    """
     _load_entry_points()
     return dict(sorted(_REGISTRY.items()))
 
 
 def load_file(path: str | Path) -> list[str]:
-    """Run a Python file of the user's own that registers stabilizers; return the names it registered."""
+    """Run a Python file of the user's own that registers stabilizers; return the names it registered.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.py`` file; ``~`` is the user's home.
+
+    Raises
+    ------
+    UserError
+        Where there is no such file, or it fails on import or registers nothing; then nothing of it stays behind.
+
+    Examples
+    --------
+    >>> load_file("absent.py")
+    Traceback (most recent call last):
+    stabilitybench.errors.UserError: absent.py: must be an existing Python file that registers stabilizers
+    """
     _load_entry_points()
     file = Path(path).expanduser().resolve()
     if not file.is_file() or file.suffix != ".py":
@@ -115,8 +163,22 @@ def loaded_files() -> tuple[str, ...]:
 def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str = "") -> Stabilizer:
     """Return the stabilizer `name` with `parameters`, checked.
 
-    where : how the caller calls this entry, put before every message (for example ``arms.reinit[0]``).
+    Parameters
+    ----------
+    name : str
+        A name in `catalogue`.
+    parameters : mapping of str to Any, optional
+        Values of its fields; the others have their defaults.
+    where : str, default ""
+        How the caller calls this entry, put before every message (for example ``arms.reinit[0]``).
 
+    Raises
+    ------
+    UserError
+        Where the name or a parameter is unknown, or a value is of another type or out of range.
+
+    Examples
+    --------
     >>> build("reinit", {"layers": 5}).describe()
     'reinit(layers=5)'
     """
@@ -137,7 +199,18 @@ def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str 
 
 
 def source_fingerprint(stabilizer: Stabilizer) -> str | None:
-    """Return the SHA-256 of the source of a stabilizer that is not shipped, as it was loaded; None for ours."""
+    """Return the SHA-256 of the source of a stabilizer that is not shipped, as it was loaded; None for ours.
+
+    Parameters
+    ----------
+    stabilizer : Stabilizer
+        An instance.
+
+    Examples
+    --------
+    >>> source_fingerprint(build("reinit")) is None
+    True
+    """
     cls = type(stabilizer)
     if cls.__module__.startswith("stabilitybench.stabilizers."):
         return None

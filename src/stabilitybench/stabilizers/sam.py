@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stabilitybench.stabilizers.base import Context, Stabilizer
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Position
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stabilitybench.stabilizers.base import GradientAt, Params, State
+    from stabilitybench.stabilizers.base import GradientAt, State
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("sam")

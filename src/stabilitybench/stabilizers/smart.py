@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from stabilitybench.errors import UserError
-from stabilitybench.stabilizers.base import Batch, Context, Forward, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Batch, Context, Forward, TaskFacts
 from stabilitybench.stabilizers.divergence import symmetric
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.traits import Trait

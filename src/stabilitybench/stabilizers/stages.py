@@ -10,10 +10,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class MaskedWords:
-    """Learn to fill in hidden words of the task's own training texts, labels unseen (Devlin et al. 2019).
+    """Learn to fill in hidden words of the task's own training texts, labels unseen.
 
-    epochs : passes over the texts.  rate : peak learning rate; None: what the encoder recommends.  mask : fraction of
-    the words that are to be predicted, of which 80 % are hidden, 10 % replaced and 10 % shown.
+    Attributes
+    ----------
+    epochs : float
+        Passes over the texts.
+    rate : float, optional
+        Peak learning rate; None: what the encoder recommends.
+    mask : float, default 0.15
+        Fraction of the words that are to be predicted, of which 80 % are hidden, 10 % replaced and 10 % shown.
+
+    References
+    ----------
+    Devlin et al. 2019, arXiv:1810.04805.
     """
 
     epochs: float
@@ -25,8 +35,14 @@ class MaskedWords:
 class LabelledTask:
     """Fine-tune on another labelled task, whose head is dropped.
 
-    task : its name, as in a study file.  epochs : passes over its rows.  rate : peak learning rate; None: what the
-    encoder recommends.
+    Attributes
+    ----------
+    task : str
+        Its name, as in a study file.
+    epochs : float
+        Passes over its rows.
+    rate : float, optional
+        Peak learning rate; None: what the encoder recommends.
     """
 
     task: str

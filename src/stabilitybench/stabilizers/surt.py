@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stabilitybench.stabilizers.base import Context, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.base import Stabilizer
+from stabilitybench.stabilizers.context import Context, TaskFacts
 from stabilitybench.stabilizers.registry import register
 from stabilitybench.stabilizers.stages import MaskedWords, Stage
 from stabilitybench.stabilizers.traits import Position
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from stabilitybench.encoders import Layout
     from stabilitybench.recipe import Recipe
-    from stabilitybench.stabilizers.base import Params
+    from stabilitybench.stabilizers.context import Params
 
 
 @register("surt")
@@ -67,13 +68,41 @@ class SURT(Stabilizer):
 
 
 def check_rate(name: str, rate: float | None) -> None:
-    """Raise ValueError unless `rate` is None or a learning rate."""
+    """Refuse what is neither None nor a learning rate.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for the message.
+    rate : float or None
+        In (0, 100]; None: what the encoder recommends.
+
+    Raises
+    ------
+    ValueError
+        Where it lies outside.
+    """
     if rate is not None and not 0 < rate <= 100:
         raise ValueError(f"{name} = {rate}: must lie in (0, 100]")
 
 
 def distances(prefix: str, params: Params, ctx: Context) -> dict[str, float]:
-    """Return the Euclidean distance of the encoder to its weights at step 0 and to the pretrained ones."""
+    """Return the Euclidean distance of the encoder to its weights at step 0 and to the pretrained ones.
+
+    Parameters
+    ----------
+    prefix : str
+        Name of the method that records them.
+    params : dict of str to Tensor
+        The weights that are evaluated.
+    ctx : Context
+        Gives both origins.
+
+    Returns
+    -------
+    dict of str to float
+        ``prefix.from_start`` and ``prefix.from_pretrained``; empty where the encoder is not trained.
+    """
     names = [n for n in params if n in ctx.reference and ctx.layout.module_group(n) != "head"]
     if not names:
         return {}

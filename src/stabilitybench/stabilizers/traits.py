@@ -60,6 +60,13 @@ INCOMPATIBLE = (
 def remedy(one: frozenset[Trait], other: frozenset[Trait]) -> str | None:
     """Return what to do about methods with these traits, as a sentence; None where they can stand together.
 
+    Parameters
+    ----------
+    one, other : frozenset of Trait
+        Traits of the first and the second method.
+
+    Examples
+    --------
     >>> remedy(frozenset({Trait.SETS_EPOCHS}), frozenset({Trait.SETS_EPOCHS}))
     'each sets the number of epochs; keep one of them'
     >>> remedy(frozenset({Trait.CORRECTS_BIAS}), frozenset({Trait.LEAVES_BIAS}))

@@ -18,11 +18,11 @@ class BootstrapTest:
 
     Attributes
     ----------
-    se
+    se : float
         The SD of the effect over the samples.
-    low, high
+    low, high : float
         Its 95 % percentile interval.
-    p
+    p : float
         Two-sided, from the shares of the samples on either side of 0.
     """
 
@@ -32,11 +32,27 @@ class BootstrapTest:
     p: float
 
     def power(self, effect: float, alpha: float = ALPHA) -> float:
-        """Return the chance that an effect of this size is seen, taken as normal with the standard error `se`."""
+        """Return the chance that an effect of this size is seen, taken as normal with the standard error `se`.
+
+        Parameters
+        ----------
+        effect : float
+            In the unit of `se`.
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        """
         return float(stats.norm.cdf(effect / self.se - float(stats.norm.isf(alpha / 2))))
 
     def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
-        """Return the effect that is seen with the chance `power`."""
+        """Return the effect that is seen with the chance `power`.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        power : float, default 0.8
+            Chance to see it, in (0, 1).
+        """
         return (float(stats.norm.isf(alpha / 2)) + float(stats.norm.ppf(power))) * self.se
 
 
@@ -45,7 +61,7 @@ def bootstrap_test(drawn: npt.ArrayLike) -> BootstrapTest | None:
 
     Parameters
     ----------
-    drawn
+    drawn : array_like
         The effect in each bootstrap sample.
 
     Examples

@@ -21,11 +21,11 @@ class Contrast:
 
     Attributes
     ----------
-    estimate
+    estimate : float
         The sum.
-    se
+    se : float
         Its standard error, above 0.
-    df
+    df : float
         Degrees of freedom of the standard error.
     """
 
@@ -34,32 +34,87 @@ class Contrast:
     df: float
 
     def p(self, null: float = 0.0) -> float:
-        """Return the two-sided p-value against `null`."""
+        """Return the two-sided p-value against `null`.
+
+        Parameters
+        ----------
+        null : float, default 0.0
+            What the sum is tested against, in its own unit.
+        """
         return float(2 * stats.t.sf(abs((self.estimate - null) / self.se), self.df))
 
     def half_width(self, alpha: float = ALPHA) -> float:
-        """Return half the width of the interval at the confidence level ``1 - alpha``."""
+        """Return half the width of the interval at the confidence level ``1 - alpha``.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            One minus the confidence level, in (0, 1).
+        """
         return float(stats.t.isf(alpha / 2, self.df)) * self.se
 
     def power(self, distance: float, alpha: float = ALPHA) -> float:
-        """Return the chance to see, on its own side, an effect that lies `distance` from the null."""
+        """Return the chance to see, on its own side, an effect that lies at a distance from the null.
+
+        Parameters
+        ----------
+        distance : float
+            From the null, in the unit of the sum.
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        """
         critical = float(stats.t.isf(alpha / 2, self.df))
         return float(stats.nct.sf(critical, self.df, distance / self.se))
 
     def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float:
-        """Return the distance from the null that is seen with the chance `power`."""
+        """Return the distance from the null that is seen with the chance `power`.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        power : float, default 0.8
+            Chance to see it, in (0, 1).
+        """
         return float(stats.t.isf(alpha / 2, self.df) + stats.t.isf(1 - power, self.df)) * self.se
 
     def equivalence_p(self, margin: float) -> float:
-        """Return the p-value of two one-sided tests that the sum lies within `margin` of 0 (Schuirmann 1987)."""
+        """Return the p-value of two one-sided tests that the sum lies within `margin` of 0.
+
+        Parameters
+        ----------
+        margin : float
+            Above 0, in the unit of the sum.
+
+        References
+        ----------
+        Schuirmann, D. J. (1987). A comparison of the two one-sided tests procedure and the power approach for assessing
+        the equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680.
+        """
         return float(stats.t.sf((margin - abs(self.estimate)) / self.se, self.df))
 
     def equivalence_power(self, margin: float, alpha: float = ALPHA) -> float:
-        """Return the chance that these two tests show a sum of exactly 0 to lie within `margin`."""
+        """Return the chance that these two tests show a sum of exactly 0 to lie within `margin`.
+
+        Parameters
+        ----------
+        margin : float
+            Above 0, in the unit of the sum.
+        alpha : float, default 0.05
+            Level of each of the two tests, in (0, 1).
+        """
         return max(0.0, float(2 * stats.t.cdf(margin / self.se - stats.t.isf(alpha, self.df), self.df) - 1))
 
     def equivalence_margin(self, alpha: float = ALPHA, power: float = POWER) -> float:
-        """Return the margin within which a sum of exactly 0 is shown to lie with the chance `power`."""
+        """Return the margin within which a sum of exactly 0 is shown to lie with the chance `power`.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of each of the two tests, in (0, 1).
+        power : float, default 0.8
+            Chance to show it, in (0, 1).
+        """
         return float(stats.t.isf(alpha, self.df) + stats.t.isf((1 - power) / 2, self.df)) * self.se
 
 
@@ -73,9 +128,9 @@ def welch_contrast(n: npt.ArrayLike, mean: npt.ArrayLike, sd: npt.ArrayLike, wei
 
     Parameters
     ----------
-    n, mean, sd
+    n, mean, sd : array_like
         Number of runs, mean and sample SD (ddof = 1), each [strata, arms].
-    weights
+    weights : sequence of float
         One for each arm.
 
     Raises
@@ -113,7 +168,7 @@ def welch_anova(arms: Sequence[npt.ArrayLike]) -> TestResult:
 
     Parameters
     ----------
-    arms
+    arms : sequence of array_like
         The scores of each arm, at least two.
 
     Returns
@@ -144,13 +199,13 @@ def range_power(distance: float, sd: float, arms: int, n: int, alpha: float = AL
 
     Parameters
     ----------
-    distance
+    distance : float
         Between the largest and the smallest mean, in the unit of `sd`.
-    sd
+    sd : float
         Common SD of the scores, above 0.
-    arms, n
+    arms, n : int
         Number of arms, and of runs in each.
-    alpha
+    alpha : float, default 0.05
         Level of the test.
 
     Examples
@@ -171,7 +226,7 @@ def detectable_range(sd: float, arms: int, n: int, alpha: float = ALPHA, power: 
     ----------
     sd, arms, n, alpha
         As in `range_power`.
-    power
+    power : float, default 0.8
         The chance to detect it.
 
     Examples
@@ -192,9 +247,9 @@ def seeds_for_range(
     ----------
     distance, sd, arms, alpha
         As in `range_power`.
-    power
+    power : float, default 0.8
         The chance to detect it.
-    most
+    most : int, default 2000
         The first number of runs that is not tried.
 
     Examples

@@ -19,9 +19,9 @@ class RankCorrelation:
 
     Attributes
     ----------
-    estimate, low, high
+    estimate, low, high : float
         The correlation with its 95 % interval.
-    p
+    p : float
         Two-sided, that there is none.
     """
 
@@ -36,7 +36,7 @@ def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> RankCorrela
 
     Parameters
     ----------
-    first, second
+    first, second : array_like
         Two numbers for each group, at least 4 groups.
 
     Examples
@@ -61,11 +61,11 @@ def correlation_power(correlation: float, groups: int, alpha: float = ALPHA) -> 
 
     Parameters
     ----------
-    correlation
+    correlation : float
         In truth, below 1 in size.
-    groups
+    groups : int
         At least 4.
-    alpha
+    alpha : float, default 0.05
         Level of the two-sided test.
 
     Examples
@@ -84,7 +84,7 @@ def detectable_correlation(groups: int, alpha: float = ALPHA, power: float = POW
     ----------
     groups, alpha
         As in `correlation_power`.
-    power
+    power : float, default 0.8
         The chance to see it.
 
     Examples
@@ -103,7 +103,7 @@ def groups_for_correlation(correlation: float, alpha: float = ALPHA, power: floa
     ----------
     correlation, alpha
         As in `correlation_power`.
-    power
+    power : float, default 0.8
         The chance to see it.
 
     Examples

@@ -27,9 +27,9 @@ class CrossedSquares:
 
     Attributes
     ----------
-    rows, columns
+    rows, columns : MeanSquare
         The two factors.
-    rest
+    rest : MeanSquare
         Their interaction, which holds the error, too.
     """
 
@@ -44,13 +44,13 @@ class FactorEffect:
 
     Attributes
     ----------
-    estimate, low, high
+    estimate, low, high : float
         That ratio, 0 for none, with its 95 % interval.
-    p
+    p : float
         Of the F test that there is no effect.
-    repeats
+    repeats : int
         Runs per level.
-    df, df_rest
+    df, df_rest : int
         Degrees of freedom of the factor and of the rest.
     """
 
@@ -63,12 +63,28 @@ class FactorEffect:
     df_rest: int
 
     def power(self, effect: float, alpha: float = ALPHA) -> float:
-        """Return the chance that the F test sees an effect of this size, for normal effects."""
+        """Return the chance that the F test sees an effect of this size, for normal effects.
+
+        Parameters
+        ----------
+        effect : float
+            SD of the factor's effects over that of what is left.
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        """
         critical = float(stats.f.isf(alpha, self.df, self.df_rest))
         return float(stats.f.sf(critical / (1 + self.repeats * effect**2), self.df, self.df_rest))
 
     def detectable(self, alpha: float = ALPHA, power: float = POWER) -> float | None:
-        """Return the effect that is seen with the chance `power`, to a hundredth; None above 5."""
+        """Return the effect that is seen with the chance `power`, to a hundredth; None above 5.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of the test, in (0, 1).
+        power : float, default 0.8
+            Chance to see it, in (0, 1).
+        """
         grid = np.linspace(0, 5, 501)
         return next((float(d) for d in grid if self.power(float(d), alpha) >= power), None)
 
@@ -79,11 +95,11 @@ class FactorRatio:
 
     Attributes
     ----------
-    squares
+    squares : float
         The ratio of the mean squares themselves.
-    low, high
+    low, high : float
         The 95 % interval of `estimate`.
-    df
+    df : tuple of int
         Degrees of freedom of both.
     """
 
@@ -98,17 +114,39 @@ class FactorRatio:
         return math.sqrt(self.squares)
 
     def equivalence_p(self, margin: float) -> float:
-        """Return the p-value of two one-sided F tests that the ratio lies between ``1 / margin`` and `margin`."""
+        """Return the p-value of two one-sided F tests that the ratio lies between ``1 / margin`` and `margin`.
+
+        Parameters
+        ----------
+        margin : float
+            Above 1, a ratio of root mean squares.
+        """
         bound = margin**2
         below, above = stats.f.cdf(self.squares / bound, *self.df), stats.f.sf(self.squares * bound, *self.df)
         return max(float(below), float(above))
 
     def equivalence_power(self, margin: float, alpha: float = ALPHA) -> float:
-        """Return the chance that these tests show factors that contribute exactly alike to do so."""
+        """Return the chance that these tests show factors that contribute exactly alike to do so.
+
+        Parameters
+        ----------
+        margin : float
+            Above 1, a ratio of root mean squares.
+        alpha : float, default 0.05
+            Level of each of the two tests, in (0, 1).
+        """
         return _shown_alike(margin**2, self.df, alpha)
 
     def equivalence_margin(self, alpha: float = ALPHA, power: float = POWER) -> float | None:
-        """Return the margin within which they are shown with the chance `power`; None above 100."""
+        """Return the margin within which they are shown with the chance `power`; None above 100.
+
+        Parameters
+        ----------
+        alpha : float, default 0.05
+            Level of each of the two tests, in (0, 1).
+        power : float, default 0.8
+            Chance to show it, in (0, 1).
+        """
         grid = np.geomspace(1.01, 100, 400)
         return next((float(m) for m in grid if self.equivalence_power(float(m), alpha) >= power), None)
 
@@ -118,7 +156,7 @@ def mean_squares(scores: npt.ArrayLike) -> CrossedSquares:
 
     Parameters
     ----------
-    scores
+    scores : array_like
         One run for each combination, [levels of the first factor, levels of the second], at least 2 x 2.
 
     Raises
@@ -149,9 +187,9 @@ def factor_effect(scores: npt.ArrayLike, factor: int) -> FactorEffect | None:
 
     Parameters
     ----------
-    scores
+    scores : array_like
         As in `mean_squares`.
-    factor
+    factor : int
         0 for the rows, 1 for the columns.
 
     Examples
@@ -182,7 +220,7 @@ def factor_ratio(squares: CrossedSquares) -> FactorRatio | None:
 
     Parameters
     ----------
-    squares
+    squares : CrossedSquares
         As `mean_squares` returns them.
 
     Examples

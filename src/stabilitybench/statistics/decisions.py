@@ -27,9 +27,9 @@ def is_claimed(adjusted: float | None, alpha: float = ALPHA) -> bool:
 
     Parameters
     ----------
-    adjusted
+    adjusted : float or None
         Its p-value after adjustment within the family; None where there was no test.
-    alpha
+    alpha : float, default 0.05
         The level of the family.
 
     Examples
@@ -45,9 +45,9 @@ def outcome(adjusted: float | None, ahead: bool) -> Outcome:
 
     Parameters
     ----------
-    adjusted
+    adjusted : float or None
         The p-value after adjustment within the family; None where there was no test.
-    ahead
+    ahead : bool
         Whether the effect lies in the direction of the claim.
 
     Examples
@@ -65,9 +65,9 @@ def first_step_level(tests: int, alpha: float = ALPHA) -> float:
 
     Parameters
     ----------
-    tests
+    tests : int
         Size of the family, at least 1.
-    alpha
+    alpha : float, default 0.05
         The level of the family.
 
     Raises
@@ -92,9 +92,9 @@ def spread_direction(sd_arm: float, sd_baseline: float, distance_ratio: float | 
 
     Parameters
     ----------
-    sd_arm, sd_baseline
+    sd_arm, sd_baseline : float
         The sample SDs.
-    distance_ratio
+    distance_ratio : float or None
         Ratio of the mean distances to the median, arm over baseline; None where it is not defined.
 
     Examples
@@ -115,11 +115,11 @@ def seeds_for_effect(n: int, reach: float, effect: float) -> int | None:
 
     Parameters
     ----------
-    n
+    n : int
         Runs per arm.
-    reach
+    reach : float
         The effect that they detect.
-    effect
+    effect : float
         The effect to be detected, in the same unit, above 0.
 
     Returns

@@ -272,13 +272,13 @@ def dropping_gains(
 
     Parameters
     ----------
-    early, final
+    early, final : array_like
         One reading and one final score for each recorded run, higher is better.
     started, dropped, fraction
         As in `dropping_cost`; the cost must be a whole number of runs.
-    rng
+    rng : numpy.random.Generator
         Draws the runs.
-    resamples
+    resamples : int, default 1999
         Number of bootstrap samples, at least 99.
 
     Returns

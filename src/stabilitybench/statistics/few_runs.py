@@ -18,9 +18,9 @@ class BestChance:
 
     Attributes
     ----------
-    estimate, low, high
+    estimate, low, high : float
         The chance with its 95 % interval, from that of Clopper and Pearson for one run.
-    p
+    p : float
         Two-sided, that the chance is one half.
     """
 
@@ -35,9 +35,9 @@ def chance_of_best(reached: int, n: int, runs: int) -> BestChance:
 
     Parameters
     ----------
-    reached, n
+    reached, n : int
         How many of how many recorded runs reached the goal.
-    runs
+    runs : int
         m, at least 1.
 
     Raises
@@ -65,11 +65,11 @@ def best_chance_power(chance: float, runs: int, n: int, alpha: float = ALPHA) ->
 
     Parameters
     ----------
-    chance
+    chance : float
         That the best of `runs` runs reaches the goal, in truth.
-    runs, n
+    runs, n : int
         As in `chance_of_best`.
-    alpha
+    alpha : float, default 0.05
         Level of the two-sided test.
 
     Examples

@@ -63,11 +63,11 @@ def spreads_and_agreements(
 
     Parameters
     ----------
-    groups
+    groups : mapping of str to tuple of array_like
         For each the predicted classes [runs, examples] and the scores [runs].
-    rng
+    rng : numpy.random.Generator
         Draws the bootstrap samples.
-    draws
+    draws : int, default 300
         How many for each group.
 
     Examples

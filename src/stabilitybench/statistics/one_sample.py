@@ -21,9 +21,9 @@ class MeanExcess:
 
     Attributes
     ----------
-    estimate
+    estimate : float
         The mean.
-    above, below
+    above, below : float
         The p-value that it does not lie above 0, and that it does not lie below.
     """
 
@@ -40,7 +40,7 @@ def mean_excess(gaps: npt.ArrayLike) -> MeanExcess:
 
     Parameters
     ----------
-    gaps
+    gaps : array_like
         One number for each dataset, at least one.
 
     Examples
@@ -67,7 +67,7 @@ def sign_test(up: int, down: int) -> float:
 
     Parameters
     ----------
-    up, down
+    up, down : int
         How many go one way and the other; ties are left out.
 
     Examples
@@ -83,7 +83,7 @@ def median_limits(values: npt.ArrayLike) -> tuple[float, float] | None:
 
     Parameters
     ----------
-    values
+    values : array_like
         A sample.
 
     Examples
@@ -102,9 +102,9 @@ def sign_power(share: float, n: int) -> float:
 
     Parameters
     ----------
-    share
+    share : float
         Between 0 and 1.
-    n
+    n : int
         Number of datasets.
 
     Examples
@@ -121,9 +121,9 @@ def detectable_share(n: int, power: float = POWER) -> float | None:
 
     Parameters
     ----------
-    n
+    n : int
         Number of datasets.
-    power
+    power : float, default 0.8
         The chance to see it.
 
     Examples

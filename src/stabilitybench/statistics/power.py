@@ -102,7 +102,7 @@ def minimal_detectable_ratio(
         As in `brown_forsythe_power`.
     power : float, default 0.8
         Probability of detection, in (0, 1).
-    scores
+    scores : Scores, default "normal"
         As in `brown_forsythe_power`.
 
     Returns
@@ -136,11 +136,11 @@ def seeds_for_ratio(sd_ratio: float, level: float = 0.05, power: float = 0.8, sc
     ----------
     sd_ratio : float
         SD(arm) / SD(baseline), positive and not 1, which no number of seeds can show.
-    level
+    level : float, default 0.05
         As in `brown_forsythe_power`.
     power : float, default 0.8
         Probability of detection, in (0, 1).
-    scores
+    scores : Scores, default "normal"
         As in `brown_forsythe_power`.
 
     Raises

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.arguments import number, whole
+from stabilitybench.argument_checks import number, whole
 from stabilitybench.errors import UserError
 
 Floats = npt.NDArray[np.float64]

@@ -28,7 +28,7 @@ def stratified_fisher(tables: Sequence[Table]) -> float:
 
     Parameters
     ----------
-    tables
+    tables : sequence of Table
         For each stratum: failed runs and runs of the first arm, and of the second.
 
     Examples
@@ -55,7 +55,7 @@ def stratified_risk_difference(tables: Sequence[Table]) -> Estimate:
 
     Parameters
     ----------
-    tables
+    tables : sequence of Table
         As in `stratified_fisher`; no arm without runs.
 
     Examples
@@ -84,11 +84,11 @@ def stratified_spread_permutation(
 
     Parameters
     ----------
-    pairs
+    pairs : sequence of tuple of array_like
         The scores of both arms in each stratum, at least two each.
-    rng
+    rng : numpy.random.Generator
         Draws the permutations.
-    draws
+    draws : int, default 9999
         How many of them, at least 99.
 
     Examples

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from stabilitybench.arguments import whole
+from stabilitybench.argument_checks import whole
 from stabilitybench.errors import EnvironmentFailure
 
 #: A pool whose workers are killed this often in a row without finishing a run is given up.

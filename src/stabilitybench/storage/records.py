@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from stabilitybench.arguments import path
+from stabilitybench.argument_checks import path
 from stabilitybench.errors import UserError
 from stabilitybench.storage.writing import draft_name, flush, owner_lives, saving
 

@@ -6,8 +6,15 @@ import re
 
 
 def example(name: str) -> str:
-    """Return `EXAMPLE` under `name`, letters that a study's name cannot hold replaced by hyphens.
+    """Return `EXAMPLE` under another name.
 
+    Parameters
+    ----------
+    name : str
+        Name of the study; letters that it cannot hold are replaced by hyphens.
+
+    Examples
+    --------
     >>> example("my study").count('name = "my-study"')
     1
     """

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stabilitybench.arguments import choice, flag, number, text
+from stabilitybench.argument_checks import choice, flag, number, text
 from stabilitybench.errors import Argument, EnvironmentFailure, UserError
-from stabilitybench.finetuning import Evaluation, finetune
-from stabilitybench.finetuning.saving import save_model
 from stabilitybench.stabilizers import build, load_file, loaded_files
 from stabilitybench.storage.pool import Progress, check_jobs, cores, do_all
 from stabilitybench.storage.writing import storage_failure
@@ -26,9 +24,23 @@ if TYPE_CHECKING:
 class Options:
     """How runs are done; nothing here changes a number.
 
-    jobs : worker processes; None: one per core, or one per accelerator.  device : "auto", "cpu", "cuda" or
-    "cuda:K".  timeout : seconds after which a run is given up, looked at when it is evaluated before its end.
-    save : also keep the weights of that checkpoint ("last" or "best").  retry : do crashed and timed-out runs again.
+    Attributes
+    ----------
+    jobs : int or None, default None
+        Worker processes, at least 1; None takes one per core, or one per accelerator.
+    device : str, default "auto"
+        "auto", "cpu", "cuda" or "cuda:K".
+    timeout : float or None, default None
+        Seconds after which a run is given up, looked at when it is evaluated before its end.
+    save : str or None, default None
+        Checkpoint whose weights are kept, too: "last" or "best".
+    retry : bool, default False
+        Whether crashed and timed-out runs are done again.
+
+    Raises
+    ------
+    UserError
+        Where a value is not allowed, or the machine lacks the device.
     """
 
     jobs: int | None = None
@@ -48,7 +60,23 @@ class Options:
 
 
 def devices(name: str) -> list[str]:
-    """Return the devices that `name` stands for; each gets one worker at a time, a CPU one for each core."""
+    """Return the devices that a name stands for.
+
+    Parameters
+    ----------
+    name : str
+        "auto" (CUDA where there is one, else the CPU), "cpu", "cuda" (all of them) or "cuda:K".
+
+    Returns
+    -------
+    list of str
+        Each gets one worker at a time, a CPU one for each core.
+
+    Raises
+    ------
+    UserError
+        For another name, or a device that this machine lacks.
+    """
     import torch
 
     allowed = "must be auto, cpu, cuda or cuda:K"
@@ -69,7 +97,13 @@ def devices(name: str) -> list[str]:
 
 
 def workers(options: Options) -> int:
-    """Return the number of worker processes."""
+    """Return the number of worker processes.
+
+    Parameters
+    ----------
+    options : Options
+        Their `jobs` where they have any, else as many as `device` can feed.
+    """
     if options.jobs is not None:
         return options.jobs
     places = devices(options.device)
@@ -77,7 +111,20 @@ def workers(options: Options) -> int:
 
 
 def check_savable(specs: Iterable[RunSpec], options: Options) -> None:
-    """Raise UserError where weights are to be kept that no Hugging Face classifier can hold."""
+    """Refuse to keep weights that no Hugging Face classifier can hold.
+
+    Parameters
+    ----------
+    specs : iterable of RunSpec
+        The runs.
+    options : Options
+        Of which `save` counts.
+
+    Raises
+    ------
+    UserError
+        Where a run trains a head on frozen features.
+    """
     if options.save and any(spec.recipe.mode == "head" for spec in specs):
         raise UserError(
             Argument("save", options.save),
@@ -88,7 +135,21 @@ def check_savable(specs: Iterable[RunSpec], options: Options) -> None:
 def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: Progress) -> None:
     """Do every run of `specs` and store it; a crash is stored as such and the others go on.
 
-    Raises EnvironmentFailure where the machine fails (disk full, workers killed); finished runs are kept.
+    Parameters
+    ----------
+    specs : sequence of RunSpec
+        The runs.
+    store : Store
+        Where their results go.
+    options : Options
+        How they are done.
+    progress : Progress
+        Who watches.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where the machine fails (disk full, workers killed); finished runs are kept.
     """
     places = devices(options.device)
     jobs = {spec.id: _Job.of(spec, store, places[i % len(places)], options) for i, spec in enumerate(specs)}
@@ -129,6 +190,8 @@ class _Timeout(Exception):
 
 
 def _run(job: _Job) -> tuple[str, str]:
+    from stabilitybench.finetuning import finetune
+    from stabilitybench.finetuning.saving import save_model
 
     store, spec, options = Store(job.store), job.unpack(), job.options
     if spec.id != job.run_id:

@@ -19,7 +19,15 @@ Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
 class EncoderEntry(TomlTable):
-    """An encoder: a hub id (with a pinned revision if wanted), a directory, or ``pocket/...``."""
+    """An encoder of a study.
+
+    Attributes
+    ----------
+    name : str
+        A hub id, a directory, or ``pocket/...``.
+    revision : str or None, default None
+        Commit, tag or branch on the hub.
+    """
 
     name: Reference
     revision: Reference | None = None
@@ -31,7 +39,19 @@ class EncoderEntry(TomlTable):
 
 
 class TaskEntry(TomlTable):
-    """A task; n: training rows drawn by the subset stream (unset: all)."""
+    """A task of a study.
+
+    Attributes
+    ----------
+    name : str
+        ``glue/...``, ``superglue/...``, ``pocket/...`` or ``file:`` and a folder.
+    n : int or None, default None
+        Training rows, at least 2, drawn by the subset stream; None takes all.
+    metric : str or None, default None
+        The headline metric; None takes the task's own.
+    revision : str or None, default None
+        Commit, tag or branch on the hub.
+    """
 
     name: Reference
     n: int | None = Field(None, ge=2)
@@ -47,7 +67,15 @@ class TaskEntry(TomlTable):
 
 
 class ArmEntry(TomlTable):
-    """An arm: stabilizers on the study's recipe, with recipe fields of its own if wanted."""
+    """An arm: stabilizers on the study's recipe.
+
+    Attributes
+    ----------
+    stabilizers : list
+        Each a name, or a table of one name and its parameters.
+    recipe : dict of str to object
+        Recipe fields of its own, over the study's.
+    """
 
     stabilizers: list[Any] = Field(default_factory=list)
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -56,7 +84,14 @@ class ArmEntry(TomlTable):
 class TuneEntry(TomlTable):
     """A grid of recipe fields, searched on seeds of its own (10,000 and up) by mean validation score.
 
-    scope : "arm" chooses for every arm; "baseline" chooses with the baseline arm and gives its choice to all.
+    Attributes
+    ----------
+    seeds : int, default 3
+        Runs for each point of the grid, in [1, 1000].
+    grid : dict of str to list
+        Values to try, by recipe field; every combination is trained.
+    scope : str, default "arm"
+        "arm" chooses for every arm; "baseline" chooses with the baseline arm and gives its choice to all.
     """
 
     seeds: int = Field(3, ge=1, le=1000)
@@ -67,8 +102,26 @@ class TuneEntry(TomlTable):
 class StudyFile(TomlTable):
     """A study: encoders x tasks x arms x seeds.
 
-    seeds : a number (init, order, dropout and prepare vary together) or a table of streams to cross.
-    paired : declares that runs of the same seeds in two arms make a pair; the report then compares pairs, too.
+    Attributes
+    ----------
+    name : str
+        Name of the study, and of its folder of reports.
+    encoders : list of EncoderEntry
+        At least one.
+    tasks : list of TaskEntry
+        At least one.
+    seeds : int or dict of str to int
+        A number (init, order, dropout and prepare vary together) or a table of streams to cross.
+    baseline : str
+        The arm that the others are compared with.
+    arms : dict of str to ArmEntry
+        The arms by name.
+    recipe : dict of str to object
+        Recipe fields that all arms share.
+    tune : TuneEntry or None, default None
+        Settings to choose before the study runs.
+    paired : bool, default False
+        Declares that runs of the same seeds in two arms make a pair; the report then compares pairs, too.
     """
 
     name: Name
@@ -145,11 +198,30 @@ class StudyFile(TomlTable):
             yield f"arms.{name}.recipe", {**self.recipe, **arm.recipe}
 
     def arm_recipe(self, arm: str, **chosen: Any) -> Recipe:
-        """Return the recipe of an arm, `chosen` fields (from tuning) between the study's and the arm's own."""
+        """Return the recipe of an arm.
+
+        Parameters
+        ----------
+        arm : str
+            Name of the arm.
+        **chosen : object
+            Fields from tuning, which go before the study's and behind the arm's own.
+        """
         return Recipe(**{**self.recipe, **chosen, **self.arms[arm].recipe})
 
     def stabilizers(self, arm: str) -> tuple[Stabilizer, ...]:
-        """Return the stabilizers of an arm, built, checked and in the order they act."""
+        """Return the stabilizers of an arm, built, checked and in the order they act.
+
+        Parameters
+        ----------
+        arm : str
+            Name of the arm.
+
+        Raises
+        ------
+        UserError
+            For an unknown stabilizer or a parameter that it cannot have, with the place in the file.
+        """
         built = []
         for i, entry in enumerate(self.arms[arm].stabilizers):
             where = f"arms.{arm}[{i}]"
@@ -177,16 +249,41 @@ class StudyFile(TomlTable):
 
 
 def read(path: str | Path, overrides: Iterable[str] = ()) -> StudyFile:
-    """Read and check a study file; `overrides` are ``key=value`` texts such as ``recipe.epochs=5``.
+    """Read and check a study file.
 
-    Raises UserError with the file, the key, the value and what is allowed.
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+    overrides : iterable of str, default ()
+        ``key=value`` texts that replace what the file says, such as ``recipe.epochs=5``.
+
+    Raises
+    ------
+    UserError
+        With the file, the key, the value and what is allowed.
     """
     raw = read_toml(path, overrides, "a study file", "`stabilitybench new study` writes a commented example")
     return parse(raw, source=str(path), folder=Path(path).parent)
 
 
 def parse(raw: Mapping[str, Any], *, source: str = "study", folder: Path | None = None) -> StudyFile:
-    """Check plain data as a study; relative ``file:`` tasks and directories count from `folder`."""
+    """Check plain data as a study.
+
+    Parameters
+    ----------
+    raw : mapping of str to object
+        In the form of a study file.
+    source : str, default "study"
+        What messages call it.
+    folder : Path or None, default None
+        Where relative ``file:`` tasks and directories count from; None leaves them as they are.
+
+    Raises
+    ------
+    UserError
+        With the key, the value and what is allowed.
+    """
     try:
         study = StudyFile.model_validate(plain(raw))
     except ValidationError as error:

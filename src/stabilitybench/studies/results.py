@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 class PlannedRun:
     """A run and the place it has in its study.
 
-    encoder, task, arm : labels of its cell.  seed : position of its seeds in the study's list.
+    Attributes
+    ----------
+    encoder, task, arm : str
+        Labels of its cell.
+    seed : int
+        Position of its seeds in the study's list.
+    spec : RunSpec
+        The run itself.
     """
 
     encoder: str
@@ -33,8 +40,18 @@ class PlannedRun:
 class Results:
     """What the store holds of a study.
 
-    records : the stored record of each run by its id; absent where the run is missing.  tuned : the recipe fields
-    chosen for each (encoder, task, arm).  notes : what a reader must know (seeds added later, damaged runs, ...).
+    Attributes
+    ----------
+    study : StudyFile
+        What was declared.
+    runs : tuple of PlannedRun
+        Every run of it.
+    records : dict of str to dict
+        The stored record of each run by its id; absent where the run is missing.
+    tuned : dict of (str, str, str) to dict
+        The recipe fields chosen for each (encoder, task, arm).
+    notes : tuple of str
+        What a reader must know (seeds added later, damaged runs, ...).
     """
 
     study: StudyFile
@@ -55,8 +72,12 @@ class Results:
     def to_frame(self) -> pd.DataFrame:
         """Return one row per planned run, finished or not.
 
-        Scores are fractions (correlations in [-1, 1]) of the headline `metric`: `score` and `score_best` on the
-        test split for the last and the best-validation checkpoint, `validation` and `validation_best` likewise.
+        Returns
+        -------
+        DataFrame
+            With the run's cell, seeds and status beside its scores: fractions (correlations in [-1, 1]) of the headline
+            `metric`, `score` and `score_best` on the test split for the last and the best-validation checkpoint,
+            `validation` and `validation_best` likewise.  Numbers of runs that have not finished are NaN.
         """
         import pandas as pd
 
@@ -100,7 +121,13 @@ class Results:
         }
 
     def curves(self) -> pd.DataFrame:
-        """Return one row per run and evaluation: step, progress in (0, 1], training loss, validation score."""
+        """Return one row per finished run and evaluation.
+
+        Returns
+        -------
+        DataFrame
+            With the run's cell and seed, step, progress in (0, 1], training loss, and validation score.
+        """
         import pandas as pd
 
         rows = []

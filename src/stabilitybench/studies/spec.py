@@ -19,7 +19,20 @@ from stabilitybench.tasks import Task
 class RunSpec:
     """One training: encoder, task, recipe, stabilizers and seeds.
 
-    task : the whole task; `n_train` of its training rows are drawn by the subset stream (None: all).
+    Attributes
+    ----------
+    encoder : Encoder
+        What is trained.
+    task : Task
+        The whole task.
+    n_train : int or None
+        Training rows drawn from it by the subset stream; None takes all.
+    recipe : Recipe
+        Before the stabilizers change it.
+    stabilizers : tuple of Stabilizer
+        As given, before they are put in the order in which they act.
+    seeds : Seeds
+        Of all streams.
     """
 
     encoder: Encoder
@@ -57,7 +70,13 @@ class RunSpec:
         return identity
 
     def with_stabilizers(self, stabilizers: tuple[Stabilizer, ...]) -> RunSpec:
-        """Return this run with other stabilizers."""
+        """Return this run with other stabilizers.
+
+        Parameters
+        ----------
+        stabilizers : tuple of Stabilizer
+            All of them; those of this run are dropped.
+        """
         return replace(self, stabilizers=stabilizers)
 
     def without_stabilizers(self) -> RunSpec:

@@ -36,6 +36,13 @@ PACKAGES = ("stabilitybench", "torch", "transformers", "tokenizers", "numpy", "s
 class Store(Records):
     """A folder of runs.
 
+    Parameters
+    ----------
+    folder : str or Path
+        Made when the first run is stored.
+
+    Examples
+    --------
     >>> import tempfile
     >>> Store(tempfile.mkdtemp()).read("0123456789abcdef") is None
     True
@@ -46,13 +53,32 @@ class Store(Records):
         self.runs = self.folder / "runs"
 
     def whole(self, record_id: str, record: dict[str, Any]) -> bool:
-        """Tell whether a finished run has its scores and its predictions."""
+        """Tell whether a finished run has its scores and its predictions.
+
+        Parameters
+        ----------
+        record_id : str
+            The run's id.
+        record : dict of str to object
+            What is stored of it.
+        """
         if record.get("status") not in FINISHED:
             return False
         return record.keys() >= KEYS and _is_parquet(self.path(record_id) / "predictions.parquet")
 
     def find(self, prefix: str) -> dict[str, Any]:
-        """Return the record of the one run whose id starts with `prefix`."""
+        """Return the record of the one run whose id starts with `prefix`.
+
+        Parameters
+        ----------
+        prefix : str
+            First hexadecimal digits of the id, enough to tell it from others.
+
+        Raises
+        ------
+        UserError
+            Where no run or several have this prefix, or the record is damaged.
+        """
         if not prefix or not set(prefix) <= DIGITS:
             raise UserError(f'run id "{prefix}": must be hexadecimal digits, as `stabilitybench status` lists them')
         ids = sorted(p.name for p in self.runs.glob(f"{prefix}*")) if self.runs.is_dir() else []
@@ -66,7 +92,23 @@ class Store(Records):
         return record
 
     def predictions(self, run_id: str) -> pd.DataFrame:
-        """Return one row per split, checkpoint and text: row id, label, and the logits ``logit_0``, ``logit_1``, ..."""
+        """Return what a run predicted.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of a finished run.
+
+        Returns
+        -------
+        DataFrame
+            One row per split, checkpoint and text: row id, label, and the logits ``logit_0``, ``logit_1``, ...
+
+        Raises
+        ------
+        UserError
+            Where the file cannot be read.
+        """
         import pandas as pd
 
         folder = self.path(run_id)
@@ -78,13 +120,26 @@ class Store(Records):
             ) from None
 
     def keeps_model(self, run_id: str) -> bool:
-        """Tell whether the weights of a run were kept."""
+        """Tell whether the weights of a run were kept.
+
+        Parameters
+        ----------
+        run_id : str
+            Id of a run.
+        """
         return (self.path(run_id) / "model").is_dir()
 
     def write(self, spec: RunSpec, outcome: Outcome, save_model: SaveModel | None = None) -> None:
         """Store a finished run; a run that is already there stays.
 
-        save_model : writes the kept weights to the folder it is given (``runs/<id>/model``).
+        Parameters
+        ----------
+        spec : RunSpec
+            What was run.
+        outcome : Outcome
+            What came of it.
+        save_model : callable or None, default None
+            Writes the kept weights to the folder it is given (``runs/<id>/model``).
         """
 
         def fill(folder: Path) -> None:
@@ -96,7 +151,17 @@ class Store(Records):
         self.publish({**_header(spec, outcome.status), **_body(outcome)}, fill)
 
     def write_missing(self, spec: RunSpec, status: str, reason: str) -> None:
-        """Store why a run has no result."""
+        """Store why a run has no result.
+
+        Parameters
+        ----------
+        spec : RunSpec
+            What was run.
+        status : str
+            "crashed" or "timeout".
+        reason : str
+            One sentence.
+        """
         self.publish({**_header(spec, status), "reason": reason})
 
 

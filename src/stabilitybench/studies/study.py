@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stabilitybench import arguments
+from stabilitybench import argument_checks
 from stabilitybench.encoders import Encoder, load_encoder, pocket_encoders
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.seeds import Seeds, grid
@@ -22,6 +22,7 @@ from stabilitybench.studies import file as study_file
 from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
 from stabilitybench.studies.results import PlannedRun, Results
+from stabilitybench.studies.shard import Shard
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
 from stabilitybench.studies.tuning import Cell, TuningRun, choose, tuning_runs
@@ -30,36 +31,23 @@ from stabilitybench.tasks import Task, load_task
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Part `index` of `count` of a study's runs, split by run id, for machines that share a store."""
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Read "3/16": the third of sixteen parts.
-
-        >>> Shard.parse("3/16")
-        Shard(index=3, count=16)
-        """
-        first, _, second = text.partition("/") if isinstance(text, str) else ("", "", "")
-        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-            raise UserError(Argument("shard", text), ": must look like 3/16, the first number between 1 and the second")
-        return cls(int(first), int(second))
-
-    def holds(self, run_id: str) -> bool:
-        """Tell whether a run belongs to this part."""
-        return int(run_id, 16) % self.count == self.index - 1
-
-
 @dataclass
 class Study:
     """A declared study and the folders it works in.
 
-    store : the runs of all studies.  results : holds ``<name>/study.json`` and the reports.
+    Attributes
+    ----------
+    file : StudyFile
+        What is run.
+    store : Store, default Store("store")
+        The runs of all studies.
+    results_folder : Path, default "results"
+        Holds ``<name>/study.json`` and the reports.
+    source : str, default "study"
+        What messages call it.
 
+    Examples
+    --------
     >>> study = Study.from_dict({
     ...     "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": ["pocket/sentiment"], "seeds": 2,
     ...     "baseline": "plain", "recipe": {"steps": 2, "evaluations": 1}, "arms": {"plain": []},
@@ -78,14 +66,46 @@ class Study:
         cls, path: str | Path, overrides: Iterable[str] = (), *, store: str | Path = "store",
         results: str | Path = "results",
     ) -> Study:  # fmt: skip
-        """Read a study file; `overrides` are ``key=value`` texts."""
-        return cls(study_file.read(arguments.path("path", path), overrides), *_folders(store, results), str(path))
+        """Read a study file.
+
+        Parameters
+        ----------
+        path : str or Path
+            A TOML file.
+        overrides : iterable of str, default ()
+            ``key=value`` texts that replace what the file says, such as ``recipe.epochs=5``.
+        store : str or Path, default "store"
+            Folder of the runs of all studies.
+        results : str or Path, default "results"
+            Folder of the reports.
+
+        Raises
+        ------
+        UserError
+            With the file, the key, the value and what is allowed.
+        """
+        return cls(study_file.read(argument_checks.path("path", path), overrides), *_folders(store, results), str(path))
 
     @classmethod
     def from_dict(
         cls, raw: Mapping[str, Any], *, store: str | Path = "store", results: str | Path = "results"
     ) -> Study:
-        """Check plain data, in the form of a study file."""
+        """Check plain data, in the form of a study file.
+
+        Parameters
+        ----------
+        raw : mapping of str to object
+            In the form of a study file.
+        store : str or Path, default "store"
+            Folder of the runs of all studies.
+        results : str or Path, default "results"
+            Folder of the reports.
+
+        Raises
+        ------
+        UserError
+            With the key, the value and what is allowed.
+        """
         return cls(study_file.parse(raw), *_folders(store, results))
 
     @property
@@ -107,7 +127,18 @@ class Study:
         return f"Study  {file.name}: {' x '.join(counts)} = {_count(total, 'run')} on {', '.join(names)}"
 
     def plan(self, tuned: Mapping[Cell, Mapping[str, Any]] | None = None) -> list[PlannedRun]:
-        """Return every run of the study, encoders and tasks loaded and every arm checked against them."""
+        """Return every run of the study, encoders and tasks loaded and every arm checked against them.
+
+        Parameters
+        ----------
+        tuned : mapping of (str, str, str) to mapping, or None, default None
+            Recipe fields chosen for each (encoder, task, arm).
+
+        Raises
+        ------
+        UserError
+            Where an encoder or task cannot be had, an arm does not fit them, or two arms are the same run.
+        """
         points = grid(self.file.seeds)
         planned = []
         for (encoder_label, encoder), (task_label, task, n) in itertools.product(self._encoders, self._tasks):
@@ -136,7 +167,29 @@ class Study:
     ) -> Results:  # fmt: skip
         """Do exactly the runs that the store lacks and return the results.
 
-        See `Options` for jobs, device, timeout, save and retry.  shard : "3/16" does only that part.
+        Parameters
+        ----------
+        jobs : int or None, default None
+            Worker processes, at least 1; None takes one per core, or one per accelerator.
+        device : str, default "auto"
+            "auto", "cpu", "cuda" or "cuda:K".
+        timeout : float or None, default None
+            Seconds after which a run is given up.
+        save : str or None, default None
+            Checkpoint whose weights are kept, too: "last" or "best".
+        retry : bool, default False
+            Whether crashed and timed-out runs are done again.
+        shard : str or None, default None
+            "3/16" does only the third of sixteen parts; None does all.
+        progress : Progress or None, default None
+            Who watches.
+
+        Raises
+        ------
+        UserError
+            For options or a study that cannot be run, before the first training.
+        EnvironmentFailure
+            Where the machine fails; finished runs are kept.
         """
         options, watcher = Options(jobs, device, timeout, save, retry), progress or Silent()
         part = Shard.parse(shard) if shard else None
@@ -159,7 +212,18 @@ class Study:
         self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
         retry: bool = False, shard: str | None = None,
     ) -> None:  # fmt: skip
-        """Raise what `run` would raise with these options before its first training; nothing is written."""
+        """Raise what `run` would raise with these options before its first training; nothing is written.
+
+        Parameters
+        ----------
+        jobs, device, timeout, save, retry, shard : object
+            As in `run`.
+
+        Raises
+        ------
+        UserError
+            For options or a study that cannot be run.
+        """
         options = Options(jobs, device, timeout, save, retry)
         devices(options.device)
         if shard:
@@ -296,7 +360,7 @@ class Study:
 
 
 def _folders(store: str | Path, results: str | Path) -> tuple[Store, Path]:
-    return Store(arguments.path("store", store)), arguments.path("results", results)
+    return Store(argument_checks.path("store", store)), argument_checks.path("results", results)
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

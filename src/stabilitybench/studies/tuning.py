@@ -22,7 +22,17 @@ MakeRun = Callable[[str, str, str, Seeds, Mapping[str, Any]], RunSpec]
 
 @dataclass(frozen=True)
 class TuningRun:
-    """A run that helps to choose the settings of a cell: it was made with this point of the grid."""
+    """A run that helps to choose the settings of a cell.
+
+    Attributes
+    ----------
+    cell : tuple of str
+        Labels of encoder, task and arm.
+    point : dict of str to object
+        The point of the grid that it was made with.
+    spec : RunSpec
+        The run itself.
+    """
 
     cell: Cell
     point: dict[str, Any]
@@ -34,12 +44,12 @@ def tuning_runs(file: StudyFile, encoders: Sequence[str], tasks: Sequence[str], 
 
     Parameters
     ----------
-    file
+    file : StudyFile
         The study file.
-    encoders, tasks
+    encoders, tasks : sequence of str
         Their labels.
-    make
-        Makes a run.
+    make : callable
+        Makes the run of an arm on an encoder and a task (by their labels), with seeds and a point of the grid.
     """
     tune = file.tune
     if tune is None:
@@ -58,16 +68,19 @@ def tuning_runs(file: StudyFile, encoders: Sequence[str], tasks: Sequence[str], 
 def choose(file: StudyFile, runs: Sequence[TuningRun], store: Store) -> dict[Cell, dict[str, Any]]:
     """Return the grid point with the best mean validation score of each cell; the first of ties.
 
-    Cells whose tuning runs are not all finished are left out.
-
     Parameters
     ----------
-    file
+    file : StudyFile
         The study file.
-    runs
+    runs : sequence of TuningRun
         What `tuning_runs` returns for it.
-    store
+    store : Store
         Where their records are.
+
+    Returns
+    -------
+    dict of (str, str, str) to dict
+        By the labels of encoder, task and arm; cells whose tuning runs are not all finished are left out.
     """
     scores: dict[Cell, dict[str, list[float]]] = {}
     points: dict[str, dict[str, Any]] = {}

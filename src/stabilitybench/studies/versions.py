@@ -12,6 +12,13 @@ CODE = ("stabilitybench", "torch", "transformers")
 def code_versions(versions: Mapping[str, str]) -> str:
     """Return the versions of the code as one text, in a fixed order.
 
+    Parameters
+    ----------
+    versions : mapping of str to str
+        Versions by package; one that is missing is unknown.
+
+    Examples
+    --------
     >>> code_versions({"torch": "2.9.1", "stabilitybench": "0.1.0", "transformers": "5.0.0", "numpy": "2.0.0"})
     'stabilitybench 0.1.0, torch 2.9.1, transformers 5.0.0'
     """
@@ -23,8 +30,11 @@ def mixed_versions(runs: Iterable[str]) -> list[str]:
 
     Parameters
     ----------
-    runs : for each run the text that `code_versions` gives.
+    runs : iterable of str
+        For each run the text that `code_versions` gives.
 
+    Examples
+    --------
     >>> mixed_versions(["torch 2.9.1", "torch 2.9.1", "torch 2.8.0"])
     ['Runs come from different versions of the code, and may differ by that alone: torch 2.9.1 (2 runs), 2.8.0 (1 run)']
     """

@@ -38,13 +38,44 @@ Floats = npt.NDArray[np.float64]
 class Certificate:
     """What the bounds say of a head on an encoder's features, and what was measured.
 
-    rows, width, classes : of the features, the constant one included.  radius, typical_radius : largest feature norm,
-    and the norm that 99 % stay below.  margin : gamma of a head without free bias, None where the classes are not
-    separable.  rate : as used; smoothness : beta.  start_norm : ||w_0||.
-    measured : leave-one-out stability at each number of steps.  limit : that of the max-margin direction, the limit of
-    endless training; None where not separable.
-    one_run, closed : B3 for each number of steps.  max_margin : B2 after refitting, from one fit, and in closed form.
-    direction : B1 at the last step.  A bound that cannot be given stands in `refused`, by name with the reason.
+    Attributes
+    ----------
+    encoder, task : str
+        Their names.
+    features : str
+        What the head reads: "cls", "mean" or "pooler".
+    rows, width, classes : int
+        Of the features, the constant one included.
+    bias : float
+        Value of the constant feature, 0 for none.
+    radius, typical_radius : float
+        Largest feature norm, and the norm that 99 % stay below.
+    margin : float or None
+        gamma of a head without free bias; None where the classes are not separable.
+    rate : float
+        Learning rate as used.
+    smoothness : float
+        beta of the mean loss.
+    start_norm : float
+        ||w_0||.
+    accuracy : float
+        Of the trained head on its own rows.
+    measured : LeaveOneOut
+        Leave-one-out stability at each number of steps.
+    limit : MaxMarginLeaveOneOut or None
+        That of the max-margin direction, the limit of endless training; None where not separable.
+    one_run : Bound or None
+        B3 from one run.
+    closed : tuple of Bound
+        B3 in closed form, for each number of steps.
+    max_margin : tuple of Bound
+        B2 after refitting, from one fit, and in closed form.
+    direction : Bound or None
+        B1 at the last step.
+    refused : dict of str to str
+        Bounds that cannot be given, by name with the reason.
+    notes : tuple of str
+        Sentences for the reader.
     """
 
     encoder: str
@@ -98,11 +129,37 @@ def certify(
 ) -> Certificate:
     """Tune a head on `n` training rows of a task, measure its leave-one-out stability, and bound it.
 
-    features : cls, mean or pooler.  n : rows, class ratio kept, drawn by `seed`; None: all.  steps : numbers of
-    gradient steps.  rate : multiple of 1 / beta of the mean loss on these rows.  weight : of the rows that stay when
-    one is left out.  start_scale : standard deviation of the initial weights (0: zero start).  bias : value of a
-    constant feature, penalised like the others (0: none).
-    Raises UserError for a task without classes, settings out of range, and features that the encoder lacks.
+    Parameters
+    ----------
+    encoder : Encoder
+        Stays frozen.
+    task : Task
+        A classification.
+    features : str, default "mean"
+        What the head reads: "cls", "mean" or "pooler".
+    n : int or None, default 200
+        Training rows, at least 2, class ratio kept, drawn by `seed`; None takes all.
+    steps : sequence of int, default (10, 100, 1000)
+        Numbers of gradient steps, each at least 1.
+    rate : float, default 1.0
+        Learning rate as a multiple of 1 / beta of the mean loss on these rows, above 0.
+    weight : str, default "1/n"
+        Of the rows that stay when one is left out: "1/n" or "1/(n-1)".
+    start_scale : float, default 0.0
+        Standard deviation of the initial weights; 0 starts at zero.
+    bias : float, default 0.0
+        Value of a constant feature, penalised like the others; 0 gives none.
+    seed : int, default 0
+        Draws rows and initial weights.
+    max_length : int or None, default None
+        Tokens after which texts are cut; None takes what the encoder can read.
+    device : str, default "cpu"
+        Where the features are computed.
+
+    Raises
+    ------
+    UserError
+        For a task without classes, settings out of range, and features that the encoder lacks.
     """
     if task.kind != "classification":
         raise UserError(f'task "{task.name}": is a regression; certificates are for heads that tell classes apart')

@@ -35,6 +35,13 @@ def factor_figure(file: SuiteFile, frame: pd.DataFrame) -> Figure:
 
     Both axes are logarithmic; a factor with the value 0 gets evenly spaced places instead.  Distances that are
     rounding, or exactly 0, are left out.
+
+    Parameters
+    ----------
+    file : SuiteFile
+        The suite.
+    frame : DataFrame
+        Its results, as `SuiteResults.to_frame` gives them.
     """
     from matplotlib import rc_context
     from matplotlib.ticker import NullFormatter, NullLocator

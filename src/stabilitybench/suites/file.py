@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from stabilitybench.data_files import shipped
 from stabilitybench.errors import UserError, plain, shown, suggest
-from stabilitybench.shipped import shipped
 from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
 from stabilitybench.suites.measurements import KINDS, QUANTITIES, VARIED, Settings, bound_names
 from stabilitybench.synthetic import GENERATORS
@@ -47,7 +47,17 @@ class MeasureTable(Settings):
 
 
 class Prediction(TomlTable):
-    """What somebody's bound or reading says of a quantity as the factor goes through its values."""
+    """What somebody's bound or reading says of a quantity as the factor goes through its values.
+
+    Attributes
+    ----------
+    quantity : str
+        A measured quantity, one of `QUANTITIES`.
+    direction : str
+        "falls", "rises" or "stays".
+    by : str
+        Whose prediction it is.
+    """
 
     quantity: str
     direction: Direction
@@ -64,8 +74,29 @@ class Prediction(TomlTable):
 class SuiteFile(TomlTable):
     """A suite: for each value of a factor, `datasets` datasets with the seeds 0, 1, ...
 
-    vary : lists of equal length; the first is the factor, others move along with it.  Each key is a parameter of the
-    generator or a setting of the measurement.
+    Attributes
+    ----------
+    name : str
+        Name of the suite, and of its report's folder.
+    title : str
+        One line for lists and figures.
+    factor : str
+        What is varied, in words; one of `FACTORS`.
+    about : str
+        What the suite asks.
+    generator : str
+        Name of a generator of `stabilitybench.synthetic`.
+    datasets : int
+        Datasets at each value, in [1, 10000].
+    parameters : dict of str to number
+        Parameters of the generator that stay; the others have their defaults.
+    vary : dict of str to list of number
+        Lists of equal length; the first is the factor, others move along with it.  Each key is a parameter of the
+        generator or a setting of the measurement.
+    measure : MeasureTable
+        How each dataset is measured.
+    predictions : list of Prediction
+        What is expected of the quantities.
     """
 
     name: Name
@@ -126,7 +157,18 @@ class SuiteFile(TomlTable):
         return len(self.values)
 
     def parameters_at(self, place: int) -> dict[str, int | float]:
-        """Return all parameters of the generator at a value, defaults filled in and every one checked."""
+        """Return all parameters of the generator at a value, defaults filled in and every one checked.
+
+        Parameters
+        ----------
+        place : int
+            Index of the value among the factor's values.
+
+        Raises
+        ------
+        ValueError
+            For a key that the generator lacks, or a value out of its range.
+        """
         declared = {p.name: p for p in GENERATORS[self.generator].parameters}
         moved = {key: values[place] for key, values in self.vary.items() if key not in VARIED or key in declared}
         for key in {**self.parameters, **moved}:
@@ -146,7 +188,18 @@ class SuiteFile(TomlTable):
         return out
 
     def settings_at(self, place: int) -> Settings:
-        """Return how datasets are measured at a value."""
+        """Return how datasets are measured at a value.
+
+        Parameters
+        ----------
+        place : int
+            Index of the value among the factor's values.
+
+        Raises
+        ------
+        UserError
+            Where the varied setting has a value out of its range.
+        """
         declared = {p.name for p in GENERATORS[self.generator].parameters}
         moved = {key: values[place] for key, values in self.vary.items() if key in VARIED and key not in declared}
         if not moved:
@@ -158,16 +211,39 @@ class SuiteFile(TomlTable):
 
 
 def read_suite(path: str | Path, overrides: Iterable[str] = ()) -> SuiteFile:
-    """Read and check a suite file; `overrides` are ``key=value`` texts such as ``datasets=2``.
+    """Read and check a suite file.
 
-    Raises UserError with the file, the key, the value and what is allowed.
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+    overrides : iterable of str, default ()
+        ``key=value`` texts that replace what the file says, such as ``datasets=2``.
+
+    Raises
+    ------
+    UserError
+        With the file, the key, the value and what is allowed.
     """
     raw = read_toml(path, overrides, "a suite file", "`stabilitybench suite list` names the shipped ones")
     return parse_suite(raw, source=str(path))
 
 
 def parse_suite(raw: Mapping[str, Any], *, source: str = "suite") -> SuiteFile:
-    """Check plain data as a suite."""
+    """Check plain data as a suite.
+
+    Parameters
+    ----------
+    raw : mapping of str to object
+        In the form of a suite file.
+    source : str, default "suite"
+        What messages call it.
+
+    Raises
+    ------
+    UserError
+        With the key, the value and what is allowed.
+    """
     try:
         return SuiteFile.model_validate(plain(raw))
     except ValidationError as error:
@@ -177,6 +253,8 @@ def parse_suite(raw: Mapping[str, Any], *, source: str = "suite") -> SuiteFile:
 def shipped_suites() -> dict[str, Path]:
     """Return the files of the suites that come with the package, by name.
 
+    Examples
+    --------
     >>> "head-n" in shipped_suites()
     True
     """
@@ -184,7 +262,25 @@ def shipped_suites() -> dict[str, Path]:
 
 
 def find_suites(names: Iterable[str], overrides: Iterable[str] = ()) -> list[SuiteFile]:
-    """Return the suites that names stand for: a shipped one's name, ``all`` of these, or a file of the user's own."""
+    """Return the suites that names stand for.
+
+    Parameters
+    ----------
+    names : iterable of str
+        For each a shipped suite's name, ``all`` of these, or a file of the user's own.
+    overrides : iterable of str, default ()
+        ``key=value`` texts that replace what the file says, such as ``datasets=2``.
+
+    Returns
+    -------
+    list of SuiteFile
+        In the order of the names.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, or a file that is no suite.
+    """
     known = shipped_suites()
     files: list[SuiteFile] = []
     for name in names:

@@ -35,9 +35,24 @@ TRIVIAL = math.sqrt(2)
 class PredictionResult:
     """How a prediction fared.
 
-    first, last : medians at the first and the last value of the factor.  pairs : dataset seeds with both.
-    share : of these pairs in which the prediction holds.  monotone : share in which it holds from each value to the
-    next, too.
+    Attributes
+    ----------
+    suite, factor : str
+        The suite's name, and what it varies.
+    change : str
+        First and last value of the factor.
+    prediction : Prediction
+        What was expected.
+    first, last : float
+        Medians at the first and the last value of the factor.
+    pairs : int
+        Dataset seeds with both.
+    share : float
+        Share of these pairs in which the prediction holds.
+    monotone : float
+        Share in which it holds from each value to the next, too.
+    verdict : str
+        What that says of the prediction.
     """
 
     suite: str
@@ -56,9 +71,26 @@ class PredictionResult:
 class BoundCheck:
     """How a bound fared.
 
-    cells : for an expectation, the settings at which the mean over datasets was compared; else None.
-    exceeded : checks (pathwise) or cells (expectation) in which the measured value lies above the bound.
-    tightness : median, 10 % and 90 % quantile of bound / measured over the datasets; NaN where nothing was measured.
+    Attributes
+    ----------
+    suite, bound : str
+        Their names.
+    scope : str
+        Whether the bound holds for each dataset ("pathwise") or on average over them ("expectation").
+    published : bool
+        Whether it is one of a publication, given for comparison, and not one that is proven here.
+    datasets : int
+        Datasets for which it was computed.
+    refused : int
+        Datasets for which it could not be.
+    checks : int
+        Comparisons with a measured value.
+    cells : int or None
+        For an expectation, the settings at which the mean over datasets was compared; else None.
+    exceeded : int
+        Checks (pathwise) or cells (expectation) in which the measured value lies above the bound.
+    tightness : tuple of float
+        Median, 10 % and 90 % quantile of bound / measured over the datasets; NaN where nothing was measured.
     """
 
     suite: str
@@ -80,7 +112,23 @@ class BoundCheck:
 
 @dataclass(frozen=True)
 class Favourable:
-    """P2 with its most favourable constants at one value of a factor; above: share of datasets above sqrt(2)."""
+    """P2 with its most favourable constants at one value of a factor.
+
+    Attributes
+    ----------
+    suite, factor : str
+        The suite's name, and what it varies.
+    value : float
+        Of the factor.
+    datasets : int
+        Datasets that have the bound.
+    median : float
+        Of the bound's values.
+    measured : float
+        Median of what was measured.
+    above : float
+        Share of the datasets with a bound above sqrt(2), the trivial limit.
+    """
 
     suite: str
     factor: str
@@ -92,7 +140,20 @@ class Favourable:
 
 
 def findings(results: SuiteResults, frame: pd.DataFrame) -> list[PredictionResult]:
-    """Return every prediction of a suite beside what was measured; one value or no pair gives none."""
+    """Return every prediction of a suite beside what was measured.
+
+    Parameters
+    ----------
+    results : SuiteResults
+        What was measured.
+    frame : DataFrame
+        The same, as `SuiteResults.to_frame` gives it.
+
+    Returns
+    -------
+    list of PredictionResult
+        Those whose quantity some seed has at both ends; empty where the factor has a single value.
+    """
     file = results.file
     if file.count < 2:
         return []
@@ -117,7 +178,15 @@ def findings(results: SuiteResults, frame: pd.DataFrame) -> list[PredictionResul
 
 
 def bounds_held(results: SuiteResults, frame: pd.DataFrame) -> list[BoundCheck]:
-    """Return how every bound of a suite fared, in the order of the suite file."""
+    """Return how every bound of a suite fared, in the order of the suite file.
+
+    Parameters
+    ----------
+    results : SuiteResults
+        What was measured.
+    frame : DataFrame
+        The same, as `SuiteResults.to_frame` gives it.
+    """
     part = frame[frame["kind"] == "bound"]
     out = []
     for name in results.file.measure.bounds:
@@ -141,7 +210,20 @@ def bounds_held(results: SuiteResults, frame: pd.DataFrame) -> list[BoundCheck]:
 
 
 def favourable(results: SuiteResults, frame: pd.DataFrame) -> list[Favourable]:
-    """Return P2's value with the most favourable constants, where the suite asked for it."""
+    """Return P2's value with the most favourable constants, where the suite asked for it.
+
+    Parameters
+    ----------
+    results : SuiteResults
+        What was measured.
+    frame : DataFrame
+        The same, as `SuiteResults.to_frame` gives it.
+
+    Returns
+    -------
+    list of Favourable
+        One for each value of the factor.
+    """
     part = frame[(frame["kind"] == "bound") & (frame["item"] == "P2") & frame["amount"].notna()]
     return [
         Favourable(

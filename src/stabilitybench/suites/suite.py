@@ -32,7 +32,16 @@ PACKAGES = ("stabilitybench", "torch", "numpy", "scipy")
 class DatasetSpec:
     """One dataset and how it is measured: the unit of work, storage and resume.
 
-    parameters : all of the generator's, defaults filled in.
+    Attributes
+    ----------
+    generator : str
+        Its name.
+    parameters : tuple of (str, number)
+        All of the generator's, defaults filled in.
+    seed : int
+        Of the generator.
+    settings : Settings
+        How the dataset is measured.
     """
 
     generator: str
@@ -64,6 +73,13 @@ class DatasetSpec:
 class Datasets(Records):
     """The measured datasets of a store, ``datasets/<id>/record.json``.
 
+    Parameters
+    ----------
+    folder : str or Path
+        The store.
+
+    Examples
+    --------
     >>> import tempfile
     >>> Datasets(tempfile.mkdtemp()).read("0123456789abcdef") is None
     True
@@ -73,18 +89,42 @@ class Datasets(Records):
         super().__init__(folder, "datasets", "record.json")
 
     def whole(self, record_id: str, record: dict[str, Any]) -> bool:
-        """Tell whether a record has its measurements."""
+        """Tell whether a record has its measurements.
+
+        Parameters
+        ----------
+        record_id : str
+            The dataset's id.
+        record : dict of str to object
+            What is stored of it.
+        """
         return record.get("status") == "ok" and record.keys() >= KEYS
 
     def done(self, record_id: str) -> bool:
-        """Tell whether a dataset is measured."""
+        """Tell whether a dataset is measured.
+
+        Parameters
+        ----------
+        record_id : str
+            The dataset's id.
+        """
         record = self.read(record_id)
         return record is not None and record["status"] == "ok"
 
 
 @dataclass(frozen=True)
 class PlannedDataset:
-    """A dataset and its place in its suite: `value` of the factor, and `seed`."""
+    """A dataset and its place in its suite.
+
+    Attributes
+    ----------
+    value : number
+        Of the factor.
+    seed : int
+        Number of the dataset at that value, 0, 1, ...
+    spec : DatasetSpec
+        The dataset itself.
+    """
 
     value: int | float
     seed: int
@@ -95,6 +135,15 @@ class PlannedDataset:
 class Suite:
     """A declared suite and the store that it works in.
 
+    Attributes
+    ----------
+    file : SuiteFile
+        What is measured.
+    store : Datasets, default Datasets("store")
+        Where the measurements are kept.
+
+    Examples
+    --------
     >>> from stabilitybench.suites.file import parse_suite
     >>> suite = Suite(parse_suite({
     ...     "name": "tiny", "title": "Samples", "factor": "n", "about": "More samples.", "generator": "separable-ball",
@@ -128,7 +177,17 @@ class Suite:
 
 @dataclass(frozen=True)
 class SuiteResults:
-    """What the store holds of a suite; `records` by id, absent where a dataset is missing."""
+    """What the store holds of a suite.
+
+    Attributes
+    ----------
+    file : SuiteFile
+        The suite.
+    planned : tuple of PlannedDataset
+        Every dataset of it.
+    records : dict of str to dict
+        What is stored, by id; absent where a dataset is missing.
+    """
 
     file: SuiteFile
     planned: tuple[PlannedDataset, ...]
@@ -147,8 +206,12 @@ class SuiteResults:
     def to_frame(self) -> pd.DataFrame:
         """Return one row per measured dataset and quantity or bound.
 
-        kind : "measured" or "bound".  item : its name.  amount : the measured quantity, or the bound's value.
-        measured, tightness, checks, violations, scope, published, trivial, refused : of bounds only.
+        Returns
+        -------
+        DataFrame
+            With suite, factor, axis, value, seed and dataset to tell where a row stands; `kind`, "measured" or "bound";
+            `item`, its name; and `amount`, the measured quantity or the bound's value.  Bounds alone have measured,
+            tightness, checks, violations, scope, published, trivial and refused.
         """
         import pandas as pd
 
@@ -174,7 +237,22 @@ class SuiteResults:
 
 
 def open_suites(names: Iterable[str], overrides: Iterable[str], store: str | Path) -> list[Suite]:
-    """Return the suites that names stand for, in one store; see `find_suites`."""
+    """Return the suites that names stand for, in one store.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of shipped suites, ``all`` of these, or files; see `find_suites`.
+    overrides : iterable of str
+        ``key=value`` texts that replace what each file says.
+    store : str or Path
+        Folder of the measured datasets.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, or a file that is no suite.
+    """
     datasets = Datasets(store)
     return [Suite(file, datasets) for file in find_suites(names, overrides)]
 
@@ -184,9 +262,23 @@ def run_suites(
 ) -> None:
     """Measure exactly the datasets of the suites that the store lacks.
 
-    suites : of one store.  jobs : worker processes, one for each core if None.  retry : crashed ones again, too.
-    Raises UserError for settings that no dataset can have, before anything is done, and EnvironmentFailure where the
-    machine fails; what is measured is kept.
+    Parameters
+    ----------
+    suites : sequence of Suite
+        At least one, all of one store.
+    jobs : int or None, default None
+        Worker processes; None takes one for each core.
+    retry : bool, default False
+        Whether crashed ones are measured again, too.
+    progress : Progress or None, default None
+        Who watches.
+
+    Raises
+    ------
+    UserError
+        For settings that no dataset can have, before anything is done.
+    EnvironmentFailure
+        Where the machine fails; what is measured is kept.
     """
     check_jobs(jobs)
     store, watcher = suites[0].store, progress or Silent()

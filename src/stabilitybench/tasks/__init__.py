@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stabilitybench.arguments import text
+from stabilitybench.argument_checks import text
 from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.tasks.base import Kind, Split, Task
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.arguments import whole
+from stabilitybench.argument_checks import whole
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 

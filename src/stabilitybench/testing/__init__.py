@@ -1,9 +1,4 @@
-"""For authors of stabilizers: a battery that tells whether a method keeps the contract.
-
->>> from stabilitybench.stabilizers import build
->>> check_stabilizer(build("longer")).ok
-True
-"""
+"""For authors of stabilizers: a battery that tells whether a method keeps the contract."""
 
 from stabilitybench.testing.conformance import Conformance, ConformanceFinding, check_stabilizer
 from stabilitybench.testing.small import FAMILIES, small_encoder, small_task

@@ -31,7 +31,17 @@ ROUNDS = 3
 
 @dataclass(frozen=True)
 class ConformanceFinding:
-    """One check: its name, whether it passed, and what was seen, with what to do where it did not."""
+    """One check of the battery.
+
+    Attributes
+    ----------
+    check : str
+        Its name.
+    ok : bool
+        Whether it passed.
+    text : str
+        What was seen, with what to do where it did not.
+    """
 
     check: str
     ok: bool
@@ -42,9 +52,17 @@ class ConformanceFinding:
 class Conformance:
     """What the battery found of one stabilizer.
 
-    time_ratio : CPU time of a step over that of the plain recipe, evaluations included, medians of interleaved rounds.
-    memory_ratio : bytes of weights, gradients, moments and the method's own state over the plain recipe's.  Both are
-    None where the method works nowhere.
+    Attributes
+    ----------
+    name : str
+        Name of the stabilizer.
+    findings : tuple of ConformanceFinding
+        In the order of the checks.
+    time_ratio : float or None
+        CPU time of a step over that of the plain recipe, evaluations included, medians of interleaved rounds; None
+        where the method works nowhere.
+    memory_ratio : float or None
+        Bytes of weights, gradients, moments and the method's own state over the plain recipe's; None as above.
     """
 
     name: str
@@ -68,6 +86,22 @@ def check_stabilizer(stabilizer: Stabilizer) -> Conformance:
     It trains for a few steps on classification and regression, under full and head tuning, and is watched: it must
     repeat itself, change nothing it was given, draw from its own seeds, leave frozen tensors alone, have an effect,
     equal the plain recipe where `neutral` says so, and refuse in one sentence what it cannot do.
+
+    Parameters
+    ----------
+    stabilizer : Stabilizer
+        With the parameters under which it is to be checked.
+
+    Returns
+    -------
+    Conformance
+        A finding for each check, failed ones included, and the cost; nothing is raised.
+
+    Examples
+    --------
+    >>> from stabilitybench.stabilizers import build
+    >>> check_stabilizer(build("longer")).ok
+    True
     """
     with tempfile.TemporaryDirectory() as folder:
         battery = _Battery(stabilizer, Path(folder))

@@ -17,7 +17,20 @@ ENDINGS = ("kind", "rude", "old", "young", "small")
 
 
 def config_of(family: str, **changes: Any) -> Any:
-    """Return a small configuration of `family`, one of `FAMILIES`; dropout rates are BERT's usual .1 unless changed."""
+    """Return a small configuration: 2 layers of width 16, with the vocabulary of the pocket language.
+
+    Parameters
+    ----------
+    family : str
+        One of `FAMILIES`.
+    **changes : Any
+        Fields of the configuration; dropout rates are BERT's usual .1 unless changed.
+
+    Returns
+    -------
+    transformers.PretrainedConfig
+        Of the family's own class.
+    """
     import transformers as hf
 
     from stabilitybench.language.tokenizer import special_id, vocabulary
@@ -48,9 +61,28 @@ def config_of(family: str, **changes: Any) -> Any:
 
 
 def small_encoder(folder: Path, family: str = "bert", *, seed: int = 7, std: float = 0.2, **changes: Any) -> Path:
-    """Write an encoder of `family` with random weights (norms and biases too) and its tokenizer to `folder`; return it.
+    """Write an encoder with random weights (norms and biases too) and its tokenizer to a folder; return the folder.
 
-    changes : fields of the configuration.  The folder is an ordinary checkpoint, for `load_encoder`.
+    Parameters
+    ----------
+    folder : Path
+        Becomes an ordinary checkpoint, for `load_encoder`.
+    family : str, default "bert"
+        One of `FAMILIES`.
+    seed : int, default 7
+        Seed of the weights.
+    std : float, default 0.2
+        Standard deviation of every weight, around 1 for the weights of norms and 0 else.
+    **changes : Any
+        Fields of the configuration.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from stabilitybench.encoders import load_encoder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_encoder(str(small_encoder(Path(folder), "electra"))).layout.depth
+    2
     """
     import torch
     from transformers import AutoModel
@@ -82,7 +114,29 @@ def small_task(
     metrics: tuple[str, ...] = ("accuracy",),
     seed: int = 3,
 ) -> Task:
-    """Return a learnable task of unequal text lengths: the class (or score) shows in the last word."""
+    """Return a learnable task of unequal text lengths: the class (or score) shows in the last word.
+
+    Parameters
+    ----------
+    train, validation, test : int, default 24, 12 and 12
+        Rows of each split.
+    classes : int, default 2
+        From 2 to 5; not read under regression.
+    pair : bool, default False
+        Whether each row is a pair of texts.
+    kind : {"classification", "regression"}, default "classification"
+        What the labels are.
+    metrics : tuple of str, default ("accuracy",)
+        The headline metric first; Spearman's correlation under regression.
+    seed : int, default 3
+        Seed of texts and scores.
+
+    Examples
+    --------
+    >>> task = small_task(train=4, classes=2)
+    >>> [text.split()[-1] for text in task.train.first], task.train.labels.tolist()
+    (['kind', 'rude', 'kind', 'rude'], [0, 1, 0, 1])
+    """
     rng = np.random.default_rng(seed)
     words = ENDINGS[: classes if kind == "classification" else 5]
 

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
 
 def print_conformance(found: Conformance, console: Console) -> None:
-    """Print a line per check, then the cost."""
+    """Print a line per check, then the cost.
+
+    Parameters
+    ----------
+    found : Conformance
+        As `check_stabilizer` returns it.
+    console : rich.console.Console
+        Where it is printed.
+    """
     from rich.table import Table
     from rich.text import Text
 

@@ -23,7 +23,17 @@ STEP_HOOKS = ("forward_weights", "penalty", "gradient", "edit_gradient", "after_
 
 
 def watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | None = None) -> Stabilizer:
-    """Return a copy of `stabilizer` that notes what its hooks change in place, and what they return."""
+    """Return a copy of a stabilizer that notes what its hooks change in place, and what they return.
+
+    Parameters
+    ----------
+    stabilizer : Stabilizer
+        Left alone.
+    log : list of str
+        Grows by a sentence for each tensor that a hook changes in place.
+    returned : dict of str to Any, optional
+        Filled with what each hook returned last, by hook.
+    """
 
     def around(hook: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(self: Stabilizer, *given: Any) -> Any:
@@ -39,7 +49,7 @@ def watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | N
     return _rewritten(stabilizer, HOOKS, around)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _NotingContext(Context):
     """A context that tells which generators a hook asks for."""
 
@@ -51,7 +61,15 @@ class _NotingContext(Context):
 
 
 def noting(stabilizer: Stabilizer, steps: dict[tuple[str, ...], set[int]]) -> Stabilizer:
-    """Return a copy of `stabilizer` that notes at which steps its hooks ask for each generator."""
+    """Return a copy of a stabilizer that notes at which steps its hooks ask for each generator.
+
+    Parameters
+    ----------
+    stabilizer : Stabilizer
+        Left alone.
+    steps : dict of tuple of str to set of int
+        Filled with the steps, by hook, stream and names.
+    """
 
     def around(hook: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(self: Stabilizer, *given: Any) -> Any:
@@ -100,13 +118,25 @@ def _tensors(value: Any, name: str = "a tensor") -> Iterator[tuple[str, Tensor]]
 
 
 def numbers(state: Any) -> int:
-    """Return how many numbers the tensors inside a state hold."""
+    """Return how many numbers the tensors inside a state hold.
+
+    Parameters
+    ----------
+    state : Any
+        Tensors in dictionaries, lists and tuples, at any depth; anything else counts as none.
+    """
     return sum(t.numel() for _, t in _tensors(state))
 
 
 @contextmanager
 def global_generators() -> Iterator[Callable[[], str]]:
-    """Give a function that names the global generators whose state has changed; put the states back afterwards."""
+    """Give a function that names the global generators whose state has changed; put the states back afterwards.
+
+    Yields
+    ------
+    callable
+        Returns, such as "torch and numpy", the names of those changed since the block began; "" for none.
+    """
     before = (torch.get_rng_state(), np.random.get_state(), random.getstate())  # noqa: NPY002 - to see that nobody uses it
 
     def touched() -> str:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
+from stabilitybench.theory.inputs import Loss
 from stabilitybench.theory.leave_one_out_runs import AUDIT, MAX_MEMORY, DType, LeaveOneOut, solve
 from stabilitybench.theory.problem import ConvexProblem, Weight, checked_steps, problem
-from stabilitybench.theory.rows import Loss
 
 #: Numbers in the scores of one stack: larger stacks leave the cache and gain nothing.
 STACK = 1 << 18

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.equality import EqualByContent
-from stabilitybench.theory.rows import Floats
+from stabilitybench.theory.inputs import Floats
 
 #: Distances below this share of the norm of the weights are not resolved to more digits.
 SMALLEST_GAP = 1e-6

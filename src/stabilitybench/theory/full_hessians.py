@@ -13,7 +13,7 @@ import numpy as np
 from stabilitybench.errors import UserError
 from stabilitybench.theory.bounds.result import check_weight
 from stabilitybench.theory.checks import number, whole
-from stabilitybench.theory.rows import Floats
+from stabilitybench.theory.inputs import Floats
 
 
 def leave_one_out_quadratics(

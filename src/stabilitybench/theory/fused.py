@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError
 from stabilitybench.theory.distances import TIE, Measured, audit_error, changed, distances
+from stabilitybench.theory.inputs import Floats, Ints
 from stabilitybench.theory.problem import ConvexProblem
-from stabilitybench.theory.rows import Floats, Ints
 
 Precision = Literal["float32", "float64"]
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from scipy import linalg
 
 from stabilitybench.errors import UserError
-from stabilitybench.theory.rows import Floats, Ints
+from stabilitybench.theory.inputs import Floats, Ints
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -34,7 +34,7 @@ ROUNDING = 64
 MOST_CHANGES = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Optimum:
     """The shortest w = sum_j multipliers_j z_j with <w, z> >= 1 on all rows z, j running over the active ones.
 

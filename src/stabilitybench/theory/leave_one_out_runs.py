@@ -21,8 +21,8 @@ from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory import fused, gram, quadratic, reference
 from stabilitybench.theory.distances import Measured
+from stabilitybench.theory.inputs import Floats, Loss
 from stabilitybench.theory.problem import ConvexProblem, Weight, checked_steps, problem
-from stabilitybench.theory.rows import Floats, Loss
 
 Path = Literal["fused", "gram", "closed-form", "reference"]
 DType = Literal["auto", "float32", "float64"]

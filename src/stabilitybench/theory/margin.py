@@ -15,8 +15,8 @@ import numpy.typing as npt
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.labels import classes, signs, targets
+from stabilitybench.theory.inputs import Floats, Ints, features
 from stabilitybench.theory.least_distance import SMALLEST_MARGIN, Optimum, shortest
-from stabilitybench.theory.rows import Floats, Ints, features
 
 NOT_SEPARABLE = (
     "the classes cannot be separated by a linear head through the origin: there is no margin, "
@@ -124,7 +124,7 @@ def leave_one_out_max_margin(x: npt.ArrayLike, y: npt.ArrayLike) -> MaxMarginLea
 
     Parameters
     ----------
-    x, y
+    x, y : array_like
         As in `max_margin`.
 
     Returns

@@ -19,8 +19,8 @@ from scipy.special import expit
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 from stabilitybench.theory.distances import distances
+from stabilitybench.theory.inputs import Floats, Ints
 from stabilitybench.theory.problem import Weight, problem
-from stabilitybench.theory.rows import Floats, Ints
 
 #: The least penalty, as a share of the largest squared norm of a row.
 SMALLEST_L2 = 1e-30

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError
 from stabilitybench.labels import classes, signs, targets
-from stabilitybench.theory.rows import Floats, Ints, Loss, features
+from stabilitybench.theory.inputs import Floats, Ints, Loss, features
 
 HeadLoss = Literal["logistic", "softmax"]
 #: Largest second derivative of the loss in its scores.

@@ -26,7 +26,7 @@ from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError, shown
 from stabilitybench.labels import classes, signs, targets
 from stabilitybench.theory.checks import whole
-from stabilitybench.theory.rows import LOSSES, Floats, Loss, features
+from stabilitybench.theory.inputs import LOSSES, Floats, Loss, features
 
 if TYPE_CHECKING:
     import torch

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.theory.distances import Measured, audit_error, distances
+from stabilitybench.theory.inputs import Floats, Ints
 from stabilitybench.theory.problem import ConvexProblem
-from stabilitybench.theory.rows import Floats, Ints
 
 Complexes = npt.NDArray[np.complex128]
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from stabilitybench.theory.distances import TIE, Measured, changed, distances
+from stabilitybench.theory.inputs import Floats
 from stabilitybench.theory.problem import ConvexProblem
-from stabilitybench.theory.rows import Floats
 
 
 def run(problem: ConvexProblem, steps: tuple[int, ...]) -> Measured:

@@ -18,7 +18,18 @@ KINDS = ("all", "stabilizers", "tasks", "encoders")
 
 
 def catalogue_tables(kind: str) -> list[Table]:
-    """Return the tables of one kind, or of all three."""
+    """Return the tables of what can stand in a study file.
+
+    Parameters
+    ----------
+    kind : {"all", "stabilizers", "tasks", "encoders"}
+        Which of them.
+
+    Raises
+    ------
+    UserError
+        For another kind.
+    """
     if kind not in KINDS:
         raise UserError(f'list "{kind}": must be one of {", ".join(KINDS)}{suggest(kind, list(KINDS))}')
     tables = {"stabilizers": _stabilizers, "tasks": _tasks, "encoders": _encoders}

@@ -16,16 +16,33 @@ LIMIT = "limit"
 
 
 def certify_and_print(encoder: str, task: str, console: Console, **settings: Any) -> None:
-    """Load an encoder and a task (a folder may be given as it is), certify, and print."""
+    """Load an encoder and a task, certify, and print.
+
+    Parameters
+    ----------
+    encoder : str
+        Name, hub id or folder of an encoder.
+    task : str
+        Name of a task, or a folder with or without ``file:``.
+    console : Console
+        Where to print.
+    **settings : Any
+        As `stabilitybench.suites.certificate.certify` takes them.
+
+    Raises
+    ------
+    UserError
+        For what cannot be loaded, and for settings out of their range.
+    """
     from stabilitybench.encoders import load_encoder
     from stabilitybench.suites.certificate import certify
     from stabilitybench.tasks import load_task
 
     name = f"file:{task}" if Path(task).is_dir() else task
-    print_certificate(certify(load_encoder(encoder), load_task(name), **settings), console)
+    _print_certificate(certify(load_encoder(encoder), load_task(name), **settings), console)
 
 
-def print_certificate(found: Certificate, console: Console) -> None:
+def _print_certificate(found: Certificate, console: Console) -> None:
     """Print what was assumed, the constants, and at each number of steps what was measured beside the bounds."""
     from rich.table import Table
     from rich.text import Text

@@ -26,17 +26,23 @@ LISTED = 20
 SHORT = 8
 
 
-def state(results: Results, run: PlannedRun) -> str:
+def _state(results: Results, run: PlannedRun) -> str:
     """Return the status of a planned run; "missing" where the store has nothing of it."""
     record = results.records.get(run.spec.id)
     return "missing" if record is None else str(record["status"])
 
 
 def coverage_table(results: Results) -> Table:
-    """Return how many runs of each encoder, task and arm are in which state; states nobody is in are left out."""
+    """Return how many runs of each encoder, task and arm are in which state.
+
+    Parameters
+    ----------
+    results : Results
+        Of a study, complete or not; states that none of its runs is in have no column.
+    """
     counts: dict[tuple[str, str, str], Counter[str]] = {}
     for run in results.runs:
-        counts.setdefault((run.encoder, run.task, run.arm), Counter())[state(results, run)] += 1
+        counts.setdefault((run.encoder, run.task, run.arm), Counter())[_state(results, run)] += 1
     present = [s for s in STATES if s == "ok" or any(c[s] for c in counts.values())]
     several = len({encoder for encoder, _, _ in counts}) > 1
     table = _grid(*(["encoder"] if several else []), "task", "arm", "planned", *present)
@@ -47,13 +53,23 @@ def coverage_table(results: Results) -> Table:
 
 
 def unfinished_lines(results: Results, *, every_failure: bool) -> Iterator[Text]:
-    """Yield one line for each run that crashed or ran out of time, and what to do about missing ones.
+    """Tell which runs crashed or ran out of time, and what to do about missing ones.
 
-    every_failure : also list the failed and the diverged runs, with their scores.
+    Parameters
+    ----------
+    results : Results
+        Of a study, complete or not.
+    every_failure : bool
+        Whether to list the failed and the diverged runs too, with their scores.
+
+    Yields
+    ------
+    Text
+        A line for each run, at most `LISTED` of a kind, and for what can be done.
     """
     by_state: dict[str, list[PlannedRun]] = {s: [] for s in STATES}
     for run in results.runs:
-        by_state[state(results, run)].append(run)
+        by_state[_state(results, run)].append(run)
     for kind in ("crashed", "timeout", *(("diverged", "failed") if every_failure else ())):
         for run in by_state[kind][:LISTED]:
             yield Text(_line(kind, run, results.records[run.spec.id]))
@@ -82,7 +98,15 @@ def _line(kind: str, run: PlannedRun, record: dict[str, Any]) -> str:
 def plan_table(study: Study) -> RenderableType:
     """Return what `run` would do for a study: runs in the store and runs to do, of each encoder, task and arm.
 
-    Everything is loaded and checked on the way; nothing is trained or written.
+    Parameters
+    ----------
+    study : Study
+        Everything of it is loaded and checked; nothing is trained or written.
+
+    Raises
+    ------
+    UserError
+        For an encoder, task or arm that cannot be run.
     """
     from stabilitybench.finetuning import resolved
 

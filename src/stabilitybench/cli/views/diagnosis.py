@@ -26,7 +26,12 @@ VANISHED = 0.01
 def diagnose(record: Record, predictions: pd.DataFrame | None = None) -> list[str]:
     """Return the story of a run in sentences, the verdict first.
 
-    predictions : as `Store.predictions` returns them; without them the class that is always predicted has no name.
+    Parameters
+    ----------
+    record : dict
+        As `Store.find` returns it.
+    predictions : DataFrame, optional
+        As `Store.predictions` returns them; without them the class that is always predicted has no name.
     """
     if record["status"] in NO_RESULT:
         return [f"No result: {record['reason']}."]
@@ -38,7 +43,13 @@ def diagnose(record: Record, predictions: pd.DataFrame | None = None) -> list[st
 
 
 def headline(record: Record) -> str:
-    """Return the name of the task's headline metric."""
+    """Return the name of the task's headline metric.
+
+    Parameters
+    ----------
+    record : dict
+        Of a run with a result.
+    """
     return str(next(iter(record["scores"]["last"]["test"])))
 
 

@@ -33,7 +33,17 @@ ROOM_BYTES = 2 * 10**9
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """What was found about one thing."""
+    """What was found about one thing.
+
+    Attributes
+    ----------
+    what : str
+        The thing, in a word.
+    verdict : {"ok", "note", "bad"}
+        "bad" where no study can run.
+    words : str
+        What was found.
+    """
 
     what: str
     verdict: Verdict
@@ -41,9 +51,17 @@ class HealthCheck:
 
 
 def print_doctor(console: Console, store: Path, results: Path) -> bool:
-    """Print every finding as it comes and tell whether nothing is bad."""
+    """Print what was found about this machine, as it comes, and tell whether nothing is bad.
+
+    Parameters
+    ----------
+    console : Console
+        Where to print.
+    store, results : Path
+        Folders of runs and of results, there or not; nothing is left in them.
+    """
     healthy = True
-    for finding in findings(store, results):
+    for finding in _findings(store, results):
         line = Text(f"{finding.verdict:<5}", style=STYLES[finding.verdict])
         console.print(line.append(f"{finding.what:<10} {finding.words}", style="default"), soft_wrap=True)
         healthy = healthy and finding.verdict != "bad"
@@ -51,7 +69,7 @@ def print_doctor(console: Console, store: Path, results: Path) -> bool:
     return healthy
 
 
-def findings(store: Path, results: Path) -> Iterator[HealthCheck]:
+def _findings(store: Path, results: Path) -> Iterator[HealthCheck]:
     """Yield the findings, cheap ones first."""
     yield HealthCheck("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions().items()))
     yield from (_cores(), _memory(), _devices())

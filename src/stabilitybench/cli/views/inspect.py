@@ -23,7 +23,21 @@ if TYPE_CHECKING:
 def print_task(name: str, metric: str | None, encoder: str | None, console: Console) -> None:
     """Print rows, classes, lengths, no-skill scores and duplicates of a task.
 
-    name : the name of a task, or a folder with or without ``file:``.  encoder : also count lengths in its tokens.
+    Parameters
+    ----------
+    name : str
+        Name of a task, or a folder with or without ``file:``.
+    metric : str or None
+        The headline metric instead of the task's own.
+    encoder : str or None
+        The encoder in whose tokens lengths are counted; None counts words.
+    console : Console
+        Where to print.
+
+    Raises
+    ------
+    UserError
+        For a task, metric or encoder that is not known or cannot be read.
     """
     known = [task for task, _ in task_catalogue()]
     if _is_folder(name):

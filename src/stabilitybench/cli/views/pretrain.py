@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from stabilitybench.arguments import whole
+from stabilitybench.argument_checks import whole
 from stabilitybench.encoders.pretraining import pretrain
 from stabilitybench.encoders.specification import SPECS
 from stabilitybench.errors import Argument, UserError, suggest
@@ -18,7 +18,24 @@ if TYPE_CHECKING:
 
 
 def pretrain_with_progress(encoder: str, out: Path, steps: int | None, console: Console) -> None:
-    """Pretrain `encoder` (``pocket/...``) into the new folder `out` and say how good it became."""
+    """Pretrain an embedded encoder again and say how good it became.
+
+    Parameters
+    ----------
+    encoder : str
+        Its name, ``pocket/...``.
+    out : Path
+        A new folder.
+    steps : int or None
+        Where to stop, at least 1; None takes all steps of its specification.
+    console : Console
+        Gets a bar if it is a terminal, else a line for each tenth.
+
+    Raises
+    ------
+    UserError
+        For an encoder that is not known, a folder that exists, or fewer steps than 1.
+    """
     known = [f"pocket/{name}" for name in SPECS]
     if encoder not in known:
         raise UserError(f'encoder "{encoder}": must be one of {", ".join(known)}{suggest(encoder, known)}')

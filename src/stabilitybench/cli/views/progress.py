@@ -23,8 +23,18 @@ LOG_EVERY = 0.1
 class Bar:
     """A `Progress` of `stabilitybench.storage.pool`: it prints to a console and changes nothing.
 
-    headline : printed once, above.  stages : what `start` begins, in turn.  unit : what is counted.
-    clock : seconds that only grow; the tests bring their own.
+    Parameters
+    ----------
+    console : Console
+        Gets a bar if it is a terminal, else a line for each tenth.
+    headline : str
+        Printed once, above.
+    stages : sequence of str, default ("running",)
+        What `start` begins, in turn.
+    unit : str, default "run"
+        What is counted, in the singular.
+    clock : callable, default time.monotonic
+        Returns seconds that only grow; the tests bring their own.
     """
 
     def __init__(
@@ -42,7 +52,17 @@ class Bar:
 
     @classmethod
     def of_study(cls, console: Console, study: Study, clock: Callable[[], float] = time.monotonic) -> Bar:
-        """Return the bar of a study, with a stage for its tuning if it has one."""
+        """Return the bar of a study, with a stage for its tuning if it has one.
+
+        Parameters
+        ----------
+        console : Console
+            As for the class.
+        study : Study
+            Gives headline and stages.
+        clock : callable, default time.monotonic
+            As for the class.
+        """
         return cls(console, study.headline, ["tuning", "running"] if study.file.tune else ["running"], clock=clock)
 
     def start(self, total: int, done: int, workers: int) -> None:
@@ -62,7 +82,7 @@ class Bar:
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
-                _Tail(self.tail),
+                _Tail(self._tail),
                 console=self._console,
             )
             self._line = self._bar.add_task(self._stage, total=total, completed=done)
@@ -80,7 +100,7 @@ class Bar:
             self._bar.update(self._line, completed=self._done)
         elif self._done == self._total or self._done - self._logged >= LOG_EVERY * self._total:
             self._logged = self._done
-            self._console.print(Text(f"{self._stage} {self._done}/{self._total}  {self.tail()}"))
+            self._console.print(Text(f"{self._stage} {self._done}/{self._total}  {self._tail()}"))
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
@@ -92,7 +112,7 @@ class Bar:
             self._bar.stop()
             self._bar = None
 
-    def tail(self) -> str:
+    def _tail(self) -> str:
         """Return workers, what went wrong so far, and the time left."""
         wrong = [f"{self._ended[status]} {status}" for status in ("crashed", "timeout") if self._ended[status]]
         failed = self._ended["failed"] + self._ended["diverged"]

@@ -29,7 +29,14 @@ STYLES = {"ok": "green", "failed": "red", "diverged": "red", "crashed": "red", "
 def print_run(record: Record, console: Console, predictions: pd.DataFrame | None = None) -> None:
     """Print a stored run: verdict, scores, curves, gradients and distances by place, tensors, and how to repeat it.
 
-    record : as `Store.find` returns it.  predictions : as `Store.predictions` does.
+    Parameters
+    ----------
+    record : dict
+        As `Store.find` returns it.
+    console : Console
+        Where to print.
+    predictions : DataFrame, optional
+        As `Store.predictions` returns them.
     """
     labels, status = record["labels"], record["status"]
     title = Text(f"run {record['id']}  ")
@@ -59,8 +66,15 @@ def print_run(record: Record, console: Console, predictions: pd.DataFrame | None
 
 
 def spark(values: Iterable[float | None]) -> str:
-    """Draw numbers as one character each; a number that is missing or not finite is a blank.
+    """Draw numbers as one character each, from the lowest to the highest.
 
+    Parameters
+    ----------
+    values : iterable of float or None
+        One that is missing or not finite is drawn as a blank.
+
+    Examples
+    --------
     >>> spark([0, 1, None, 2])
     '▁▄ █'
     """

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def suites_headline(suites: Sequence[Suite]) -> str:
-    """Return what is to be measured in one line."""
+    """Return what is to be measured in one line.
+
+    Parameters
+    ----------
+    suites : sequence of Suite
+        At least one.
+    """
     total = sum(len(suite.plan()) for suite in suites)
     if len(suites) > 1:
         return f"Suites  {len(suites)} of them, {total} datasets"
@@ -24,7 +30,13 @@ def suites_headline(suites: Sequence[Suite]) -> str:
 
 
 def print_shipped_suites(console: Console) -> None:
-    """Print one line for each suite that comes with the package."""
+    """Print one line for each suite that comes with the package.
+
+    Parameters
+    ----------
+    console : Console
+        Where to print.
+    """
     from rich.table import Table
     from rich.text import Text
 

@@ -40,6 +40,13 @@ def curve_figures(curves: pd.DataFrame, scores: pd.DataFrame) -> FigureGroup:
     """Draw validation score and training loss over training, per task and arm.
 
     Thin lines are runs (failed ones in vermilion), the thick line is the median, the band the middle half.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        One row per evaluation; those of unfinished runs are left out.
+    scores : DataFrame
+        Checked rows, one per planned run.
     """
     from matplotlib import rc_context
 

@@ -30,7 +30,12 @@ CAPTION = (
 def ecdf_figures(scores: pd.DataFrame, baseline: str) -> FigureGroup:
     """Draw the empirical distribution of each arm's scores over that of the baseline, up to six arms in a figure.
 
-    scores : checked rows, in the order in which arms are to be named.
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows, in the order in which arms are to be named.
+    baseline : str
+        Name of the arm that is drawn in every figure.
     """
     from matplotlib import rc_context
 

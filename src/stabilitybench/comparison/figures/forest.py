@@ -41,6 +41,13 @@ def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> FigureGr
 
     The squares grow with the weight of a task in the summary, the diamond is the mean ratio with its Hartung-Knapp
     interval, the thin line below it the prediction interval.
+
+    Parameters
+    ----------
+    found : sequence of TaskMetaAnalysis
+        One per encoder and arm, a figure each.
+    baseline : str
+        Name of the arm to which the ratios are.
     """
     from matplotlib import rc_context
 

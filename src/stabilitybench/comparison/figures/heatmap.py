@@ -22,6 +22,11 @@ def disagreement_figures(found: Sequence[Agreement]) -> FigureGroup:
     """Draw, per task, a square for each arm: the share of texts on which each pair of its runs differs.
 
     Runs stand in the order of their seeds, failed ones last, behind a line.  All squares of a task share one scale.
+
+    Parameters
+    ----------
+    found : sequence of Agreement
+        One per encoder, task and arm.
     """
     from matplotlib import rc_context
 

@@ -15,7 +15,13 @@ CAPTION = "Bars are shares of failed runs, lines their 95 % Wilson intervals; th
 
 
 def rate_figures(comparison: Comparison) -> FigureGroup:
-    """Draw the failure rate of each arm with its Wilson interval, per task with finished runs."""
+    """Draw the failure rate of each arm with its Wilson interval, per task with finished runs.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives rates and intervals; an arm of which no failures are known has an empty row.
+    """
     from matplotlib import rc_context
 
     groups: dict[tuple[str, str], list[ArmResult]] = {}

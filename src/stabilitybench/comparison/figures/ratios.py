@@ -34,7 +34,13 @@ CAPTION = (
 
 
 def ratio_figures(comparison: Comparison) -> FigureGroup:
-    """Draw the SD ratios per task on one logarithmic scale; an arm without interval says so in its row."""
+    """Draw the SD ratios per task on one logarithmic scale.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives ratios and intervals; an arm without interval says so in its row.
+    """
     from matplotlib import rc_context
 
     groups: dict[tuple[str, str], list[ArmResult]] = {}

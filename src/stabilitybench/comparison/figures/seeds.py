@@ -36,7 +36,10 @@ CAPTION = (
 def seed_figures(scores: pd.DataFrame) -> FigureGroup:
     """Draw every finished run as a point over a box of quartiles, per task and arm; failed runs are crosses.
 
-    scores : checked rows, in the order in which arms are to be drawn.
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows, in the order in which arms are to be drawn.
     """
     from matplotlib import rc_context
 
@@ -62,7 +65,17 @@ def seed_figures(scores: pd.DataFrame) -> FigureGroup:
 
 
 def strip(axes: Axes, place: int, runs: pd.DataFrame) -> None:
-    """Draw the runs of one arm in row `place`: points, failed ones as crosses, over a box of quartiles."""
+    """Draw the runs of one arm in a row: points, failed ones as crosses, over a box of quartiles.
+
+    Parameters
+    ----------
+    axes : Axes
+        Of scores in points, where row k is drawn at y = k.
+    place : int
+        The row.
+    runs : DataFrame
+        Finished runs, with the columns score (a fraction) and failed.
+    """
     values = 100 * runs["score"].to_numpy()
     failed = runs["failed"].to_numpy()
     if len(values) > 1:

@@ -28,25 +28,47 @@ class Placed(Protocol):
         """The arm's name."""
 
 
-def several_encoders(found: Iterable[Placed]) -> bool:
+def _several_encoders(found: Iterable[Placed]) -> bool:
     """Tell whether encoders need names."""
     return len({f.encoder for f in found}) > 1
 
 
 def place(found: Iterable[Placed], one: Placed) -> dict[str, TableCell]:
-    """Return the cells that name one of those found; the encoder only where there are several."""
+    """Return the cells that name an arm on a task; its encoder only where there are several.
+
+    Parameters
+    ----------
+    found : iterable of Placed
+        All rows of the table.
+    one : Placed
+        The one to name.
+    """
     named = {"task": TableCell(one.task), "arm": TableCell(one.arm)}
-    return {"encoder": TableCell(one.encoder), **named} if several_encoders(found) else named
+    return {"encoder": TableCell(one.encoder), **named} if _several_encoders(found) else named
 
 
 def place_columns(found: Iterable[Placed]) -> tuple[Column, ...]:
-    """Return the columns of `place`."""
-    encoder = texts(encoder="encoder") if several_encoders(found) else ()
+    """Return the columns of `place`.
+
+    Parameters
+    ----------
+    found : iterable of Placed
+        All rows of the table.
+    """
+    encoder = texts(encoder="encoder") if _several_encoders(found) else ()
     return (*encoder, *texts(task="task", arm="arm"))
 
 
 def caption(comparison: Comparison, varied: str, fixed: str) -> str:
-    """Say what every number of the score tables is: n, metric, direction, what varied, what was fixed."""
+    """Say what every number of the score tables is: n, metric, direction, what varied, what was fixed.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        At least one arm.
+    varied, fixed : str
+        Seed streams that differ between runs and those that do not, in words.
+    """
     tasks: dict[str, list[str]] = {}
     for c in comparison.cells:
         if c.task not in tasks.setdefault(c.metric, []):
@@ -63,7 +85,13 @@ def caption(comparison: Comparison, varied: str, fixed: str) -> str:
 
 
 def ratio(cell: ArmResult) -> TableCell:
-    """Return the SD ratio with its interval, or why there is none to print."""
+    """Return the SD ratio with its interval, or why there is none to print.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        An arm or the baseline.
+    """
     if cell.against is None:
         return TableCell("(baseline)", 1.0)
     found = cell.against.ratio
@@ -73,7 +101,13 @@ def ratio(cell: ArmResult) -> TableCell:
 
 
 def failed(cell: ArmResult) -> TableCell:
-    """Return how many runs failed of how many, as far as that is known."""
+    """Return how many runs failed of how many, as far as that is known.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        An arm or the baseline.
+    """
     f = cell.failure
     if not cell.failures_known:
         return TableCell(f"≥ {f.failed}/{cell.n}" if f.failed else f"?/{cell.n}")

@@ -28,7 +28,17 @@ BUDGETS = (5, 10)
 
 
 def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
-    """Return how good the runs of each arm are, how good the best of a few, and how often one beats the baseline's."""
+    """Return how good the runs of each arm are, how good the best of a few, and how often one beats the baseline's.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    scores : DataFrame
+        Checked rows, one per planned run.
+    caption : str
+        What every number is, as `cells.caption` says it.
+    """
     done = finished(scores)
     values = {key: part["score"].to_numpy() for key, part in done.groupby([*GROUP, "arm"], sort=False)}
     rows = []
@@ -64,7 +74,13 @@ def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
 
 
 def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
-    """Return the random-effects summary of each arm's SD ratios over tasks, or why there is none."""
+    """Return the random-effects summary of each arm's SD ratios over tasks, or why there is none.
+
+    Parameters
+    ----------
+    found : sequence of TaskMetaAnalysis
+        One per encoder and arm.
+    """
     several = len({a.encoder for a in found}) > 1
     rows = []
     for a in found:
@@ -98,7 +114,13 @@ def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
 
 
 def instability(found: Sequence[Agreement]) -> Table:
-    """Return the instability measures of the predictions of each arm's runs."""
+    """Return the instability measures of the predictions of each arm's runs.
+
+    Parameters
+    ----------
+    found : sequence of Agreement
+        One per encoder, task and arm.
+    """
     rows = tuple(
         {
             **place(found, a),
@@ -133,7 +155,18 @@ def instability(found: Sequence[Agreement]) -> Table:
 
 
 def components(scores: pd.DataFrame) -> Table:
-    """Return where the variance of each arm comes from; no rows unless the seeds of two streams or more are crossed."""
+    """Return where the variance of each arm comes from.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows, one per planned run.
+
+    Returns
+    -------
+    Table
+        Without rows unless the seeds of two streams or more are crossed.
+    """
     rows: list[dict[str, TableCell]] = []
     done = finished(scores)
     several = done["encoder"].nunique() > 1
@@ -178,7 +211,18 @@ def components(scores: pd.DataFrame) -> Table:
 
 
 def crossed_streams(runs: pd.DataFrame) -> list[str]:
-    """Return the streams whose seeds vary and come back in several runs of an arm, if there are two or more."""
+    """Return the streams whose seeds vary and come back in several runs of an arm.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Finished runs of one arm on one task.
+
+    Returns
+    -------
+    list of str
+        Empty unless there are two or more; streams that vary together count once.
+    """
     varied: list[str] = [s for s in STREAMS if runs[f"seed_{s}"].nunique() > 1]
     together = {s: tuple(runs[f"seed_{s}"]) for s in varied}
     apart = [s for i, s in enumerate(varied) if together[s] not in [together[t] for t in varied[:i]]]

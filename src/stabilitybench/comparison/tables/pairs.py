@@ -25,7 +25,15 @@ STATISTICS = numeric(
 
 
 def paired(comparison: Comparison, scores: pd.DataFrame) -> Table:
-    """Return, for each arm, correlation with the baseline's runs of the same seeds, SD ratio and paired tests."""
+    """Return, for each arm, correlation with the baseline's runs of the same seeds, SD ratio and paired tests.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    scores : DataFrame
+        Checked rows, one per planned run.
+    """
     done = finished(scores)
     runs = {key: part.set_index("seed") for key, part in done.groupby([*GROUP, "arm"], sort=False)}
     cells = [c for c in comparison.cells if not c.is_baseline]

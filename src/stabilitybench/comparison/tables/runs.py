@@ -28,7 +28,15 @@ NAMES = (*texts(run="run", encoder="encoder", task="task", arm="arm"), *numeric(
 
 
 def coverage(comparison: Comparison, scores: pd.DataFrame) -> Table:
-    """Return how many of the planned runs of each arm are there."""
+    """Return how many of the planned runs of each arm are there.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    scores : DataFrame
+        Checked rows, one per planned run.
+    """
     rows = []
     for c in comparison.cells:
         part = scores[(scores["encoder"] == c.encoder) & (scores["task"] == c.task) & (scores["arm"] == c.arm)]
@@ -59,7 +67,15 @@ def coverage(comparison: Comparison, scores: pd.DataFrame) -> Table:
 
 
 def failed_runs(comparison: Comparison, scores: pd.DataFrame) -> Table:
-    """Return every failed run with its id, to be looked into one by one."""
+    """Return every failed run with its id, to be looked into one by one.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Tells whether the scores were made elsewhere, where no command tells more.
+    scores : DataFrame
+        Checked rows, one per planned run.
+    """
     rows = tuple(
         {
             **_names(r),
@@ -82,7 +98,13 @@ def failed_runs(comparison: Comparison, scores: pd.DataFrame) -> Table:
 
 
 def unfinished_runs(scores: pd.DataFrame) -> Table:
-    """Return every run that is planned and not finished."""
+    """Return every run that is planned and not finished.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows, one per planned run.
+    """
     rows = tuple(
         {**_names(r), "status": TableCell(str(r["status"]))} for r in _rows(scores[scores["status"].isin(UNFINISHED)])
     )
@@ -91,7 +113,13 @@ def unfinished_runs(scores: pd.DataFrame) -> Table:
 
 
 def every_run(scores: pd.DataFrame) -> Table:
-    """Return every planned run with all its scores: the data behind the report."""
+    """Return every planned run with all its scores: the data behind the report.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows, one per planned run.
+    """
     rows = tuple(
         {
             **_names(r),

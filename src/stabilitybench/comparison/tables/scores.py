@@ -17,7 +17,15 @@ DETECTABLE = "detectable at 80 %"
 
 
 def summary(comparison: Comparison, caption: str) -> Table:
-    """Return the table of verdicts: failures, mean and SD, SD ratio, what the tests show, and what to conclude."""
+    """Return the table of verdicts: failures, mean and SD, SD ratio, what the tests show, and what to conclude.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    caption : str
+        What every number is, as `cells.caption` says it.
+    """
     rows = tuple(
         {
             **place(comparison.cells, c),
@@ -43,7 +51,15 @@ def summary(comparison: Comparison, caption: str) -> Table:
 
 
 def failures(comparison: Comparison, caption: str) -> Table:
-    """Return how often runs fail, with the tests of equal rates; flags that no run came with are left out."""
+    """Return how often runs fail, with the tests of equal rates; flags that no run came with are left out.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    caption : str
+        What every number is, as `cells.caption` says it.
+    """
     flags = {
         "near_no_skill": ("near no skill", [c.near_no_skill for c in comparison.cells]),
         "constant": ("constant", [c.constant for c in comparison.cells]),
@@ -79,7 +95,15 @@ def failures(comparison: Comparison, caption: str) -> Table:
 
 
 def spreads(comparison: Comparison, caption: str) -> Table:
-    """Return the spread of all finished runs, with the tests of equal spread."""
+    """Return the spread of all finished runs, with the tests of equal spread.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    caption : str
+        What every number is, as `cells.caption` says it.
+    """
     rows = []
     for c in comparison.cells:
         a = c.against
@@ -113,7 +137,15 @@ def spreads(comparison: Comparison, caption: str) -> Table:
 
 
 def two_parts(comparison: Comparison, caption: str) -> Table:
-    """Return failure first, then the spread of the runs that did not fail, and which of the two makes the SD."""
+    """Return failure first, then the spread of the runs that did not fail, and which of the two makes the SD.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    caption : str
+        What every number is, as `cells.caption` says it.
+    """
     rows = []
     for c in comparison.cells:
         a, parts = c.against, c.mixture
@@ -149,7 +181,15 @@ def two_parts(comparison: Comparison, caption: str) -> Table:
 
 
 def checkpoints(comparison: Comparison, caption: str) -> Table:
-    """Return the last checkpoint beside the one with the best validation score; no rows where scores lack it."""
+    """Return the last checkpoint beside the one with the best validation score; no rows where scores lack it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Gives the rows, one per encoder, task and arm.
+    caption : str
+        What every number is, as `cells.caption` says it.
+    """
     rows = [
         {
             **place(comparison.cells, c),

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def early_dropping(found: Sequence[EarlyDropping]) -> Table:
-    """Return what is lost when the worse half of the runs is dropped early."""
+    """Return what is lost when the worse half of the runs is dropped early.
+
+    Parameters
+    ----------
+    found : sequence of EarlyDropping
+        One per encoder, task and arm.
+    """
     fractions = _fractions(found)
     rows = []
     for d in found:
@@ -46,7 +52,18 @@ def early_dropping(found: Sequence[EarlyDropping]) -> Table:
 
 
 def early_failures(found: Sequence[EarlyDropping]) -> Table:
-    """Return how well an early reading tells the runs that will fail; rows only where some fail and some do not."""
+    """Return how well an early reading tells the runs that will fail.
+
+    Parameters
+    ----------
+    found : sequence of EarlyDropping
+        One per encoder, task and arm.
+
+    Returns
+    -------
+    Table
+        With a row for each arm of which some runs failed and some did not.
+    """
     fractions = _fractions(found)
     rows = []
     for d in found:
@@ -72,7 +89,13 @@ def early_failures(found: Sequence[EarlyDropping]) -> Table:
 
 
 def ensembles(found: Sequence[SeedEnsemble]) -> Table:
-    """Return the scores of ensembles of seeds beside those of single runs."""
+    """Return the scores of ensembles of seeds beside those of single runs.
+
+    Parameters
+    ----------
+    found : sequence of SeedEnsemble
+        One per encoder, task and arm.
+    """
     sizes = sorted({size for j in found for size in j.ensembles})
     rows = []
     for j in found:

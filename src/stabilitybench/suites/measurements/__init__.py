@@ -5,7 +5,7 @@ One file for each kind of measurement, with the quantities it measures and the b
 
 from __future__ import annotations
 
-from stabilitybench.suites.measurements.kind import QUANTITIES
+from stabilitybench.suites.measurements.base import QUANTITIES
 from stabilitybench.suites.measurements.one_dataset import check, measure
 from stabilitybench.suites.measurements.registry import KINDS, bound_names
 from stabilitybench.suites.measurements.settings import VARIED, Settings

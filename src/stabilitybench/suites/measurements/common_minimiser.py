@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stabilitybench.suites.measurements.kind import Floats, Kind, MeasuredBound
+from stabilitybench.suites.measurements.base import Floats, Kind, MeasuredBound
 from stabilitybench.suites.measurements.settings import Settings
 from stabilitybench.synthetic import Dataset
 from stabilitybench.theory import bounds, leave_one_out_quadratics, log_spaced_steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """Measured quadratics.
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from stabilitybench.errors import UserError
-from stabilitybench.suites.measurements.kind import Floats, Kind, MeasuredBound, radius, start_generator
+from stabilitybench.suites.measurements.base import Floats, Kind, MeasuredBound, radius, start_generator
 from stabilitybench.suites.measurements.settings import Settings
 from stabilitybench.synthetic import Dataset
 from stabilitybench.theory import bounds, leave_one_out
-from stabilitybench.theory.rows import Loss
+from stabilitybench.theory.inputs import Loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """A measured problem.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stabilitybench.errors import UserError
-from stabilitybench.suites.measurements.kind import (
+from stabilitybench.suites.measurements.base import (
     Floats,
     Kind,
     MeasuredBound,
@@ -23,7 +23,7 @@ from stabilitybench.theory.bounds import Bound
 from stabilitybench.theory.one_run import HeadLoss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """A measured head.
 
@@ -174,7 +174,20 @@ def _several_starts(run: _Run) -> None:
 
 
 def starts(data: Dataset, s: Settings) -> Floats:
-    """Return groups of starts [groups, heads, d]: the same draws for every setting of a dataset's seed."""
+    """Return groups of starts: the same draws for every setting of a dataset's seed.
+
+    Parameters
+    ----------
+    data : Dataset
+        The dataset, whose seed and width count.
+    s : Settings
+        Number of groups, of heads in each, and the scale of the draws.
+
+    Returns
+    -------
+    ndarray, shape (groups, heads, d)
+        At least one group.
+    """
     return s.scale * start_generator(data).standard_normal((max(s.starts, 1), s.heads, data.d))
 
 

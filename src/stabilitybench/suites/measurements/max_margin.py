@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stabilitybench.suites.measurements.kind import Kind, MeasuredBound, favourable_p2, radius
+from stabilitybench.suites.measurements.base import Kind, MeasuredBound, favourable_p2, radius
 from stabilitybench.suites.measurements.settings import Settings
 from stabilitybench.synthetic import Dataset
 from stabilitybench.theory import bounds, leave_one_out_max_margin
@@ -14,7 +14,7 @@ from stabilitybench.theory.margin import MaxMarginLeaveOneOut
 from stabilitybench.theory.one_run import HeadLoss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """A measured limit."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stabilitybench.errors import UserError
-from stabilitybench.suites.measurements.kind import MeasuredBound
+from stabilitybench.suites.measurements.base import MeasuredBound
 from stabilitybench.suites.measurements.registry import KINDS
 from stabilitybench.suites.measurements.settings import Settings
 from stabilitybench.synthetic import Dataset
@@ -24,9 +24,9 @@ def measure(data: Dataset, settings: Settings) -> dict[str, Any]:
 
     Parameters
     ----------
-    data
+    data : Dataset
         The dataset.
-    settings
+    settings : Settings
         How it is measured.
 
     Raises
@@ -45,7 +45,20 @@ def measure(data: Dataset, settings: Settings) -> dict[str, Any]:
 
 
 def check(data: Dataset, settings: Settings) -> None:
-    """Raise UserError where a dataset of this generator cannot be measured in this way."""
+    """Raise UserError where a dataset of this generator cannot be measured in this way.
+
+    Parameters
+    ----------
+    data : Dataset
+        The dataset.
+    settings : Settings
+        How it would be measured.
+
+    Raises
+    ------
+    UserError
+        With the reason.
+    """
     if reason := KINDS[settings.kind].unfit(data, settings):
         raise UserError(f'{data.name}: measure.kind = "{settings.kind}": {reason}')
 

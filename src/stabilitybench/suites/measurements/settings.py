@@ -18,23 +18,23 @@ class Settings(TomlTable):
 
     Attributes
     ----------
-    kind
+    kind : str
         Name of a kind of measurement.
-    steps
+    steps : int, default 1000
         Of gradient descent.
-    rate
+    rate : float, default 1.0
         Learning rate, as a multiple of 1 / beta.
-    weight
+    weight : {"1/n", "1/(n-1)"}, default "1/n"
         Of the samples that stay.
-    starts
+    starts : int, default 0
         Independent starts for the seed quantity (0: not measured).
-    scale
+    scale : float, default 0.0
         Standard deviation of a start's entries; the first start is the common one of the leave-one-out runs.
-    heads
+    heads : int, default 1
         Averaged after training.
-    distance
+    distance : float or None, default None
         Of the start from the minimiser (full); None: zero, or the start that the generator gives.
-    bounds
+    bounds : tuple of str, default ()
         Names of bounds of that kind.
     """
 

@@ -25,8 +25,8 @@ from stabilitybench.theory.bounds.result import (
 from stabilitybench.theory.bounds.runs import check_rate, check_start, check_steps, check_trajectory
 from stabilitybench.theory.checks import number, whole
 from stabilitybench.theory.constants.numeric import leave_one_out_curvature
+from stabilitybench.theory.inputs import Loss
 from stabilitybench.theory.one_run import follow, labelled
-from stabilitybench.theory.rows import Loss
 
 MOVE = "||w_t - w_t^i||"
 

@@ -23,9 +23,9 @@ from stabilitybench.theory.bounds.result import (
     one,
 )
 from stabilitybench.theory.checks import choice, number, whole
+from stabilitybench.theory.inputs import features
 from stabilitybench.theory.margin import MaxMargin
 from stabilitybench.theory.one_run import HeadLoss, head_rows, residuals
-from stabilitybench.theory.rows import features
 
 #: Distances of two max-margin directions, one of a subset of the other's rows: never more than a right angle.
 RIGHT_ANGLE = float(np.sqrt(2.0))

@@ -13,8 +13,8 @@ from stabilitybench.theory.bounds.result import PROVEN, Assumption, Bound, Weigh
 from stabilitybench.theory.bounds.runs import check_start
 from stabilitybench.theory.checks import number
 from stabilitybench.theory.constants.numeric import leave_one_out_curvature
+from stabilitybench.theory.inputs import Loss
 from stabilitybench.theory.one_run import labelled, residuals
-from stabilitybench.theory.rows import Loss
 
 
 def at_convergence(

@@ -201,7 +201,7 @@ def published_multi_head(
 
     Parameters
     ----------
-    n, steps
+    n, steps : int
         As in `published_head_tuning`.
     heads : int
         H, above 2 + 8 ln(1/delta).

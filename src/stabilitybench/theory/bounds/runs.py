@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError
+from stabilitybench.theory.inputs import Floats
 from stabilitybench.theory.problem import checked_steps
-from stabilitybench.theory.rows import Floats
 
 
 def check_rate(owner: str, rate: float, limit: float, name: str = "2 / beta") -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory.constants.hessian import Curvature, curvature
 from stabilitybench.theory.constants.sample_loss import checked, finite, parts, twice_differentiable
-from stabilitybench.theory.rows import Floats
+from stabilitybench.theory.inputs import Floats
 
 if TYPE_CHECKING:
     from stabilitybench.theory.constants.sample_loss import SampleLoss, Samples, Weights

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory.checks import number
+from stabilitybench.theory.inputs import Floats, Loss, features
 from stabilitybench.theory.margin import max_margin
 from stabilitybench.theory.one_run import CURVATURE, labelled, residuals
-from stabilitybench.theory.rows import Floats, Loss, features
 
 
 def radius(x: npt.ArrayLike, quantile: float = 1.0) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stabilitybench.errors import UserError, shown
-from stabilitybench.theory.rows import Floats
+from stabilitybench.theory.inputs import Floats
 
 if TYPE_CHECKING:
     import torch

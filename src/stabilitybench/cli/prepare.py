@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from stabilitybench.cli.option_errors import SpeakingGroup
 from stabilitybench.cli.options import Overrides, ResultsFolder, StoreFolder, With, open_console, read_study
-from stabilitybench.cli.speaking import SpeakingGroup
 from stabilitybench.errors import UserError
 
 PANEL = "Before a study"

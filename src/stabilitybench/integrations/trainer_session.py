@@ -27,7 +27,16 @@ Features = Callable[["HookSession", Params], tuple[Tensor, Tensor]]
 class Part:
     """A micro-batch of the step under way: how to run it again, as it was.
 
-    loss : what training on it returned, without the gradient.
+    Attributes
+    ----------
+    run : callable
+        Trains on it once more and returns the loss.
+    first_row : int
+        Place of its first row in the whole batch.
+    noise : Noise
+        State of the generators before it.
+    loss : torch.Tensor
+        What training on it returned, without the gradient.
     """
 
     run: Callable[[], Tensor]
@@ -40,7 +49,27 @@ class HookSession:
     """Stabilizers at work on one model.
 
     The model's parameters stay the trained weights; what a pass reads instead stands in their place for the length of
-    the pass alone.  step : optimizer steps taken so far, which the Trainer tells.
+    the pass alone.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model; methods that draw tensors anew do so now.
+    composition : Composition
+        The stabilizers.
+    ctx : Context
+        What their hooks may read.
+    features : callable
+        Computes, for a session and weights, what the last layer reads of every training row, and the labels.
+
+    Attributes
+    ----------
+    step : int
+        Optimizer steps taken so far, which the Trainer tells.
+    training : bool
+        Whether the Trainer is at work.
+    base : Context
+        What hooks may read before the first step.
     """
 
     def __init__(self, module: nn.Module, composition: Composition, ctx: Context, features: Features) -> None:
@@ -124,7 +153,15 @@ class HookSession:
         return rates
 
     def begin(self, total_steps: int, epoch: Callable[[], Iterator[None]]) -> None:
-        """Set the methods up, with the model on its device; `epoch` runs backward on one batch after another."""
+        """Set the methods up, with the model on its device.
+
+        Parameters
+        ----------
+        total_steps : int
+            Optimizer steps that the training will take.
+        epoch : callable
+            Runs backward on one batch of the first epoch after another, and leaves the gradients in the model.
+        """
         device = next(iter(self.parameters.values())).device
         start = {n: self.parameters[n] if n in self.frozen else t.to(device) for n, t in self.base.start.items()}
         reference = {n: t.to(device) for n, t in self.base.reference.items()}
@@ -182,14 +219,44 @@ class HookSession:
 
     @contextmanager
     def reading(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
-        """Let the model read `weights` inside the block."""
+        """Let the model read `weights` inside the block.
+
+        Parameters
+        ----------
+        weights : mapping of str to torch.Tensor
+            What stands in the place of the parameters of these names.
+
+        Yields
+        ------
+        None
+            The parameters are back after the block.
+        """
         with placed(self.slots, weights):
             yield
 
     def penalties(
         self, batch: TokenBatch, weights: Mapping[str, Tensor], seen: Seen, noise: Noise, run: Callable[[], Any]
     ) -> Tensor:
-        """Return what the methods add to the loss of `batch`; `run` makes the pass once more."""
+        """Return what the methods add to the loss of `batch`.
+
+        Parameters
+        ----------
+        batch : TokenBatch
+            The rows of the pass.
+        weights : mapping of str to torch.Tensor
+            The weights that it read.
+        seen : Seen
+            What was noted of it.
+        noise : Noise
+            State of the generators before it.
+        run : callable
+            Makes the pass once more.
+
+        Returns
+        -------
+        torch.Tensor, shape ()
+            The sum of the penalties, 0 without any.
+        """
         ctx = self.ctx
         key = ctx.seeds.key("dropout", *ctx.moment, f"row {batch.first_row}")
 
@@ -215,7 +282,13 @@ class HookSession:
         return grads
 
     def put_gradients(self, grads: Mapping[str, Tensor]) -> None:
-        """Let the optimizer find these gradients."""
+        """Let the optimizer find these gradients.
+
+        Parameters
+        ----------
+        grads : mapping of str to torch.Tensor
+            One for each trained parameter.
+        """
         for name, parameter in self.trained.items():
             parameter.grad = grads[name].detach()
 
@@ -252,7 +325,13 @@ class HookSession:
     # -- the update
 
     def before_update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Edit the clipped gradients and give every tensor its rate."""
+        """Edit the clipped gradients and give every tensor its rate.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            The Trainer's, about to step.
+        """
         recipe = self.base.recipe
         grads = self.take_gradients()
         if recipe.clip_scope == "tensor":
@@ -280,7 +359,18 @@ class HookSession:
         return out if self.composition.changing("rate") else groups
 
     def after_update(self, optimizer: torch.optim.Optimizer) -> None:
-        """Put the optimizer's groups back and let the methods follow the step."""
+        """Put the optimizer's groups back and let the methods follow the step.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            The Trainer's, which has just stepped.
+
+        Raises
+        ------
+        UserError
+            Where it keeps values of its own for each group, so that tensors cannot have rates of their own.
+        """
         for group, before in zip(optimizer.param_groups, self._settings, strict=True):
             changed = [key for key in group if group[key] is not before.get(key)]
             if changed and self.composition.changing("rate"):

@@ -23,11 +23,19 @@ class SpeakingGroup(TyperGroup):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             if not isinstance(command, TyperCommand):
                 raise
-            raise UserError(_in_options(error, command)) from None
+            raise UserError(in_options(error, command)) from None
 
 
-def _in_options(error: UserError, command: TyperCommand) -> str:
-    """Return the sentence of an error with the options of a command in place of the arguments that they give."""
+def in_options(error: UserError, command: TyperCommand) -> str:
+    """Return the sentence of an error with the options of a command in place of the arguments that they give.
+
+    Parameters
+    ----------
+    error : UserError
+        What the library said.
+    command : typer.core.TyperCommand
+        The command that was given; its parameters bear the names of the arguments.
+    """
     options = {parameter.name: parameter.opts[0] for parameter in command.params}
 
     def words(argument: Argument) -> str:

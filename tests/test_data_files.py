@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stabilitybench import shipped as module
+from stabilitybench import data_files as module
+from stabilitybench.data_files import shipped
 from stabilitybench.errors import EnvironmentFailure
-from stabilitybench.shipped import shipped
 
 TOP = Path(__file__).parents[1]
 
@@ -22,7 +22,7 @@ def test_a_wheel_s_own_copy_comes_first_and_a_missing_one_is_said(tmp_path, monk
     package = tmp_path / "site" / "stabilitybench"
     inside = package / "_shipped" / "synthetic"
     inside.mkdir(parents=True)
-    monkeypatch.setattr(module, "__file__", str(package / "shipped.py"))
+    monkeypatch.setattr(module, "__file__", str(package / "data_files.py"))
     assert shipped("synthetic") == inside
     with pytest.raises(EnvironmentFailure, match=r"claims\.toml: is missing from this installation"):
         shipped("claims.toml")

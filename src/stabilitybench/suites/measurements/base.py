@@ -27,9 +27,17 @@ QUANTITIES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredBound:
-    """A bound as computed, beside what it bounds: `measured` is one number, or one for each left-out sample."""
+    """A bound beside what it bounds.
+
+    Attributes
+    ----------
+    bound : Bound
+        As computed.
+    measured : ndarray, shape () or (n,)
+        What it bounds: one number, or one for each left-out sample.
+    """
 
     bound: Bound
     measured: Floats
@@ -41,13 +49,13 @@ class Kind:
 
     Attributes
     ----------
-    name
+    name : str
         What suite files call it.
-    unfit
+    unfit : callable
         Says why a dataset cannot be measured in this way; empty where it can.
-    measure
+    measure : callable
         Returns the measured quantities, named as in `QUANTITIES`, and what the bounds need of the measurement.
-    bounds
+    bounds : mapping of str to callable
         For each name that a suite file may list, what makes the bound from that.
     """
 
@@ -58,13 +66,25 @@ class Kind:
 
 
 def start_generator(data: Dataset) -> np.random.Generator:
-    """Return what draws the starts: the same draws for every setting of a dataset's seed."""
+    """Return what draws the starts: the same draws for every setting of a dataset's seed.
+
+    Parameters
+    ----------
+    data : Dataset
+        The dataset.
+    """
     sequence = np.random.SeedSequence(ROOT, spawn_key=(zlib.crc32(b"starts"), data.seed))
     return np.random.Generator(np.random.PCG64(sequence))
 
 
 def radius(data: Dataset) -> float:
-    """Return the norm of the longest row."""
+    """Return the norm of the longest row.
+
+    Parameters
+    ----------
+    data : Dataset
+        The dataset.
+    """
     return float(data.constants["radius"])
 
 
@@ -73,6 +93,13 @@ def favourable_p2(data: Dataset, steps: int) -> Bound:
 
     No direction term; n lambda = 1 / max alpha, the largest value for which the soft- and the hard-margin solution are
     the same; nu = gamma, which turns a distance of weights into one of directions.
+
+    Parameters
+    ----------
+    data : Dataset
+        The dataset.
+    steps : int
+        Of gradient descent; fewer than 3 count as 3.
     """
     solution = max_margin(data.x, data.y)
     lam = 1 / (data.n * float(solution.alpha.max()))

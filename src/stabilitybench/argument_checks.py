@@ -127,7 +127,25 @@ def text(name: str, value: object, allowed: str = "must be a text") -> str:
 
 
 def path(name: str, value: object) -> Path:
-    """Return the name of a file or folder as a path."""
+    """Return the name of a file or folder as a path.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in: text, or a path object.
+
+    Raises
+    ------
+    UserError
+        For anything else.
+
+    Examples
+    --------
+    >>> path("store", "runs").name
+    'runs'
+    """
     if not isinstance(value, (str, PathLike)):
         raise UserError(Argument(name, value), ": must be the name of a file or folder")
     return Path(value)
@@ -136,6 +154,24 @@ def path(name: str, value: object) -> Path:
 def several(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> tuple[K, ...]:
     """Return the items of a list, each of one kind.
 
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in: any iterable but text and mappings.
+    what : str
+        What the items are, in the plural, such as "seeds".
+    kind : type or tuple of type
+        Classes that an item may have.
+
+    Raises
+    ------
+    UserError
+        Where the value is no list, or an item, named with its place, is of another class.
+
+    Examples
+    --------
     >>> several("seeds", [1, 2], "seeds", int)
     (1, 2)
     """
@@ -145,7 +181,29 @@ def several(name: str, value: object, what: str, kind: type[K] | tuple[type[K], 
 
 
 def of_kind(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> K:
-    """Return `value`, of the class `kind`; `what` says in words what that is."""
+    """Return `value` where it is of a class.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in.
+    what : str
+        What it must be, in words, such as "a task".
+    kind : type or tuple of type
+        Classes that it may have.
+
+    Raises
+    ------
+    UserError
+        Where it is of another class.
+
+    Examples
+    --------
+    >>> of_kind("n", 3, "a whole number", int)
+    3
+    """
     if not isinstance(value, kind):
         raise UserError(Argument(name, value), f": must be {what}")
     return value
