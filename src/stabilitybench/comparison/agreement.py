@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stabilitybench.comparison.score_table import GROUP, finished
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.disagreement import (
+from stabilitybench.instability.disagreement import (
     churn,
     correct_consistency,
     disagreement_matrix,

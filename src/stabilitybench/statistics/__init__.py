@@ -1,4 +1,4 @@
-"""Inference across seeds on failure, spread, level and agreement: pure functions, arrays in, frozen results out."""
+"""Inference across seeds on failure, spread and level: pure functions, arrays in, frozen results out."""
 
 from stabilitybench.statistics.across import MetaAnalysis, cluster_bootstrap, meta_analysis, ranks, stratified_bootstrap
 from stabilitybench.statistics.components import variance_components
@@ -6,16 +6,6 @@ from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
 from stabilitybench.statistics.correlation import rank_correlation
 from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
 from stabilitybench.statistics.deviation import DeviationRatio, deviation_ratio, paired_deviation_ratio
-from stabilitybench.statistics.disagreement import (
-    churn,
-    consistency,
-    correct_consistency,
-    disagreement_matrix,
-    fleiss_kappa,
-    jensen_shannon,
-    jensen_shannon_matrix,
-    pairwise_disagreement,
-)
 from stabilitybench.statistics.dropping import (
     dropping_cost,
     dropping_plans,
@@ -41,7 +31,6 @@ from stabilitybench.statistics.level import (
     stochastic_dominance,
 )
 from stabilitybench.statistics.location import expected_best, iqm, levels
-from stabilitybench.statistics.measures import bootstrap_measures, instability_measures, measure_agreement
 from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
 from stabilitybench.statistics.one_sample import mean_excess, sign_test
 from stabilitybench.statistics.paired import (
@@ -57,12 +46,6 @@ from stabilitybench.statistics.power import (
     minimal_detectable_ratio,
     sd_precision,
     seeds_for_ratio,
-)
-from stabilitybench.statistics.representation import (
-    cka_distance,
-    procrustes_distance,
-    representation_distances,
-    svcca_distance,
 )
 from stabilitybench.statistics.results import Estimate, TestResult
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
@@ -99,17 +82,11 @@ __all__ = [
     "adjust",
     "benjamini_hochberg",
     "bonett",
-    "bootstrap_measures",
     "brown_forsythe",
     "brown_forsythe_power",
     "chance_of_best",
-    "churn",
-    "cka_distance",
     "cluster_bootstrap",
-    "consistency",
-    "correct_consistency",
     "deviation_ratio",
-    "disagreement_matrix",
     "distance_ratio",
     "dropping_cost",
     "dropping_plans",
@@ -122,18 +99,13 @@ __all__ = [
     "failure_contrast",
     "fisher",
     "fisher_power",
-    "fleiss_kappa",
     "holm",
-    "instability_measures",
     "iqm",
     "iqr_ratio",
-    "jensen_shannon",
-    "jensen_shannon_matrix",
     "levels",
     "mad_ratio",
     "mean_excess",
     "mean_squares",
-    "measure_agreement",
     "median_centred_permutation",
     "median_centred_permutations",
     "meta_analysis",
@@ -145,14 +117,11 @@ __all__ = [
     "paired_permutation",
     "paired_sd_ratio",
     "paired_spread",
-    "pairwise_disagreement",
     "pitman_morgan",
     "plain_best",
     "probability_of_improvement",
-    "procrustes_distance",
     "rank_correlation",
     "ranks",
-    "representation_distances",
     "risk_difference",
     "sd",
     "sd_precision",
@@ -167,7 +136,6 @@ __all__ = [
     "stratified_fisher",
     "stratified_risk_difference",
     "stratified_spread_permutation",
-    "svcca_distance",
     "two_part",
     "variance_components",
     "welch_anova",

@@ -12,13 +12,13 @@ from pydantic import Field
 from stabilitybench.claims.evidence import Floats, MissingEvidence, chosen
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.rules.base import ArmCheck
+from stabilitybench.instability.measures import spreads_and_agreements
 from stabilitybench.statistics.correlation import (
     correlation_power,
     detectable_correlation,
     groups_for_correlation,
     rank_correlation,
 )
-from stabilitybench.statistics.measures import spreads_and_agreements
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics.disagreement import class_shares, disagreement_matrix, jensen_shannon_matrix
+from stabilitybench.instability.disagreement import class_shares, disagreement_matrix, jensen_shannon_matrix
 from stabilitybench.statistics.results import Floats, sample
 
 Correlation = Literal["pearson", "spearman", "kendall"]

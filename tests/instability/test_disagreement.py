@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import (
+from stabilitybench.instability import (
     churn,
     consistency,
     correct_consistency,

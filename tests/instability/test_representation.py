@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import ortho_group
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import cka_distance, procrustes_distance, representation_distances, svcca_distance
+from stabilitybench.instability import cka_distance, procrustes_distance, representation_distances, svcca_distance
 
 DISTANCES = [cka_distance, lambda x, y: cka_distance(x, y, debiased=False), procrustes_distance, svcca_distance]
 seeds = st.integers(0, 10**6)

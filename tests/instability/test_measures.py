@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import (
+from stabilitybench.instability import (
     bootstrap_measures,
     fleiss_kappa,
     instability_measures,
     jensen_shannon,
     measure_agreement,
     pairwise_disagreement,
-    sd,
 )
+from stabilitybench.statistics import sd
 
 
 def draw(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
