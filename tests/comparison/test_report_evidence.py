@@ -20,7 +20,8 @@ from stabilitybench.comparison.tables.evidence import across_tasks, components, 
 from stabilitybench.comparison.tables.scores import two_parts
 from stabilitybench.documents.latex import escape
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import disagreement, sd_ratio
+from stabilitybench.instability import disagreement
+from stabilitybench.statistics import sd_ratio
 from stabilitybench.statistics.across import meta_analysis
 from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.level import probability_of_improvement
