@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from stabilitybench.suites.bound_checks import bounds_held, favourable
 from stabilitybench.suites.file import parse_suite
-from stabilitybench.suites.findings import bounds_held, favourable, findings
+from stabilitybench.suites.predictions import findings
 from stabilitybench.suites.report import print_suites, report_suites
 from stabilitybench.suites.suite import Datasets, Suite, SuiteResults, run_suites
 

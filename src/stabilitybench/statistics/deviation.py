@@ -69,7 +69,13 @@ class LogRatios(NamedTuple):
         return np.asarray(2 * stats.t.sf(np.abs(self.log) / self.se, self.df))
 
     def limits(self, level: float = 0.95) -> tuple[Floats, Floats]:
-        """Return the limits of the log ratios."""
+        """Return the limits of the log ratios.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Confidence, in (0, 1).
+        """
         half = stats.t.isf((1 - level) / 2, self.df) * self.se
         return self.log - half, self.log + half
 

@@ -159,7 +159,20 @@ def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: flo
 
 
 def check_counts(failed: int, n: int) -> None:
-    """Refuse what is no number of failed runs among n."""
+    """Refuse what is no number of failed runs among n.
+
+    Parameters
+    ----------
+    failed : int
+        Failed runs, in [0, n].
+    n : int
+        Runs.
+
+    Raises
+    ------
+    UserError
+        With both numbers.
+    """
     for value in (failed, n):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise UserError(f"failed = {failed} of n = {n}: must be whole numbers")

@@ -14,9 +14,10 @@ from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
 from stabilitybench.storage.records import versions
 from stabilitybench.storage.writing import write_atomically
+from stabilitybench.suites.bound_checks import BoundCheck, bounds_held, favourable
 from stabilitybench.suites.figure import factor_figure
-from stabilitybench.suites.findings import MOST, SAME, BoundCheck, bounds_held, favourable, findings
 from stabilitybench.suites.measurements import QUANTITIES
+from stabilitybench.suites.predictions import MOST, SAME, findings
 from stabilitybench.suites.suite import PACKAGES
 from stabilitybench.suites.tables import (
     datasets_table,

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents.table import Table, TableCell, Tone, count, numeric, sentences, texts
-from stabilitybench.suites.findings import TRIVIAL, BoundCheck, Favourable, PredictionResult
+from stabilitybench.suites.bound_checks import TRIVIAL, BoundCheck, Favourable
 from stabilitybench.suites.measurements import QUANTITIES
+from stabilitybench.suites.predictions import PredictionResult
 
 if TYPE_CHECKING:
     import pandas as pd

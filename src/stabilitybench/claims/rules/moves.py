@@ -10,7 +10,7 @@ from stabilitybench.claims.evidence import MissingEvidence
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.rules.base import SuiteCheck
 from stabilitybench.statistics.one_sample import detectable_share, median_limits, sign_power, sign_test
-from stabilitybench.suites.findings import ROUNDING, SAME
+from stabilitybench.suites.predictions import ROUNDING, SAME
 
 if TYPE_CHECKING:
     import pandas as pd

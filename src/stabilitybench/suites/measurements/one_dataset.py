@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from stabilitybench.errors import UserError
-from stabilitybench.suites.measurements.base import MeasuredBound
+from stabilitybench.suites.bound_checks import check_bound
 from stabilitybench.suites.measurements.registry import KINDS
 from stabilitybench.suites.measurements.settings import Settings
 from stabilitybench.synthetic import Dataset
-from stabilitybench.theory.bounds import violated
-from stabilitybench.theory.bounds.result import PUBLISHED
 
 
 def measure(data: Dataset, settings: Settings) -> dict[str, Any]:
@@ -39,7 +33,7 @@ def measure(data: Dataset, settings: Settings) -> dict[str, Any]:
     found, run = kind.measure(data, settings)
     return {
         "measured": {name: float(value) for name, value in found.items()},
-        "bounds": {name: _compared(kind.bounds[name], run) for name in settings.bounds},
+        "bounds": {name: check_bound(kind.bounds[name], run) for name in settings.bounds},
         "constants": dict(data.constants),
     }
 
@@ -61,23 +55,3 @@ def check(data: Dataset, settings: Settings) -> None:
     """
     if reason := KINDS[settings.kind].unfit(data, settings):
         raise UserError(f'{data.name}: measure.kind = "{settings.kind}": {reason}')
-
-
-def _compared(make: Callable[[Any], MeasuredBound], run: Any) -> dict[str, Any]:
-    try:
-        held = make(run)
-    except UserError as error:
-        return {"refused": str(error)}
-    bound, measured = held.bound, held.measured
-    limit = bound.per_sample[-1] if bound.per_sample is not None and measured.ndim else np.array(bound.value)
-    average = float(measured.mean())
-    return {
-        "value": bound.value,
-        "measured": average,
-        "tightness": bound.value / average if average > 0 else None,
-        "checks": int(np.size(measured)),
-        "violations": int(np.sum(violated(measured, limit))),
-        "scope": bound.scope,
-        "published": bound.source == PUBLISHED,
-        "trivial": bound.trivial if math.isfinite(bound.trivial) else None,
-    }
