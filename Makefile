@@ -12,7 +12,7 @@ LOWEST := .venv-lowest
 # The tests that touch most of what we ask of each dependency, in few minutes.
 LOWEST_TESTS := lowest_versions.py cli/test_studies.py encoders/test_hub.py encoders/test_loading.py integrations/test_trainer_saving.py \
 	language/test_tokenizer.py comparison/test_compare_files.py comparison/test_report.py stabilizers/test_lora.py \
-	statistics/test_across.py statistics/test_components.py statistics/test_disagreement.py statistics/test_level.py \
+	statistics/test_across.py statistics/test_components.py instability/test_disagreement.py statistics/test_level.py \
 	studies/test_store.py suites/test_file.py tasks/test_files.py tasks/test_glue.py tasks/test_metrics.py \
 	theory/test_minimiser.py
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,8 @@ from stabilitybench.errors import Argument, UserError, plain, suggest
 
 T = TypeVar("T", bound=str)
 K = TypeVar("K")
+#: What file systems take as the name of one file or folder, in bytes.
+LONGEST_NAME = 255
 
 
 def whole(name: str, value: object, allowed: str, holds: Callable[[int], bool]) -> int:
@@ -148,7 +151,15 @@ def path(name: str, value: object) -> Path:
     """
     if not isinstance(value, (str, PathLike)):
         raise UserError(Argument(name, value), ": must be the name of a file or folder")
-    return Path(value)
+    try:
+        read = Path(value)
+        written = os.fsencode(read)
+    except (TypeError, UnicodeError):
+        written = b"\0"
+    if b"\0" in written or any(len(part) > LONGEST_NAME for part in written.split(os.fsencode(os.sep))):
+        allowed = f"must be a name that can be written, each part of at most {LONGEST_NAME} bytes"
+        raise UserError(Argument(name, value), f": {allowed}")
+    return read
 
 
 def several(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> tuple[K, ...]:

@@ -82,6 +82,8 @@ class Seeds:
         numpy.random.SeedSequence
             The same for the same seed, stream and names, always.
         """
+        if stream not in STREAMS:
+            raise UserError(f"stream = {stream!r:.80}: must be one of {', '.join(STREAMS)}")
         branch = (zlib.crc32(name.encode()) for name in names)
         return np.random.SeedSequence(ROOT, spawn_key=(STREAMS.index(stream), getattr(self, stream), *branch))
 

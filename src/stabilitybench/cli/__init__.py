@@ -11,7 +11,7 @@ import typer
 
 from stabilitybench.cli import machine, prepare, studies, theory
 from stabilitybench.cli.option_errors import SpeakingGroup
-from stabilitybench.errors import EnvironmentFailure, UserError
+from stabilitybench.errors import EnvironmentFailure, UserError, shown
 
 __all__ = ["app", "main"]
 
@@ -66,6 +66,8 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:  # of a name, a folder or a disk that nothing on the way has told of
+        _fail(f"{shown(str(error.filename or ''))}: {error.strerror or error}", EnvironmentFailure.exit_code)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a mistake in the command line itself
             _fail(_usage(error), 2)

@@ -101,6 +101,7 @@ def compare_files(
     >>> print(f"{comparison.cells[1].against.ratio.estimate:.2f}")
     0.11
     """
+    paths = several("paths", paths, "results folders and CSV files of scores", (str, Path))
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
         check_out(argument_checks.path("out", out), paths)

@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stabilitybench.argument_checks import of_kind, path
 from stabilitybench.comparison.agreement import Predictions
 from stabilitybench.comparison.analysis import compare
 from stabilitybench.comparison.model import Comparison
@@ -71,11 +72,15 @@ def report(
     >>> [f"{cell.arm}: {cell.n} of {cell.planned} runs" for cell in comparison.cells]
     ['plain: 0 of 2 runs', 'mixout: 0 of 2 runs']
     """
+    from stabilitybench.studies import Results
+
+    of_kind("results", results, "the results of a study, as Study.run returns them", Results)
+    folder = path("folder", folder)
     scores = results.to_frame()
     facts = study_facts(results)
     comparison = compare(in_order(scores, facts), facts.baseline)
     built = build(comparison, scores, results.curves(), facts, predictions)
-    return comparison, write(built, scores, Path(folder))
+    return comparison, write(built, scores, folder)
 
 
 def study_facts(results: Results) -> StudyFacts:

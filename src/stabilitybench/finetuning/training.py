@@ -92,6 +92,12 @@ def finetune(
         where = torch.device(text("device", device))
     except RuntimeError:
         raise UserError(Argument("device", device), ": must be cpu, cuda or cuda:K") from None
+    if where.type not in ("cpu", "cuda"):
+        raise UserError(Argument("device", device), ": must be cpu, cuda or cuda:K")
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise UserError(Argument("device", device), f": this machine has {torch.cuda.device_count()} CUDA devices")
+    if observer is not None and not callable(observer):
+        raise UserError(Argument("observer", observer), ": must be a function that takes an evaluation")
     with one_thread(where):
         loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), where)
         return loop.run(started, observer, keep_weights)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stabilitybench.argument_checks import choice, number, several, whole
+from stabilitybench.argument_checks import choice, number, of_kind, several, whole
 from stabilitybench.documents.formats import counted
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.effects import Effect, RatesEffect, SdRatioEffect
@@ -148,7 +148,13 @@ def plan(
     >>> found.effects[0].seeds(found.level, found.power) in range(30, 40)
     True
     """
+    from stabilitybench.studies import Study  # a plan without a study needs none of it
+
+    if study is not None:
+        of_kind("study", study, "a Study, as Study.from_file returns it", Study)
     before = read_pilot(Path(pilot)) if isinstance(pilot, (str, Path)) else pilot
+    if before is not None:
+        of_kind("pilot", before, "the name of a results folder or CSV file, or a Pilot", Pilot)
     if study is not None:
         return _of_study(study, seeds, tests, sd_ratios, failures, power, scores, before)
     shape, notes = _scores(scores, before)
@@ -256,22 +262,28 @@ def _scores(asked: str | None, pilot: Pilot | None) -> tuple[Scores, list[str]]:
 
 
 def _effects(
-    ratios: Sequence[float], rates: tuple[float, float] | None, shape: Scores, *, usual: bool
+    sd_ratios: Sequence[float], failures: tuple[float, float] | None, shape: Scores, *, usual: bool
 ) -> tuple[Effect, ...]:
-    for value in several("sd_ratios", ratios, "SD ratios", object):
-        allowed = "must lie between 0.01 and 100 and differ from 1, for example 2"
+    allowed = "must lie between 0.01 and 100 and differ from 1, for example 2"
+    ratios = [
         number("sd_ratios", value, allowed, lambda ratio: 0.01 <= ratio <= 100 and ratio != 1)
-    if rates is not None:
-        for rate in several("failures", rates, "two failure rates", object):
-            number("failures", rate, "must be a rate between 0 and 1, for example 0.05", lambda share: 0 <= share <= 1)
-        if len(rates) != 2 or rates[0] == rates[1]:
-            raise UserError(Argument("failures", rates), ": must be two rates that differ")
-    if not ratios and rates is None:
+        for value in several("sd_ratios", sd_ratios, "SD ratios", object)
+    ]
+    if failures is None and not ratios:
         if not usual:
             named = (Argument("sd_ratios"), ", ", Argument("failures"), " or ", Argument("seeds"))
             raise UserError("plan: give a study, or ", *named)
         return (*(SdRatioEffect(r, shape) for r in USUAL_RATIOS), *(RatesEffect(*pair) for pair in USUAL_RATES))
-    return (*(SdRatioEffect(r, shape) for r in ratios), *([RatesEffect(*rates)] if rates is not None else []))
+    effects: list[Effect] = [SdRatioEffect(r, shape) for r in ratios]
+    if failures is not None:
+        rates = [
+            number("failures", rate, "must be a rate between 0 and 1, for example 0.05", lambda share: 0 <= share <= 1)
+            for rate in several("failures", failures, "two failure rates", object)
+        ]
+        if len(rates) != 2 or rates[0] == rates[1]:
+            raise UserError(Argument("failures", rates), ": must be two rates that differ")
+        effects.append(RatesEffect(*rates))
+    return tuple(effects)
 
 
 def _checked(seeds: tuple[int, ...], tests: int | None, power: float) -> tuple[int, ...]:

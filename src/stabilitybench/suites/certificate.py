@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from stabilitybench.argument_checks import choice, number, several, whole
 from stabilitybench.encoders import Encoder
-from stabilitybench.errors import UserError, shown
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.finetuning.linear_probe import Features, frozen_features
 from stabilitybench.seeds import Seeds
 from stabilitybench.tasks import Task
@@ -163,18 +164,21 @@ def certify(
     """
     if task.kind != "classification":
         raise UserError(f'task "{task.name}": is a regression; certificates are for heads that tell classes apart')
-    for name, value in (("rate", rate), ("start_scale", start_scale), ("bias", bias)):
-        if not np.isfinite(value) or value < 0 or (name == "rate" and value == 0):
-            raise UserError(
-                f"{name} = {value:g}: must be a finite number {'above' if name == 'rate' else 'of at least'} 0"
-            )
-    if features not in get_args(Features):
-        raise UserError(f"features = {shown(features)}: must be one of {', '.join(get_args(Features))}")
+    number("rate", rate, "must be a finite number above 0", lambda value: 0 < value < np.inf)
+    number("start_scale", start_scale, "must be a finite number of at least 0", lambda value: 0 <= value < np.inf)
+    number("bias", bias, "must be a finite number of at least 0", lambda value: 0 <= value < np.inf)
+    choice("features", features, get_args(Features))
+    choice("weight", weight, get_args(Weight))
+    whole("seed", seed, "must be at least 0", lambda value: value >= 0)
+    if max_length is not None:
+        whole("max_length", max_length, "must be at least 3", lambda value: value >= 3)
+    if n is not None:
+        whole("n", n, "must be at least 2, leaving one out needs another", lambda rows: rows >= 2)
+    if not several("steps", steps, "numbers of steps", object):
+        raise UserError(Argument("steps", list(steps)), ": must be numbers of at least 1")
+    for count in steps:
+        whole("steps", count, "must be at least 1", lambda value: value >= 1)
     given = len(task.train) if n is None else n
-    if given < 2:
-        raise UserError(f"n = {given}: must be at least 2, leaving one out needs another")
-    if not steps or min(steps) < 1:
-        raise UserError(f"steps = {shown(list(steps))}: must be numbers of at least 1")
     notes = []
     if given > len(task.train):
         notes.append(f"n = {given}: the task has {len(task.train)} training rows, all are used")
