@@ -118,7 +118,7 @@ def sample(scores: npt.ArrayLike, name: str) -> Floats:
     _refuse_masks(scores, name)
     try:
         values = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name}: {scores!r:.80}: scores must be numbers") from error
     if values.ndim != 1:
         raise UserError(f"{name}: {values.ndim}-dimensional array: scores must be one number per run")
@@ -158,7 +158,7 @@ def stack(scores: npt.ArrayLike, name: str) -> Floats:
     _refuse_masks(scores, name)
     try:
         values = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{name}: {scores!r:.80}: scores must be numbers, as many in each comparison") from error
     if values.ndim != 2:
         raise UserError(f"{name}: {values.ndim}-dimensional array: must hold one row of scores per comparison")
