@@ -9,7 +9,7 @@ from stabilitybench.comparison.detectable import (
 )
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.documents import formats
-from stabilitybench.statistics.decisions import ALPHA
+from stabilitybench.statistics.decisions import ALPHA, is_claimed
 
 #: Seeds needed are printed to this number; a claim that needs more is out of reach.
 MOST = 10_000
@@ -45,7 +45,7 @@ def _about_failures(cell: ArmResult, base: ArmResult, against: BaselineContrast)
         return f"every run failed, {counts}: how the method spreads when it works is not known"
     if here.rate is None or there.rate is None:
         return ""
-    if against.fisher_holm is not None and against.fisher_holm < ALPHA:
+    if is_claimed(against.fisher_holm):
         return f"fails {'less' if here.rate < there.rate else 'more'} often: {counts}"
     if here.rate == there.rate:
         return f"fails as often as the baseline, {counts}; {_would_show(cell, base, against)}"
@@ -63,7 +63,7 @@ def _about_spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -
         return f"spread cannot be compared: {test.reason}"
     sds = f"SD {formats.spread(cell.sd)} against {formats.spread(base.sd)} points"
     smaller = (cell.sd or 0.0) < (base.sd or 0.0)
-    if against.brown_forsythe_holm < ALPHA:
+    if is_claimed(against.brown_forsythe_holm):
         if against.distance_ratio is not None and smaller != (against.distance_ratio < 1):
             return f"spreads differently, {sds}, and a few scores far out decide in which direction: see the seeds"
         return f"spreads {'less' if smaller else 'more'}: {sds}"

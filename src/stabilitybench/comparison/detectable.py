@@ -8,7 +8,7 @@ from functools import lru_cache
 from scipy import stats
 
 from stabilitybench.documents import formats
-from stabilitybench.statistics.decisions import ALPHA, POWER
+from stabilitybench.statistics.decisions import POWER, first_step_level
 from stabilitybench.statistics.failure_power import (
     MOST_SEEDS_FISHER,
     DetectableRate,
@@ -48,7 +48,7 @@ def detectable_ratio(n_arm: int, n_baseline: int, tests: int) -> DetectableRatio
     """
     if max(n_arm, n_baseline) > MOST_SEEDS:
         return None
-    return minimal_detectable_ratio(n_arm, n_baseline, ALPHA / tests, POWER)
+    return minimal_detectable_ratio(n_arm, n_baseline, first_step_level(tests), POWER)
 
 
 @lru_cache(maxsize=1024)
@@ -76,7 +76,7 @@ def detectable_rate(n_arm: int, n_baseline: int, failed_baseline: int, tests: in
     """
     if max(n_arm, n_baseline) > MOST_SEEDS_FISHER:
         return None
-    return minimal_detectable_rate(n_arm, n_baseline, failed_baseline / n_baseline, ALPHA / tests, POWER)
+    return minimal_detectable_rate(n_arm, n_baseline, failed_baseline / n_baseline, first_step_level(tests), POWER)
 
 
 def seeds_for_sd_ratio(sd_ratio: float, level: float) -> int | None:

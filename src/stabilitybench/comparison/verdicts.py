@@ -6,7 +6,7 @@ from stabilitybench.comparison.detectable import detectable_rate_words, detectab
 from stabilitybench.comparison.model import NO_VERDICT, ArmResult, BaselineContrast, Verdict
 from stabilitybench.documents.formats import estimate, p_value, spread
 from stabilitybench.documents.table import Tone
-from stabilitybench.statistics.decisions import ALPHA
+from stabilitybench.statistics.decisions import is_claimed, spread_direction
 
 BETTER: Tone = "better"
 WORSE: Tone = "worse"
@@ -48,7 +48,7 @@ def _about_failures(cell: ArmResult, base: ArmResult, against: BaselineContrast)
     if against.kept_ratio is not None:
         kept = f"{spread(cell.sd_kept)} against {spread(base.sd_kept)}"
         aside = f"SD of the runs that did not fail {kept}, descriptive"
-    if against.fisher_holm is None or against.fisher_holm >= ALPHA:
+    if not is_claimed(against.fisher_holm):
         return Verdict("no difference in failures detected", p, aside=aside, detectable=detectable)
     if cell.failure.failed / cell.n < base.failure.failed / base.n:
         return Verdict("fails less often", p, aside=aside, tone="better", detectable=detectable)
@@ -68,13 +68,12 @@ def _about_spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -
     shown = f"SD ratio {estimate(found.estimate, found.low, found.high)}"
     if found.estimate is None:
         shown = f"SD {spread(cell.sd)} against {spread(base.sd)}"
-    if adjusted >= ALPHA:
+    if not is_claimed(adjusted):
         return Verdict("no difference in spread detected", p, shown, detectable=detectable)
-    smaller = (cell.sd or 0.0) < (base.sd or 0.0)
-    if against.distance_ratio is not None and smaller != (against.distance_ratio < 1):
-        # the test compares distances to the median, the SD squares: a direction needs both
+    direction = spread_direction(cell.sd or 0.0, base.sd or 0.0, against.distance_ratio)
+    if direction == "unclear":
         return Verdict("spread differs, direction unclear", p, shown, detectable=detectable)
-    claim, tone = ("more stable", BETTER) if smaller else ("less stable", WORSE)
+    claim, tone = ("more stable", BETTER) if direction == "smaller" else ("less stable", WORSE)
     return Verdict(claim, p, shown, tone=tone, detectable=detectable)
 
 

@@ -13,7 +13,7 @@ from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.effects import Effect, RatesEffect, SdRatioEffect
 from stabilitybench.planning.pilot import ENOUGH_SCORES, Cell, Pilot, read_pilot
 from stabilitybench.seeds import grid
-from stabilitybench.statistics.decisions import ALPHA
+from stabilitybench.statistics.decisions import first_step_level
 from stabilitybench.statistics.power import Scores
 from stabilitybench.statistics.seed_search import MOST_SEEDS
 from stabilitybench.statuses import FINISHED
@@ -96,7 +96,7 @@ class Plan:
     @property
     def level(self) -> float:
         """The level of one test: that of Holm's first step, 0.05 / tests, the hardest one."""
-        return ALPHA / self.tests
+        return first_step_level(self.tests)
 
 
 def plan(
