@@ -120,8 +120,6 @@ class StudyFile(TomlTable):
         Recipe fields that all arms share.
     tune : TuneEntry or None, default None
         Settings to choose before the study runs.
-    paired : bool, default False
-        Declares that runs of the same seeds in two arms make a pair; the report then compares pairs, too.
     """
 
     name: Name
@@ -132,7 +130,6 @@ class StudyFile(TomlTable):
     arms: dict[Name, ArmEntry] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     tune: TuneEntry | None = None
-    paired: bool = False
 
     @field_validator("encoders", "tasks", mode="before")
     @classmethod
