@@ -99,9 +99,9 @@ def _judged(comparison: Comparison) -> str:
         f"far runs scatter, by the deviation ratio, the ratio of mean distances to the median, among the runs that did "
         f"not fail ({how}); and how good they are, by the difference of the means (Student's t over pairs, or Welch's "
         f"t). Each interval is the inverse of its test. p-values were adjusted by Holm's method within each of the "
-        f"three families; the effects called detectable are those that the tests show with 80 % power at the first step of "
-        f"the adjustment. Failure rates carry 95 % Wilson intervals. Standard deviations (ddof = 1) and their ratios "
-        f"describe. SD ratios of several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp "
+        f"three families; the effects called detectable are those that the tests show with 80 % power at the first "
+        f"step of the adjustment. Failure rates carry 95 % Wilson intervals. Standard deviations (ddof = 1) and their "
+        f"ratios describe. SD ratios of several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp "
         f"interval."
     )
 
