@@ -5,6 +5,11 @@ from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
 from stabilitybench.statistics.correlation import rank_correlation
 from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
+from stabilitybench.statistics.crossed_contrast import (
+    CrossedDifference,
+    crossed_deviation_ratio,
+    crossed_difference,
+)
 from stabilitybench.statistics.deviation import DeviationRatio, deviation_ratio, paired_deviation_ratio
 from stabilitybench.statistics.dropping import (
     dropping_cost,
@@ -64,6 +69,7 @@ from stabilitybench.statistics.stratified import (
 from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
 
 __all__ = [
+    "CrossedDifference",
     "DetectableRate",
     "DetectableRatio",
     "DeviationRatio",
@@ -86,6 +92,8 @@ __all__ = [
     "brown_forsythe_power",
     "chance_of_best",
     "cluster_bootstrap",
+    "crossed_deviation_ratio",
+    "crossed_difference",
     "deviation_ratio",
     "distance_ratio",
     "dropping_cost",
