@@ -36,6 +36,7 @@ from stabilitybench.statistics.level import (
     stochastic_dominance,
 )
 from stabilitybench.statistics.location import expected_best, iqm, levels
+from stabilitybench.statistics.looks import look_levels, looks_adjusted, undeclared_error
 from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
 from stabilitybench.statistics.one_sample import mean_excess, sign_test
 from stabilitybench.statistics.paired import (
@@ -111,6 +112,8 @@ __all__ = [
     "iqm",
     "iqr_ratio",
     "levels",
+    "look_levels",
+    "looks_adjusted",
     "mad_ratio",
     "mean_excess",
     "mean_squares",
@@ -145,6 +148,7 @@ __all__ = [
     "stratified_risk_difference",
     "stratified_spread_permutation",
     "two_part",
+    "undeclared_error",
     "variance_components",
     "welch_anova",
     "welch_contrast",
