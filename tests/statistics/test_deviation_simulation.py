@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import special
 
 from stabilitybench.statistics.deviation import LogRatios, log_deviation_ratios, paired_log_deviation_ratios
+from support.published import assert_published
 
-PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
 STUDIES = 4000
 SIZES = (8, 12, 20, 30, 50)
 CORRELATIONS = (-0.5, 0.0, 0.5, 0.9)
@@ -78,27 +75,10 @@ def assert_no_false_claim(match: tuple[str, str], found: dict[str, float], corre
     assert max(found["closer"], found["wider"]) <= most + error(most), match
 
 
-def table_of(cells: dict[tuple[tuple[str, str], str], float]) -> pd.DataFrame:
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    for (match, column), share in cells.items():
-        rows.setdefault(match, {})[column] = share
-    return pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["arm", "baseline"]))
-
-
-def markdown(table: pd.DataFrame) -> list[str]:
-    head = [*table.index.names, *table.columns]
-    rows = [[*key, *(f"{x:.3f}" for x in row)] for key, row in zip(table.index, table.to_numpy(), strict=True)]
-    return ["| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *rows]]
-
-
-def assert_published(table: pd.DataFrame) -> None:
-    lines, page = markdown(table), PAGE.read_text(encoding="utf-8").splitlines()
-    print("", *lines, sep="\n")
-    start = page.index(lines[0])
-    for (key, row), line in zip(zip(table.index, table.to_numpy(), strict=True), page[start + 2 :], strict=False):
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        assert cells[:2] == list(key)
-        assert [float(cell) for cell in cells[2:]] == pytest.approx(row.tolist(), abs=0.0025)
+def publish(cells: dict[tuple[tuple[str, str], str], float]) -> None:
+    columns = list(dict.fromkeys(column for _, column in cells))
+    rows = [[*match, *(float(cells[match, column]) for column in columns)] for match in MATCHES]
+    assert_published(["arm", "baseline", *columns], rows)
 
 
 @pytest.mark.slow
@@ -112,7 +92,7 @@ def test_coverage_of_independent_arms() -> None:
             cells[match, f"{n}" if n == m else f"{n} against {m}"] = found["held"]
             assert floor(match) <= found["held"] <= 0.98 + error(0.98), (match, n, m)
             assert_no_false_claim(match, found)
-    assert_published(table_of(cells))
+    publish(cells)
 
 
 @pytest.mark.slow
@@ -130,7 +110,7 @@ def test_coverage_of_pairs_at_any_correlation() -> None:
                 cells[match, f"n = {n}"] = min(found["held"], cells.get((match, f"n = {n}"), 1.0))
                 assert floor(match) <= found["held"] <= widest + error(widest), (match, n, correlation)
                 assert_no_false_claim(match, found, correlation)
-    assert_published(table_of(cells))
+    publish(cells)
 
 
 @pytest.mark.slow

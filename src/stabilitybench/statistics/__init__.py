@@ -5,6 +5,11 @@ from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
 from stabilitybench.statistics.correlation import rank_correlation
 from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
+from stabilitybench.statistics.crossed_contrast import (
+    CrossedDifference,
+    crossed_deviation_ratio,
+    crossed_difference,
+)
 from stabilitybench.statistics.deviation import DeviationRatio, deviation_ratio, paired_deviation_ratio
 from stabilitybench.statistics.dropping import (
     dropping_cost,
@@ -31,6 +36,7 @@ from stabilitybench.statistics.level import (
     stochastic_dominance,
 )
 from stabilitybench.statistics.location import expected_best, iqm, levels
+from stabilitybench.statistics.looks import look_levels, looks_adjusted, undeclared_error
 from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
 from stabilitybench.statistics.one_sample import mean_excess, sign_test
 from stabilitybench.statistics.paired import (
@@ -49,6 +55,7 @@ from stabilitybench.statistics.power import (
 )
 from stabilitybench.statistics.results import Estimate, TestResult
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
+from stabilitybench.statistics.scored_rows import RowShare, row_pseudo_values, row_share
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio, sd, sd_ratio, sd_ratios
 from stabilitybench.statistics.spread import (
     bonett,
@@ -64,6 +71,7 @@ from stabilitybench.statistics.stratified import (
 from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, two_part
 
 __all__ = [
+    "CrossedDifference",
     "DetectableRate",
     "DetectableRatio",
     "DeviationRatio",
@@ -75,6 +83,7 @@ __all__ = [
     "Mixture",
     "PairedSpread",
     "Rate",
+    "RowShare",
     "SdRatio",
     "SeedEnsembles",
     "TestResult",
@@ -86,6 +95,8 @@ __all__ = [
     "brown_forsythe_power",
     "chance_of_best",
     "cluster_bootstrap",
+    "crossed_deviation_ratio",
+    "crossed_difference",
     "deviation_ratio",
     "distance_ratio",
     "dropping_cost",
@@ -103,6 +114,8 @@ __all__ = [
     "iqm",
     "iqr_ratio",
     "levels",
+    "look_levels",
+    "looks_adjusted",
     "mad_ratio",
     "mean_excess",
     "mean_squares",
@@ -123,6 +136,8 @@ __all__ = [
     "rank_correlation",
     "ranks",
     "risk_difference",
+    "row_pseudo_values",
+    "row_share",
     "sd",
     "sd_precision",
     "sd_ratio",
@@ -137,6 +152,7 @@ __all__ = [
     "stratified_risk_difference",
     "stratified_spread_permutation",
     "two_part",
+    "undeclared_error",
     "variance_components",
     "welch_anova",
     "welch_contrast",
