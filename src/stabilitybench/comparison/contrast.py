@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,7 @@ from stabilitybench.comparison.detectable import detectable_rate, detectable_rat
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.statistics import (
+    DetectableRatio,
     SdRatio,
     TestResult,
     brown_forsythe,
@@ -21,7 +23,7 @@ from stabilitybench.statistics import (
     sd_ratio,
 )
 from stabilitybench.statistics.contrasts import Contrast
-from stabilitybench.statistics.decisions import LEVEL, first_step_level
+from stabilitybench.statistics.decisions import LEVEL, POWER, first_step_level
 from stabilitybench.statistics.pairing import Pairing
 from stabilitybench.statistics.questions import (
     Answer,
@@ -124,10 +126,20 @@ def _with_detectable(found: BaselineContrast, cell: ArmResult, base: ArmResult) 
     if failures.p is not None:
         rate = detectable_rate(cell.n, base.n, base.failure.failed, failures.tests)
     if spread.p is not None:
-        ratio = detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests)
+        ratio = _detectable_ratio(found)
     if level.se is not None and level.df is not None:
         difference = Contrast(0.0, level.se, level.df).detectable(first_step_level(level.tests))
     return replace(found, detectable_rate=rate, detectable_ratio=ratio, detectable_difference=difference)
+
+
+def _detectable_ratio(found: BaselineContrast) -> DetectableRatio | None:
+    spread = found.spread
+    if found.pairing.kind != "crossed" or spread.se is None or spread.df is None:
+        return detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests)
+    # runs that share seeds count for less than their number says, which the standard error knows
+    level = first_step_level(spread.tests)
+    log = Contrast(0.0, spread.se, spread.df).detectable(level)
+    return DetectableRatio(math.exp(-log), math.exp(log), level, POWER)
 
 
 def _family(answers: dict[int, Kind]) -> dict[int, Kind]:
