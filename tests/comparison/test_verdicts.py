@@ -204,21 +204,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(contrast, name, lambda *args, same=same: same)
 
 
-def studies(count: int) -> Comparison:
-    """Random studies of any shape, each a task with an arm and a baseline, as one comparison."""
+def studies(tasks: int) -> Comparison:
+    """Ten arms of any shape on each task, some in pairs with their baseline, as one comparison."""
     rng = np.random.default_rng(99)
     cells = {}
-    for k in range(count):
-        n, m = (int(x) for x in rng.choice([3, 6, 8, 13, 16], 2))
-        shared = rng.normal(size=16)
-        for arm, size in (("plain", n), ("other", m if k % 2 else n)):
+    for k in range(tasks):
+        sizes, shared = rng.choice([3, 6, 8, 13, 16], 2), rng.normal(size=16)
+        for arm in range(11):
             scale = rng.choice([0.004, 0.01, 0.03])
             noise = [rng.normal(size=16), rng.standard_t(3, 16), -rng.lognormal(size=16)][int(rng.integers(3))]
             values = 0.6 + rng.normal(0, 0.01) + scale * (0.7 * shared + noise)
             values[rng.random(16) < rng.choice([0, 0.1, 0.5])] = NO_SKILL
-            cells[f"task{k}", arm] = np.clip(values, 0.0, 1.0).round(int(rng.choice([2, 3, 9])))[:size]
+            values = np.clip(values, 0.0, 1.0).round(int(rng.choice([2, 3, 9])))
+            cells[f"task{k}", f"arm{arm}"] = values[: sizes[arm % 2]]
     scores, _ = study_frames(cells, evaluations=1)
-    return compare(scores, "plain")
+    return compare(scores, "arm0")
 
 
 def assert_words_and_numbers_agree(comparison: Comparison) -> None:
@@ -247,18 +247,18 @@ def assert_words_and_numbers_agree(comparison: Comparison) -> None:
         if failures.p is not None:
             assert (failures.p < 0.05) == (not failures.low <= 1 <= failures.high)
             assert ("shown" in cell.verdict.failures.claim) == (failures.holm >= 0.05)
-    assert min(seen.values()) > 0.2 * len(comparison.cells) / 2
+    assert min(seen.values()) > 0.2 * len(comparison.cells)
 
 
 @pytest.mark.usefixtures("quick")
 def test_words_and_numbers_agree_in_random_studies() -> None:
-    assert_words_and_numbers_agree(studies(150))
+    assert_words_and_numbers_agree(studies(15))
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_words_and_numbers_agree_in_ten_thousand_random_studies() -> None:
-    assert_words_and_numbers_agree(studies(10_000))
+    assert_words_and_numbers_agree(studies(1_000))
 
 
 # -- shapes that no one plans -------------------------------------------------------------------------------------
