@@ -19,6 +19,7 @@ from stabilitybench.statistics.dropping import (
     plain_best,
 )
 from stabilitybench.statistics.ensembling import SeedEnsembles, seed_ensembles
+from stabilitybench.statistics.expected_best_bands import expected_best_bands
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
 from stabilitybench.statistics.failure_odds import FailureContrast, failure_contrast, paired_failure_contrast
 from stabilitybench.statistics.failure_power import (
@@ -104,6 +105,7 @@ __all__ = [
     "early_dropping",
     "equivalence",
     "expected_best",
+    "expected_best_bands",
     "factor_effect",
     "factor_ratio",
     "failure_auc",
