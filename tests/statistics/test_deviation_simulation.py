@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from stabilitybench.statistics import deviation_ratio, meta_analysis, paired_deviation_ratio
 from stabilitybench.statistics.deviation import LogRatios, log_deviation_ratios, paired_log_deviation_ratios
 from support.published import assert_published
 
@@ -146,3 +147,20 @@ def test_interval_and_test_never_disagree_in_random_studies() -> None:
             studies += 10
     assert studies == 10_000
     assert 1000 < excluded < 9000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
+def test_meta_analysis_covers_the_mean_ratio(correlation: float) -> None:
+    rng = np.random.default_rng(2106)
+    of = paired_deviation_ratio if correlation else deviation_ratio
+    for tasks, between in ((4, 0.0), (8, 0.2)):
+        held = 0
+        for _ in range(300):
+            ratio = np.exp(between * rng.standard_normal(tasks))
+            first, second = rng.standard_normal((2, tasks, 20))
+            second = correlation * first + np.sqrt(1 - correlation**2) * second
+            found = meta_analysis({str(t): of(ratio[t] * first[t], second[t]) for t in range(tasks)})
+            held += found.low <= 1 <= found.high
+        print(f"\nmeta-analysis, correlation {correlation}, {tasks} tasks, SD between {between}: {held / 300:.3f}")
+        assert 0.92 <= held / 300 <= 0.985
