@@ -1,6 +1,7 @@
 """Inference across seeds on failure, spread and level: pure functions, arrays in, frozen results out."""
 
 from stabilitybench.statistics.across import MetaAnalysis, cluster_bootstrap, meta_analysis, ranks, stratified_bootstrap
+from stabilitybench.statistics.bands import expected_best_bands
 from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
 from stabilitybench.statistics.correlation import rank_correlation
@@ -19,7 +20,6 @@ from stabilitybench.statistics.dropping import (
     plain_best,
 )
 from stabilitybench.statistics.ensembling import SeedEnsembles, seed_ensembles
-from stabilitybench.statistics.expected_best_bands import expected_best_bands
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
 from stabilitybench.statistics.failure_odds import FailureContrast, failure_contrast, paired_failure_contrast
 from stabilitybench.statistics.failure_power import (

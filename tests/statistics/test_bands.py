@@ -1,6 +1,6 @@
 """Bands of the expected best of m runs: against Kolmogorov's distribution and integrals, and coverage by simulation.
 
-`python -m pytest -m slow tests/statistics/test_expected_best_bands.py -s` prints the table of the documentation.
+`python -m pytest -m slow tests/statistics/test_bands.py -s` prints the table of the documentation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy import stats
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics import expected_best, expected_best_bands
-from stabilitybench.statistics.expected_best_bands import _all_within, _local_limits
+from stabilitybench.statistics.bands import _all_within, _local_limits
 from support.published import assert_published
 
 
