@@ -155,7 +155,7 @@ def test_too_few_tasks_with_an_interval_have_no_summary_and_say_why() -> None:
     scores, _ = frames(cells)
     table = table_of(across_tasks(over_tasks(compare(scores, "plain"))), "arm", "SD ratio [95 %]", "note")
     assert table[0]["SD ratio [95 %]"] == "–"
-    assert table[0]["note"] == "no summary: 2 of the 3 tasks needed have an SD ratio with an interval"
+    assert table[0]["note"] == "no summary: 2 of the 3 tasks needed have a ratio with an interval"
     assert table[1]["note"] == ""
     one, _ = frames({k: v for k, v in CELLS.items() if k[0] == "rte"})
     assert over_tasks(compare(one, "plain")) == ()
