@@ -260,7 +260,7 @@ def test_a_report_of_crossed_seeds_has_the_section(tmp_path: Path) -> None:
 def test_latex_tables_are_rectangular_balanced_and_escaped(written: tuple[Path, pd.DataFrame]) -> None:
     text = (written[0] / "tables.tex").read_text("utf-8")
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
-    assert body.count(r"\begin{table}") == body.count(r"\end{table}") == body.count(r"\caption{") == 7 + 1
+    assert body.count(r"\begin{table}") == body.count(r"\end{table}") == body.count(r"\caption{") == 8 + 1
     assert not re.search(r"(?<!\\)[#_%~^]", re.sub(r"tab:[a-z-]+", "", body))
     stripped = re.sub(r"\\[{}]", "", body)
     assert stripped.count("{") == stripped.count("}")

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 #: Tables that belong into a paper; lists of single runs do not.
 FOR_PAPERS = (
-    "summary", "failures", "spread", "two-part", "performance", "checkpoints", "across", "instability", "components",
+    "summary", "failures", "spread", "two-part", "performance", "checkpoints", "across", "instability", "test-set",
+    "components",
 )  # fmt: skip
 
 

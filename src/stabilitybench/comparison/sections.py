@@ -8,8 +8,9 @@ from stabilitybench.comparison.across_tasks import over_tasks
 from stabilitybench.comparison.agreement import Predictions, agreements
 from stabilitybench.comparison.figures import curves as learning
 from stabilitybench.comparison.figures import ecdf, forest, heatmap, rates, ratios, seeds
+from stabilitybench.comparison.row_shares import row_shares
 from stabilitybench.comparison.seed_selection import droppings, ensembles
-from stabilitybench.comparison.tables import cells, evidence, pairs, runs, selection
+from stabilitybench.comparison.tables import cells, evidence, pairs, rows, runs, selection
 from stabilitybench.comparison.tables import scores as comparisons
 from stabilitybench.documents.report import FigureGroup, Section
 from stabilitybench.documents.table import Table
@@ -46,6 +47,7 @@ def sections(
     caption = cells.caption(comparison, facts.varied, facts.fixed)
     across = over_tasks(comparison)
     agreement = () if predictions is None else agreements(scores, predictions)
+    shares = () if predictions is None else row_shares(scores, predictions)
     dropped = () if curves is None else droppings(scores, curves)
     averaged = () if predictions is None else ensembles(scores, predictions)
     found = (
@@ -70,7 +72,7 @@ def sections(
             forest.forest_figures(across, comparison.baseline), evidence.across_tasks(across),
         )),
         Section("predictions", "Predictions", _filled(
-            heatmap.disagreement_figures(agreement), evidence.instability(agreement),
+            heatmap.disagreement_figures(agreement), evidence.instability(agreement), rows.row_share_table(shares),
         )),
         Section("seed-selection", "Several seeds at once", _filled(
             selection.early_dropping(dropped), selection.early_failures(dropped), selection.ensembles(averaged),
