@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 CAPTION = (
     "All finished runs of an arm are scored on the same few rows, and part of their SD is what runs that are alike "
-    "would show on so few. Rows alone: the SD that independent errors on each row give. Endless rows: the SD that would "
-    "be left on any number of rows like these. Share: the part of the variance that goes with the rows; above 100 % where "
-    "the variance on endless rows is estimated as negative, as happens by chance where there is little. More seeds do "
-    "not shrink this part, more test rows do. In points (x100)."
+    "would show on so few. Rows alone: the SD that independent errors on each row give. Endless rows: the SD that "
+    "would be left on any number of rows like these. Share: the part of the variance that goes with the rows; above "
+    "100 % where the variance on endless rows is estimated as negative, as happens by chance where there is little. "
+    "More seeds do not shrink this part, more test rows do. In points (x100)."
 )
 
 
