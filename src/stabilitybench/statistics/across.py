@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from stabilitybench.argument_checks import flag, mapping, of_kind
 from stabilitybench.equality import EqualByContent
-from stabilitybench.errors import UserError
-from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, sample
+from stabilitybench.errors import Argument, UserError, shown
+from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, reals, sample
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 # below this many tasks the spread between tasks cannot be told
@@ -116,6 +117,8 @@ def meta_analysis(ratios: Mapping[str, SdRatio], level: float = 0.95) -> MetaAna
     '0.50 [0.42, 0.61]'
     """
     check_level(level)
+    for task, found in mapping("ratios", ratios, "names of tasks to ratios of SDs").items():
+        of_kind(f"ratios[{shown(task)}]", found, "what sd_ratio returns", SdRatio)
     rows = {
         task: (
             found.estimate,
@@ -215,11 +218,15 @@ def stratified_bootstrap(
     0.625
     """
     # sorted, so that the same runs in another order give the same resamples
-    samples = [np.sort(_runs(values, f"task {task}")) for task, values in tasks.items()]
+    samples = [
+        np.sort(_runs(values, f"tasks[{shown(task)}]"))
+        for task, values in mapping("tasks", tasks, "names to scores").items()
+    ]
     check_level(level)
     check_draws(rng, resamples, "resamples")
+    flag("resample_tasks", resample_tasks)
     if not samples:
-        raise UserError("no tasks: at least one is needed")
+        raise UserError("tasks: none: at least one is needed")
     estimate = float(np.mean([_apply(statistic, values[None, :])[0] for values in samples]))
     k = len(samples)
     chosen = rng.integers(0, k, (resamples, k)) if resample_tasks else np.tile(np.arange(k), (resamples, 1))
@@ -264,11 +271,15 @@ def cluster_bootstrap(
     >>> round(found.low, 3), round(found.high, 3)
     (0.605, 0.705)
     """
-    values, labels = _runs(scores, "scores"), np.asarray(clusters)
+    values = _runs(scores, "scores")
+    try:
+        labels = np.asarray(clusters)
+    except ValueError:
+        raise UserError(Argument("clusters", clusters), ": must be one label per run") from None
     check_level(level)
     check_draws(rng, resamples, "resamples")
     if labels.shape != values.shape:
-        raise UserError(f"{values.size} scores with {labels.size} labels of clusters: must be as many")
+        raise UserError(f"clusters: {labels.size} labels for {values.size} scores: must be as many")
     _, cluster = np.unique(labels, return_inverse=True)
     members = [np.flatnonzero(cluster == c) for c in range(int(cluster.max()) + 1)]
     if len(members) < 2:
@@ -329,6 +340,8 @@ def ranks(
     """
     check_level(level)
     check_draws(rng, resamples, "resamples")
+    flag("lower_is_better", lower_is_better)
+    of_kind("scores", scores, "a table with the columns task, arm and score", pd.DataFrame)
     missing = [name for name in ("task", "arm", "score") if name not in scores]
     if missing:
         raise UserError(f"column {missing[0]}: must be in the table, beside task, arm and score")
@@ -369,11 +382,10 @@ def _runs(scores: npt.ArrayLike, name: str) -> Floats:
 
 def _apply(statistic: str | Statistic, rows: Floats) -> Floats:
     """Return the statistic of each row, checked."""
-    if isinstance(statistic, str):
-        if statistic not in STATISTICS:
-            raise UserError(f'statistic = "{statistic}": must be one of {", ".join(STATISTICS)}, or a function')
-        statistic = STATISTICS[statistic]
-    found = np.asarray(statistic(rows), dtype=np.float64)
+    function = STATISTICS.get(statistic) if isinstance(statistic, str) else statistic
+    if not callable(function):
+        raise UserError(Argument("statistic", statistic), f": must be one of {', '.join(STATISTICS)}, or a function")
+    found = reals(function(rows), "statistic", "must give one number per row")
     if found.shape != (len(rows),):
         raise UserError(f"the statistic gives shape {found.shape} for {len(rows)} rows: must give one number per row")
     if not np.isfinite(found).all():
