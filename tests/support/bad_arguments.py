@@ -35,7 +35,9 @@ BAD: dict[str, object] = {
 }
 
 
-def mistakes(call: Callable[..., object], good: Mapping[str, object]) -> list[str]:
+def mistakes(
+    call: Callable[..., object], good: Mapping[str, object], also: Mapping[str, str] | None = None
+) -> list[str]:
     """Return what is wrong with the answers of `call` where one argument is bad; its good call must work.
 
     Parameters
@@ -43,7 +45,9 @@ def mistakes(call: Callable[..., object], good: Mapping[str, object]) -> list[st
     call : callable
         Takes the arguments by name.
     good : mapping of str to object
-        A good call; a function without arguments makes its value anew each time.
+        A good call; a `Fresh` value is made anew each time.
+    also : mapping of str to str, optional
+        Words by which messages may name an argument, beside its name.
     """
 
     def made() -> dict[str, object]:
@@ -59,12 +63,15 @@ def mistakes(call: Callable[..., object], good: Mapping[str, object]) -> list[st
                     result = call(**{**made(), name: bad})
             except UserError as error:
                 said = str(error)
-                if len(said) > 300 or name.split("_")[0] not in said:
+                if len(said) > 300 or not any(
+                    word in said for word in (name.split("_")[0], (also or {}).get(name, name))
+                ):
                     found.append(f"{name} is {what}: says {said[:300]!r}")
             except Exception as error:
                 found.append(f"{name} is {what}: {type(error).__name__}: {str(error)[:80]}")
             else:
-                if isinstance(result, float) and math.isnan(result):
+                number = getattr(result, "value", result)
+                if isinstance(number, float) and math.isnan(number):
                     found.append(f"{name} is {what}: gives nan")
     return found
 
