@@ -8,9 +8,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stabilitybench.errors import Argument, UserError, plain, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T", bound=str)
 K = TypeVar("K")
@@ -134,62 +137,9 @@ def inside(name: str, value: object, low: float, high: float, example: str = "")
     ------
     UserError
         As `number`.
-
-    Examples
-    --------
-    >>> inside("level", 0.9, 0, 1)
-    0.9
     """
     hint = f", for example {example}" if example else ""
     return number(name, value, f"must lie between {low:g} and {high:g}{hint}", lambda x: low < x < high)
-
-
-def share(name: str, value: object) -> float:
-    """Return a number from 0 to 1.
-
-    Parameters
-    ----------
-    name : str
-        The argument's name, for the error message.
-    value : object
-        What was handed in, as `number` reads it.
-
-    Raises
-    ------
-    UserError
-        As `number`.
-
-    Examples
-    --------
-    >>> share("rate", 0)
-    0.0
-    """
-    return number(name, value, "must lie in [0, 1]", lambda x: 0 <= x <= 1)
-
-
-def positive(name: str, value: object, allowed: str = "must be a finite number above 0") -> float:
-    """Return a number above 0.
-
-    Parameters
-    ----------
-    name : str
-        The argument's name, for the error message.
-    value : object
-        What was handed in, as `number` reads it.
-    allowed : str, default "must be a finite number above 0"
-        What it must be.
-
-    Raises
-    ------
-    UserError
-        As `number`.
-
-    Examples
-    --------
-    >>> positive("margin", 0.5)
-    0.5
-    """
-    return number(name, value, allowed, lambda x: x > 0)
 
 
 def flag(name: str, value: object) -> bool:
@@ -268,6 +218,47 @@ def path(name: str, value: object) -> Path:
     return read
 
 
+def home(name: str, value: object) -> Path:
+    """Return the name of a file or folder as a path, with ``~`` as the home of a user.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in, as `path` reads it.
+
+    Raises
+    ------
+    UserError
+        As `path`, and for a user that there is not.
+    """
+    try:
+        return path(name, value).expanduser()
+    except RuntimeError:
+        raise UserError(Argument(name, value), ": must be in the home of a user that there is") from None
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """Return a random generator of numpy.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in.
+
+    Raises
+    ------
+    UserError
+        For anything else, seeds included.
+    """
+    import numpy as np
+
+    return of_kind(name, value, "a random generator, as numpy.random.default_rng(seed) gives", np.random.Generator)
+
+
 def several(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> tuple[K, ...]:
     """Return the items of a list, each of one kind.
 
@@ -342,11 +333,6 @@ def mapping(name: str, value: object, what: str) -> Mapping[Any, Any]:
     ------
     UserError
         Where it is none.
-
-    Examples
-    --------
-    >>> mapping("tests", {}, "names to tests")
-    {}
     """
     return of_kind(name, value, f"a mapping of {what}, such as a dict", Mapping)
 

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stabilitybench.argument_checks import home
 from stabilitybench.encoders.files import PATTERNS, VOCABULARIES, EncoderFiles
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
 from stabilitybench.errors import UserError, shown, suggest
@@ -177,7 +178,7 @@ def load_encoder(name: str, revision: str | None = None) -> Encoder:
 
 def _local_folder(name: str) -> Path | None:
     try:
-        folder = Path(name).expanduser()
+        folder = home("name", name)
         return folder.resolve() if name and folder.is_dir() else None
     except (OSError, RuntimeError):  # a name too long for a path, or "~" of nobody
         return None

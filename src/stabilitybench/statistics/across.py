@@ -224,12 +224,15 @@ def stratified_bootstrap(
     ]
     check_level(level)
     check_draws(rng, resamples, "resamples")
-    flag("resample_tasks", resample_tasks)
     if not samples:
         raise UserError("tasks: none: at least one is needed")
     estimate = float(np.mean([_apply(statistic, values[None, :])[0] for values in samples]))
     k = len(samples)
-    chosen = rng.integers(0, k, (resamples, k)) if resample_tasks else np.tile(np.arange(k), (resamples, 1))
+    chosen = (
+        rng.integers(0, k, (resamples, k))
+        if flag("resample_tasks", resample_tasks)
+        else np.tile(np.arange(k), (resamples, 1))
+    )
     drawn = np.empty((resamples, k))
     for place, values in enumerate(samples):
         wanted = chosen == place
@@ -275,7 +278,7 @@ def cluster_bootstrap(
     try:
         labels = np.asarray(clusters)
     except ValueError:
-        raise UserError(Argument("clusters", clusters), ": must be one label per run") from None
+        labels = np.empty(0)
     check_level(level)
     check_draws(rng, resamples, "resamples")
     if labels.shape != values.shape:
@@ -286,12 +289,8 @@ def cluster_bootstrap(
         raise UserError("all runs are in one cluster: at least 2 clusters are needed")
     estimate = float(_apply(statistic, values[None, :])[0])
     # clusters may differ in size, so that resamples differ in length and are taken one by one
-    drawn = np.array(
-        [
-            _apply(statistic, values[np.concatenate([members[c] for c in row])][None, :])[0]
-            for row in rng.integers(0, len(members), (resamples, len(members)))
-        ]
-    )
+    rows = rng.integers(0, len(members), (resamples, len(members)))
+    drawn = np.array([_apply(statistic, values[np.concatenate([members[c] for c in row])][None, :])[0] for row in rows])
     return _percentile(estimate, drawn, level, "cluster bootstrap, percentile")
 
 
@@ -340,7 +339,6 @@ def ranks(
     """
     check_level(level)
     check_draws(rng, resamples, "resamples")
-    flag("lower_is_better", lower_is_better)
     of_kind("scores", scores, "a table with the columns task, arm and score", pd.DataFrame)
     missing = [name for name in ("task", "arm", "score") if name not in scores]
     if missing:
@@ -357,7 +355,7 @@ def ranks(
             values = np.sort(_runs(cells[task, arm], f'arm "{arm}" on task "{task}"'))
             observed[0, i, j] = _apply(statistic, values[None, :])[0]
             drawn[:, i, j] = _resampled(values, statistic, resamples, rng)
-    sign = 1.0 if lower_is_better else -1.0
+    sign = 1.0 if flag("lower_is_better", lower_is_better) else -1.0
     rank, ranked = (stats.rankdata(sign * x, axis=2).mean(axis=1) for x in (observed, drawn))
     best = ranked == ranked.min(axis=1, keepdims=True)
     limits = np.quantile(ranked, ((1 - level) / 2, (1 + level) / 2), axis=0)

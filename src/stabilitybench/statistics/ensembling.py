@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.argument_checks import count, whole
+from stabilitybench.argument_checks import count, generator, whole
 from stabilitybench.errors import Argument, UserError
-from stabilitybench.statistics.results import MOST_DRAWS, Floats, check_generator, reals, sample
+from stabilitybench.statistics.results import MOST_DRAWS, Floats, reals, sample
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def seed_ensembles(
         raise UserError(f"outputs of shape {values.shape}: must be finite numbers of shape (runs, rows, columns)")
     n = len(values)
     whole("size", size, f"must be from 1 to the {n} runs there are", lambda runs: 1 <= runs <= n)
-    check_generator(rng)
+    generator("rng", rng)
     count("partitions", partitions, 1, MOST_DRAWS)
     if not callable(score):
         raise UserError(Argument("score", score), ": must be a function")

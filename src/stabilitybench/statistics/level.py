@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from stabilitybench.argument_checks import count, inside, positive
+from stabilitybench.argument_checks import count, inside, number
 from stabilitybench.statistics.contrasts import welch_contrast
 from stabilitybench.statistics.location import round_trip_mean
 from stabilitybench.statistics.results import (
@@ -268,7 +268,9 @@ def equivalence(arm: npt.ArrayLike, baseline: npt.ArrayLike, margin: float, alph
     True
     """
     first, second = sample(arm, "arm"), sample(baseline, "baseline")
-    margin = positive("margin", margin, "must be a finite number above 0, in the unit of the scores")
+    margin = number(
+        "margin", margin, "must be a finite number above 0, in the unit of the scores", lambda most: most > 0
+    )
     alpha = inside("alpha", alpha, 0, 0.5, "0.05")
     if min(first.size, second.size) < 2:
         reason = "an arm has fewer than 2 runs"

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.argument_checks import count, inside
-from stabilitybench.errors import Argument, UserError, shown
+from stabilitybench.argument_checks import count, generator, inside
+from stabilitybench.errors import UserError, shown
 
 Floats = npt.NDArray[np.float64]
 
@@ -275,25 +275,8 @@ def check_draws(rng: np.random.Generator | None, draws: int, name: str = "draws"
     UserError
         For anything else.
     """
-    check_generator(rng)
+    generator("rng", rng)
     count(name, draws, 99, MOST_DRAWS)
-
-
-def check_generator(rng: object) -> None:
-    """Refuse what is no random generator.
-
-    Parameters
-    ----------
-    rng : object
-        What was handed in.
-
-    Raises
-    ------
-    UserError
-        For anything but a `numpy.random.Generator`.
-    """
-    if not isinstance(rng, np.random.Generator):
-        raise UserError(Argument("rng", rng), ": must be a random generator, as numpy.random.default_rng(seed) gives")
 
 
 def check_level(level: float) -> float:
