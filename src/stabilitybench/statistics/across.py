@@ -218,21 +218,16 @@ def stratified_bootstrap(
     0.625
     """
     # sorted, so that the same runs in another order give the same resamples
-    samples = [
-        np.sort(_runs(values, f"tasks[{shown(task)}]"))
-        for task, values in mapping("tasks", tasks, "names to scores").items()
-    ]
+    given = mapping("tasks", tasks, "names to scores")
+    samples = [np.sort(_runs(values, f"tasks[{shown(task)}]")) for task, values in given.items()]
     check_level(level)
     check_draws(rng, resamples, "resamples")
     if not samples:
         raise UserError("tasks: none: at least one is needed")
     estimate = float(np.mean([_apply(statistic, values[None, :])[0] for values in samples]))
     k = len(samples)
-    chosen = (
-        rng.integers(0, k, (resamples, k))
-        if flag("resample_tasks", resample_tasks)
-        else np.tile(np.arange(k), (resamples, 1))
-    )
+    again = flag("resample_tasks", resample_tasks)
+    chosen = rng.integers(0, k, (resamples, k)) if again else np.tile(np.arange(k), (resamples, 1))
     drawn = np.empty((resamples, k))
     for place, values in enumerate(samples):
         wanted = chosen == place
