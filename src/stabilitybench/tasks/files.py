@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.argument_checks import home
 from stabilitybench.errors import UserError
 from stabilitybench.labels import class_name, class_order, is_blank, is_fraction, score
 from stabilitybench.tasks.base import Kind, Split, Task
@@ -107,7 +106,7 @@ def load_folder(path: str | Path, *, metric: str | None = None) -> Task:
 def _folder(path: str | Path) -> Path:
     needs = "file:DIR needs a folder with train and dev files"
     try:
-        folder = home("path", path)
+        folder = Path(path).expanduser()
         exists = folder.exists()
     except (OSError, RuntimeError):  # a name too long for the file system; the home of an unknown user
         folder, exists = Path(path), False
