@@ -15,7 +15,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stabilitybench.argument_checks import home
 from stabilitybench.encoders.files import PATTERNS, VOCABULARIES, EncoderFiles
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
 from stabilitybench.errors import UserError, shown, suggest
@@ -178,7 +177,7 @@ def load_encoder(name: str, revision: str | None = None) -> Encoder:
 
 def _local_folder(name: str) -> Path | None:
     try:
-        folder = home("name", name)
+        folder = Path(name).expanduser()
         return folder.resolve() if name and folder.is_dir() else None
     except (OSError, RuntimeError):  # a name too long for a path, or "~" of nobody
         return None
