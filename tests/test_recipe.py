@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from stabilitybench.errors import UserError
 from stabilitybench.recipe import Recipe
@@ -79,7 +78,7 @@ def test_a_changed_copy_is_checked_like_a_new_one_and_the_original_stays() -> No
         recipe.replace(no_such_field=1)
     with pytest.raises(UserError):
         Recipe(micro_batch=8).replace(batch_size=4)
-    with pytest.raises(ValidationError):
+    with pytest.raises(UserError, match=r"recipe.epochs = 4: a recipe stays as it is"):
         recipe.epochs = 4  # type: ignore[misc]
 
 

@@ -8,14 +8,19 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stabilitybench.errors import Argument, UserError, plain, suggest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 T = TypeVar("T", bound=str)
 K = TypeVar("K")
 #: What file systems take as the name of one file or folder, in bytes.
 LONGEST_NAME = 255
+#: Floats tell whole numbers apart up to this one.
+MOST = 2**53
 
 
 def whole(name: str, value: object, allowed: str, holds: Callable[[int], bool]) -> int:
@@ -84,6 +89,57 @@ def number(name: str, value: object, allowed: str, holds: Callable[[float], bool
     if not (math.isfinite(read) and holds(read)):
         raise UserError(Argument(name, value), ": ", allowed)
     return read
+
+
+def count(name: str, value: object, least: int = 1, most: int = MOST) -> int:
+    """Return a whole number between two limits, which may be reached.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in, as `whole` reads it.
+    least : int, default 1
+        The smallest allowed.
+    most : int, default 2**53
+        The largest allowed; unless given, floats hold it exactly.
+
+    Raises
+    ------
+    UserError
+        As `whole`.
+
+    Examples
+    --------
+    >>> count("jobs", 2)
+    2
+    """
+    read = whole(name, value, f"must be at least {least}", lambda n: n >= least)
+    return whole(name, read, f"must be at most {most}", lambda n: n <= most)
+
+
+def inside(name: str, value: object, low: float, high: float, example: str = "") -> float:
+    """Return a number that lies between two limits, which it may not reach.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in, as `number` reads it.
+    low, high : float
+        The limits.
+    example : str, default ""
+        A number to take, where one is usual.
+
+    Raises
+    ------
+    UserError
+        As `number`.
+    """
+    hint = f", for example {example}" if example else ""
+    return number(name, value, f"must lie between {low:g} and {high:g}{hint}", lambda x: low < x < high)
 
 
 def flag(name: str, value: object) -> bool:
@@ -162,6 +218,47 @@ def path(name: str, value: object) -> Path:
     return read
 
 
+def home(name: str, value: object) -> Path:
+    """Return the name of a file or folder as a path, with ``~`` as the home of a user.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in, as `path` reads it.
+
+    Raises
+    ------
+    UserError
+        As `path`, and for a user that there is not.
+    """
+    try:
+        return path(name, value).expanduser()
+    except RuntimeError:
+        raise UserError(Argument(name, value), ": must be in the home of a user that there is") from None
+
+
+def generator(name: str, value: object) -> np.random.Generator:
+    """Return a random generator of numpy.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in.
+
+    Raises
+    ------
+    UserError
+        For anything else, seeds included.
+    """
+    import numpy as np
+
+    return of_kind(name, value, "a random generator, as numpy.random.default_rng(seed) gives", np.random.Generator)
+
+
 def several(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> tuple[K, ...]:
     """Return the items of a list, each of one kind.
 
@@ -186,9 +283,58 @@ def several(name: str, value: object, what: str, kind: type[K] | tuple[type[K], 
     >>> several("seeds", [1, 2], "seeds", int)
     (1, 2)
     """
-    if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable):
-        raise UserError(Argument(name, value), f": must be a list of {what}")
-    return tuple(of_kind(f"{name}[{i}]", item, f"one of the {what}", kind) for i, item in enumerate(value))
+    items = listed(name, value, what)
+    return tuple(of_kind(f"{name}[{i}]", item, f"one of the {what}", kind) for i, item in enumerate(items))
+
+
+def listed(name: str, value: object, what: str) -> tuple[Any, ...]:
+    """Return the items of a list, of whatever kind.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in: any iterable but text and mappings.
+    what : str
+        What the items are, in the plural, such as "arms".
+
+    Raises
+    ------
+    UserError
+        Where the value is no list.
+
+    Examples
+    --------
+    >>> listed("arms", iter([1, "x"]), "arms")
+    (1, 'x')
+    """
+    if not isinstance(value, (str, bytes, Mapping)) and isinstance(value, Iterable):
+        try:
+            return tuple(value)
+        except TypeError:  # arrays without an axis
+            pass
+    raise UserError(Argument(name, value), f": must be a list of {what}")
+
+
+def mapping(name: str, value: object, what: str) -> Mapping[Any, Any]:
+    """Return `value` where it is a mapping.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in.
+    what : str
+        From what to what it leads, such as "names to scores".
+
+    Raises
+    ------
+    UserError
+        Where it is none.
+    """
+    return of_kind(name, value, f"a mapping of {what}, such as a dict", Mapping)
 
 
 def of_kind(name: str, value: object, what: str, kind: type[K] | tuple[type[K], ...]) -> K:

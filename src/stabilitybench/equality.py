@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 
 class EqualByContent:
@@ -12,6 +12,8 @@ class EqualByContent:
 
     NaN is the same as NaN: two runs that diverged alike are equal.  Such objects have no hash.
     """
+
+    __array_ufunc__: ClassVar[None] = None  # an array does not compare its items with this one by one
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
@@ -40,7 +41,9 @@ class Argument:
         given = plain(self.value)
         if isinstance(given, float):
             return repr(given).removesuffix(".0")
-        return str(given) if isinstance(given, (bool, PurePath)) else shown(given)
+        if isinstance(given, PurePath):
+            return _printable(str(given))
+        return str(given) if isinstance(given, bool) else shown(given)
 
     def __str__(self) -> str:
         return self.python or (f"{self.name} = {self.said}" if self.said else self.name)
@@ -139,34 +142,49 @@ def plain(value: Any) -> Any:
     return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
 
 
-def shown(value: object, width: int = 200) -> str:
-    """Write `value` as a study file would, shortened.
+def shown(value: object, width: int = 80) -> str:
+    """Write `value` as a study file would, shortened; whatever it is, this does not fail.
 
     Parameters
     ----------
     value : object
         What is told in a message.
-    width : int, default 200
+    width : int, default 80
         Characters at most; a longer text ends in ``...``.
 
     Examples
     --------
-    >>> shown(True), shown("x"), shown({"layers": 1}), shown(float("nan"))
-    ('true', '"x"', '{ layers = 1 }', 'nan')
+    >>> shown(True), shown("x"), shown({"layers": 1}), shown(float("nan")), shown(10**400)
+    ('true', '"x"', '{ layers = 1 }', 'nan', 'a whole number of 1329 bits')
     """
-    if isinstance(value, dict):
-        text = "{ " + ", ".join(f"{key} = {shown(item)}" for key, item in value.items()) + " }" if value else "{}"
-    elif isinstance(value, (list, tuple)):
-        text = "[" + ", ".join(shown(item) for item in value) + "]"
-    elif isinstance(value, bool):
-        text = str(value).lower()
-    elif isinstance(value, str):
-        text = '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in value) + '"'
-    elif isinstance(value, int) and value.bit_length() > 1000:
-        text = f"a whole number of {value.bit_length()} bits"  # Python prints none of more than 4300 digits
-    else:
-        text = " ".join(str(value).split())
+    try:
+        text = _written(value, width)
+    except Exception:  # what cannot be written is told by its kind
+        text = f"something of the type {type(value).__name__}"
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _written(value: object, width: int) -> str:
+    if isinstance(value, dict):
+        told = ", ".join(f"{_key(key)} = {shown(item)}" for key, item in islice(value.items(), width))
+        return f"{{ {told} }}" if value else "{}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(shown(item) for item in islice(value, width)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{_printable(value[:width])}"'
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a whole number of {value.bit_length()} bits"  # Python prints none of more than 4300 digits
+    return " ".join(str(value).split())
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _key(key: object) -> str:
+    return key if isinstance(key, str) else shown(key)
 
 
 def requirement(message: str) -> str:

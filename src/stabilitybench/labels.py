@@ -232,7 +232,7 @@ def numbers(values: npt.ArrayLike, name: str) -> Floats:
         if array.dtype.kind not in "biuf":
             raise TypeError
         array = np.array(array, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise UserError(f"{name} holds something that is not a real number: only finite numbers are allowed") from None
     if not np.all(np.isfinite(array)):
         raise UserError(f"{name} holds NaN or infinity: only finite numbers are allowed")

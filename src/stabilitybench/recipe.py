@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stabilitybench.errors import UserError, plain
+from stabilitybench.argument_checks import count, mapping
+from stabilitybench.errors import Argument, UserError, plain
 from stabilitybench.storage.toml import refusal
 
 #: Peak rate of published BERT recipes (Devlin et al. 2019), taken when neither recipe nor encoder names one.
@@ -17,7 +18,9 @@ PUBLISHED_RATE = 2e-5
 class _Checked(BaseModel):
     """A model that refuses a field in one sentence of ours; its parts are "recipe", the field, and what is wrong."""
 
-    def __init__(self, /, **fields: Any) -> None:
+    def __init__(self, /, *values: object, **fields: Any) -> None:
+        if values:
+            raise UserError(Argument("recipe", values[0]), ": must be given by fields, such as Recipe(epochs=3)")
         try:
             super().__init__(**plain(fields))
         except ValidationError as error:
@@ -25,6 +28,27 @@ class _Checked(BaseModel):
             key = re.match(r"\w+", said)
             split = key.end() if key else 0
             raise UserError("recipe.", said[:split], said[split:]) from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise UserError(Argument(f"recipe.{name}", value), f": a recipe stays as it is; take replace({name}=...)")
+
+    @classmethod
+    def model_validate(cls, obj: Any, **settings: Any) -> Self:
+        """Return a recipe of these fields.
+
+        Parameters
+        ----------
+        obj : mapping of str to object, or Recipe
+            The fields.
+        **settings : object
+            Have no effect: a recipe is always checked strictly.
+
+        Raises
+        ------
+        UserError
+            With the field, the value and what is allowed.
+        """
+        return obj if isinstance(obj, cls) else cls(**mapping("recipe", obj, "its fields to values"))
 
 
 class Recipe(_Checked):
@@ -89,7 +113,7 @@ class Recipe(_Checked):
 
         Raises
         ------
-        pydantic.ValidationError
+        UserError
             For an unknown field or a value that is not allowed.
         """
         return Recipe(**{**self.model_dump(), **changes})
@@ -112,6 +136,7 @@ class Recipe(_Checked):
         >>> Recipe(batch_size=16, epochs=3).total_steps(500)
         96
         """
+        count("n_train", n_train, 0)
         if self.steps is not None:
             return self.steps
         per_epoch = -(-n_train // self.batch_size)
@@ -135,5 +160,6 @@ class Recipe(_Checked):
         >>> Recipe(evaluations=3).evaluation_steps(10)
         (3, 7, 10)
         """
+        count("total", total, 0)
         points = min(self.evaluations, total)
         return tuple(sorted({max(1, round(total * k / points)) for k in range(1, points + 1)}))

@@ -9,11 +9,13 @@ purposes inside one stream are separated by appending a checksum of their name t
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
+from stabilitybench.argument_checks import choice, count, text
 from stabilitybench.errors import UserError, plain, shown
 
 Stream = Literal["init", "order", "dropout", "subset", "prepare"]
@@ -82,9 +84,9 @@ class Seeds:
         numpy.random.SeedSequence
             The same for the same seed, stream and names, always.
         """
-        if stream not in STREAMS:
-            raise UserError(f"stream = {stream!r:.80}: must be one of {', '.join(STREAMS)}")
-        branch = (zlib.crc32(name.encode()) for name in names)
+        if not isinstance(stream, str) or stream not in STREAMS:
+            raise UserError(f"stream = {shown(stream)}: must be one of {', '.join(STREAMS)}")
+        branch = (zlib.crc32(text("names", name).encode(errors="surrogatepass")) for name in names)
         return np.random.SeedSequence(ROOT, spawn_key=(STREAMS.index(stream), getattr(self, stream), *branch))
 
     def generator(self, stream: Stream, *names: str) -> np.random.Generator:
@@ -145,10 +147,13 @@ def grid(design: int | dict[str, int], *, first: int = 0) -> tuple[Seeds, ...]:
     >>> len(grid({"init": 5, "order": 5, "dropout": 2}))
     50
     """
-    if isinstance(design, int):
-        return tuple(Seeds(init=s, order=s, dropout=s, prepare=s) for s in range(first, first + design))
+    count("first", first, 0)
+    if not isinstance(design, Mapping):
+        together = range(first, first + count("design", design, 0))
+        return tuple(Seeds(init=s, order=s, dropout=s, prepare=s) for s in together)
     held: dict[str, int] = {stream: 0 if stream == "subset" else first for stream in STREAMS}
     points = [held]
-    for stream, count in design.items():
-        points = [{**point, stream: held[stream] + k} for point in points for k in range(count)]
+    for stream, runs in design.items():
+        values = range(held[choice("design", stream, STREAMS)], held[stream] + count(f"design.{stream}", runs, 0))
+        points = [{**point, stream: value} for point in points for value in values]
     return tuple(Seeds(**point) for point in points)

@@ -22,11 +22,11 @@ from stabilitybench.documents.latex import escape
 from stabilitybench.errors import UserError
 from stabilitybench.instability import disagreement
 from stabilitybench.statistics import sd_ratio
-from stabilitybench.statistics.across import meta_analysis
 from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.level import probability_of_improvement
 from stabilitybench.statistics.location import expected_best
 from stabilitybench.statistics.location import levels as level_of
+from stabilitybench.statistics.random_effects import meta_analysis
 from support.score_frames import NO_SKILL, facts, study_frames
 
 RNG = np.random.default_rng(5)

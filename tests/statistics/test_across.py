@@ -182,11 +182,11 @@ def test_what_cannot_be_bootstrapped_is_refused() -> None:
         stratified_bootstrap(good, lambda rows: rows, rng)
     with pytest.raises(UserError, match=r"the statistic is not finite"):
         stratified_bootstrap(good, lambda rows: np.full(len(rows), np.nan), rng)
-    with pytest.raises(UserError, match=r"task a: 1 scores: a bootstrap needs at least 2"):
+    with pytest.raises(UserError, match=r"tasks\[\"a\"\]: 1 scores: a bootstrap needs at least 2"):
         stratified_bootstrap({"a": [0.1]}, "mean", rng)
-    with pytest.raises(UserError, match=r"no tasks"):
+    with pytest.raises(UserError, match=r"tasks: none"):
         stratified_bootstrap({}, "mean", rng)
-    with pytest.raises(UserError, match=r"3 scores with 2 labels"):
+    with pytest.raises(UserError, match=r"2 labels for 3 scores"):
         cluster_bootstrap(good["a"], [1, 2], "mean", rng)
     with pytest.raises(UserError, match=r"at least 2 clusters"):
         cluster_bootstrap(good["a"], [1, 1, 1], "mean", rng)

@@ -166,7 +166,7 @@ def test_shift_scale_names_of_levels_and_order_of_rows_do_not_matter(seed: int, 
 @pytest.mark.parametrize(
     ("change", "factors", "said"),
     [
-        (lambda r: r, ["init", "seed"], r'column "seed" is missing; there are init, order, score'),
+        (lambda r: r, ["init", "seed"], r'factors = "seed": runs has no such column; there are init, order, score'),
         (lambda r: r, "init", r'factors = "init": must be a list'),
         (lambda r: r, ["init", "init"], r"a name stands twice"),
         (lambda r: r, [], r"none given\): none of them varies"),

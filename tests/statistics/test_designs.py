@@ -207,7 +207,7 @@ def test_the_chance_of_the_best_of_m_is_that_of_single_runs():
     q = 1 - 0.1 ** (1 / 3)
     seen = sum(stats.binom.pmf(k, 10, q) for k, it in enumerate(hits) if it.p < 0.05 and it.estimate > 0.5)
     assert best_chance_power(0.9, 3, 10) == pytest.approx(seen)
-    with pytest.raises(UserError, match="reached = 4 of n = 3"):
+    with pytest.raises(UserError, match="reached = 4: must be at most 3"):
         chance_of_best(4, 3, 1)
 
 

@@ -111,14 +111,14 @@ def test_the_auc_is_the_mann_whitney_statistic(runs: list[tuple[int, bool]]) -> 
     [
         (lambda: early_dropping([1.0, 2.0], [1.0], 1, 0), "2 early readings, 1 finals"),
         (lambda: early_dropping([1.0, 2.0], [1.0, 2.0], 3, 0), "started = 3: must be at most the 2 runs"),
-        (lambda: early_dropping([1.0, 2.0], [1.0, 2.0], 2, 2), "dropped = 2 of started = 2: must satisfy"),
+        (lambda: early_dropping([1.0, 2.0], [1.0, 2.0], 2, 2), "dropped = 2: must be at least 0 and below started = 2"),
         (lambda: early_dropping([1.0, math.nan], [1.0, 2.0], 2, 1), "early: score 2 of 2 is nan"),
         (lambda: early_dropping(np.zeros(1001), np.zeros(1001), 2, 1), "1001 runs: must be at most 1000"),
-        (lambda: dropping_cost(2, 1, 1.0), "fraction = 1.0: must lie between 0 and 1"),
-        (lambda: dropping_plans({0.0: [1.0, 2.0]}, [1.0, 2.0], 1), "fraction = 0.0"),
+        (lambda: dropping_cost(2, 1, 1.0), "fraction = 1: must lie between 0 and 1"),
+        (lambda: dropping_plans({0.0: [1.0, 2.0]}, [1.0, 2.0], 1), "fraction = 0:"),
         (lambda: dropping_plans({}, [1.0, 2.0], 0.5), "budget = 0.5: must be at least 1 run"),
         (lambda: plain_best([1.0, 2.0], 3), "budget = 3: must lie between 1 and the 2 runs"),
-        (lambda: failure_auc([1.0, 2.0], [True]), "1 flags failed for 2 readings"),
+        (lambda: failure_auc([1.0, 2.0], [True]), "failed: 1 flags for 2 early readings"),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(call, message: str) -> None:

@@ -77,7 +77,7 @@ def test_the_same_generator_gives_the_same_numbers() -> None:
     [
         ({"outputs": np.zeros((3, 4))}, r"outputs of shape \(3, 4\)"),
         ({"outputs": np.full((3, 4, 2), np.nan)}, "must be finite numbers"),
-        ({"size": 4}, "size = 4: must be a whole number from 1 to the 3 runs"),
+        ({"size": 4}, "size = 4: must be from 1 to the 3 runs"),
         ({"size": 1.5}, "size = 1.5"),
         ({"rng": 3}, "rng = 3: must be a random generator"),
         ({"partitions": 0}, "partitions = 0: must be at least 1"),

@@ -92,5 +92,5 @@ def test_no_runs_no_difference() -> None:
 def test_impossible_counts_are_refused(failed: int, n: int) -> None:
     with pytest.raises(UserError, match=r"must satisfy 0 <= failed <= n"):
         wilson(failed, n)
-    with pytest.raises(UserError, match=r"must satisfy 0 <= failed <= n"):
+    with pytest.raises(UserError, match=r"must satisfy 0 <= failed_b <= n_b"):
         fisher(1, 5, failed, n)

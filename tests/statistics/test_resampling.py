@@ -143,7 +143,7 @@ def test_no_comparisons_give_no_rows() -> None:
 
 def test_what_cannot_be_resampled_is_refused() -> None:
     scores = [[0.1, 0.2, 0.4]]
-    with pytest.raises(UserError, match=r'interval = "BCa": must be one of'):
+    with pytest.raises(UserError, match=r'interval = "BCa": must be jackknife-t'):
         sd_ratios(scores, scores, interval="BCa")
     with pytest.raises(UserError, match=r"rng = None: must be a random generator"):
         sd_ratios(scores, scores, interval="bca")

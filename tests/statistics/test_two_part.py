@@ -78,8 +78,8 @@ def test_empty_arms_have_no_answer_and_wrong_marks_are_refused() -> None:
     assert found.failure.rate is None
     assert found.difference.note == "no difference: an arm has no finished run"
     assert found.mixture.driver == "nothing"
-    with pytest.raises(UserError, match="scores: 2 scores with 1 marks of failure"):
+    with pytest.raises(UserError, match="failed: 1 marks for 2 scores"):
         mixture([0.1, 0.2], [True])
     assert mixture([0.1, 0.2, 0.4], [0, 1, 0]) == mixture([0.1, 0.2, 0.4], [False, True, False])
-    with pytest.raises(UserError, match=r"scores: marks of failure \['no', 'yes'\]: must be true or false"):
+    with pytest.raises(UserError, match=r"failed: \[\"no\", \"yes\"\]: must be true or false"):
         mixture([0.1, 0.2], ["no", "yes"])

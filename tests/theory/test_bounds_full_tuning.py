@@ -298,7 +298,7 @@ def test_closed_form_is_monotone_and_below_both_limits(n: int, steps: int, mu: f
         (lambda x, y: bounds.full_tuning_one_run(x, y, loss="squared", rate=0.1, steps=5, weight="n"), "weight"),
         (lambda x, y: bounds.at_convergence(x, y, np.zeros(3), loss="logistic"), "y holds"),
         (lambda x, y: bounds.at_convergence(x, y > 0, np.zeros(3), loss="logistic"), "must be above 0"),
-        (lambda x, y: bounds.at_convergence(x, y, np.zeros(2), loss="squared"), "start has shape (2,)"),
+        (lambda x, y: bounds.at_convergence(x, y, np.zeros(2), loss="squared"), "weights has shape (2,)"),
         (
             lambda x, y: bounds.full_tuning(n=9, steps=5, rate=1.9, lipschitz=1, convexity=0.5, smoothness=1),
             "above 2 / (mu + beta)",

@@ -268,7 +268,7 @@ def test_bad_numbers_are_named(change: dict[str, object], words: str) -> None:
         ({"steps": [0, 5]}, "must be at least 1"),
         ({"steps": [-1]}, "0 or above"),
         ({"start": [0.0]}, "start has shape (1,)"),
-        ({"start": [0.0, np.inf, 0.0]}, "must be finite"),
+        ({"start": [0.0, np.inf, 0.0]}, "start holds NaN or infinity"),
         ({"loss": "squared"}, "must be logistic or softmax"),
         ({"batches": [[0, 0]]}, "names a row twice"),
         ({"batches": [[0, 99]]}, "must be row numbers"),

@@ -441,7 +441,7 @@ def test_nothing_that_is_no_number_holds_a_bound():
 
 @pytest.mark.parametrize("last", ["a", None, float("nan"), 1.5, 10**400, 0])
 def test_steps_that_cannot_be_spaced(last):
-    with pytest.raises(UserError, match="log_spaced_steps: last = "):
+    with pytest.raises(UserError, match=r"^last = "):
         log_spaced_steps(last)
 
 

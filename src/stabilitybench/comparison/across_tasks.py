@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stabilitybench.statistics.across import MetaAnalysis, meta_analysis
+from stabilitybench.statistics.random_effects import MetaAnalysis, meta_analysis
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
 if TYPE_CHECKING:

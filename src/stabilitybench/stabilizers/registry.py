@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
+from stabilitybench.argument_checks import home, of_kind, text
 from stabilitybench.errors import Argument, UserError, shown, suggest
 from stabilitybench.stabilizers.base import Stabilizer
 from stabilitybench.stabilizers.contract import check_contract
@@ -121,7 +122,7 @@ def load_file(path: str | Path) -> list[str]:
     stabilitybench.errors.UserError: absent.py: must be an existing Python file that registers stabilizers
     """
     _load_entry_points()
-    file = Path(path).expanduser().resolve()
+    file = home("path", path).resolve()
     if not file.is_file() or file.suffix != ".py":
         raise UserError(f"{path}: must be an existing Python file that registers stabilizers")
     # The module is named by its place, so that worker processes and a second load agree on it.
@@ -183,7 +184,7 @@ def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str 
     'reinit(layers=5)'
     """
     known = catalogue()
-    prefix = f"{where}: " if where else ""
+    prefix = f"{where}: " if text("where", where) else ""
     if not isinstance(name, str) or name not in known:
         names = list(known)
         raise UserError(
@@ -195,7 +196,7 @@ def build(name: str, parameters: Mapping[str, Any] | None = None, *, where: str 
     try:
         return known[name](**dict(parameters or {}))
     except UserError as error:
-        raise error.within(where) if where else error from None
+        raise error.within(where) if prefix else error from None
 
 
 def source_fingerprint(stabilizer: Stabilizer) -> str | None:
@@ -211,7 +212,7 @@ def source_fingerprint(stabilizer: Stabilizer) -> str | None:
     >>> source_fingerprint(build("reinit")) is None
     True
     """
-    cls = type(stabilizer)
+    cls = type(of_kind("stabilizer", stabilizer, "an instance, as build gives it", Stabilizer))
     if cls.__module__.startswith("stabilitybench.stabilizers."):
         return None
     if cls.__module__ in _SOURCES:

@@ -1,6 +1,6 @@
 """Inference across seeds on failure, spread and level: pure functions, arrays in, frozen results out."""
 
-from stabilitybench.statistics.across import MetaAnalysis, cluster_bootstrap, meta_analysis, ranks, stratified_bootstrap
+from stabilitybench.statistics.across import cluster_bootstrap, ranks, stratified_bootstrap
 from stabilitybench.statistics.bands import expected_best_bands
 from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
@@ -54,6 +54,7 @@ from stabilitybench.statistics.power import (
     sd_precision,
     seeds_for_ratio,
 )
+from stabilitybench.statistics.random_effects import MetaAnalysis, meta_analysis
 from stabilitybench.statistics.results import Estimate, TestResult
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
 from stabilitybench.statistics.scored_rows import RowShare, row_pseudo_values, row_share

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import of_kind, several, text
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.statistics.reml import fit_reml
 from stabilitybench.statistics.results import Floats, check_level, sample
 
@@ -91,11 +92,12 @@ def _checked(
     runs: pd.DataFrame, factors: Sequence[str], score: str
 ) -> tuple[Floats, dict[str, npt.NDArray[np.intp]], list[str]]:
     """Return scores, level numbers of each factor that varies, and the factors that do not."""
-    if isinstance(factors, str):
-        raise UserError(f'factors = "{factors}": must be a list of column names')
-    for column in (score, *factors):
+    of_kind("runs", runs, "a table with one row per run", pd.DataFrame)
+    factors = several("factors", factors, "column names", str)
+    for name, column in (("score", text("score", score)), *(("factors", factor) for factor in factors)):
         if column not in runs.columns:
-            raise UserError(f'runs: column "{column}" is missing; there are {", ".join(map(str, runs.columns))}')
+            there = ", ".join(map(str, runs.columns))
+            raise UserError(Argument(name, column), f": runs has no such column; there are {there}")
     if len(set(factors)) < len(factors):
         raise UserError(f"factors {', '.join(factors)}: a name stands twice")
     values = sample(runs[score].to_numpy(), f'column "{score}"')

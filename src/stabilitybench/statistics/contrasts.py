@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import listed
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.statistics.decisions import ALPHA, POWER
-from stabilitybench.statistics.results import TestResult, is_constant, sample
+from stabilitybench.statistics.results import LARGEST, TestResult, is_constant, reals, sample
 
 
 @dataclass(frozen=True)
@@ -145,16 +146,22 @@ def welch_contrast(n: npt.ArrayLike, mean: npt.ArrayLike, sd: npt.ArrayLike, wei
     >>> abs(found.p() - float(stats.ttest_ind(a, b, equal_var=False).pvalue)) < 1e-12
     True
     """
-    sizes, means, sds = (np.asarray(x, np.float64) for x in (n, mean, sd))
+    given = {"n": n, "mean": mean, "sd": sd, "weights": weights}
+    sizes, means, sds, factors = (reals(x, name, "must be numbers") for name, x in given.items())
     if sizes.ndim != 2 or not sizes.size or not sizes.shape == means.shape == sds.shape:
         raise UserError(
             f"n, mean and sd of shapes {sizes.shape}, {means.shape} and {sds.shape}: must all be [strata, arms]"
         )
-    if sizes.shape[1] != len(weights):
-        raise UserError(f"weights = {list(weights)}: must be one per arm")
+    for name, x in zip(given, (sizes, means, sds, factors), strict=True):
+        if not (np.abs(x) <= LARGEST).all():
+            raise UserError(Argument(name, given[name]), f": must be finite numbers of at most {LARGEST:g} in size")
+    if factors.shape != sizes.shape[1:]:
+        raise UserError(Argument("weights", weights), ": must be one per arm")
     if sizes.min() < 2:
         raise UserError(f"n = {sizes.min():g}: every arm needs at least 2 runs")
-    k, w = len(sizes), [*weights] * len(sizes)
+    if sds.min() < 0:
+        raise UserError(f"sd = {sds.min():g}: must be at least 0")
+    k, w = len(sizes), factors.tolist() * len(sizes)
     flat = [x.ravel().tolist() for x in (sizes, means, sds)]
     estimate = sum(w * m for w, m in zip(w, flat[1], strict=True)) / k
     parts = [(w * s / k) ** 2 / m for w, s, m in zip(w, flat[2], flat[0], strict=True)]
@@ -183,9 +190,11 @@ def welch_anova(arms: Sequence[npt.ArrayLike]) -> TestResult:
     """
     from statsmodels.stats.oneway import anova_oneway
 
-    values = [sample(scores, f"arm {k + 1}") for k, scores in enumerate(arms)]
+    values = [
+        sample(scores, f"arms[{k}]") for k, scores in enumerate(listed("arms", arms, "arms, each with its scores"))
+    ]
     if len(values) < 2:
-        raise UserError(f"{len(values)} arms: must be at least 2")
+        raise UserError(f"arms: {len(values)} of them: must be at least 2")
     if any(is_constant(x) for x in values):  # one run has no spread, either
         return TestResult.undefined("an arm has no spread")
     found = anova_oneway(values, use_var="unequal")

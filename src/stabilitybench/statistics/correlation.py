@@ -10,7 +10,7 @@ from scipy import stats
 
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.decisions import ALPHA, POWER
-from stabilitybench.statistics.results import paired_samples
+from stabilitybench.statistics.results import is_constant, paired_samples
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,12 @@ def rank_correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> RankCorrela
     >>> round(found.estimate, 2), found.low < found.estimate < found.high
     (0.89, True)
     """
-    x, y = paired_samples(first, second)
+    x, y = paired_samples(first, second, ("first", "second"))
+    for name, values in (("first", x), ("second", y)):
+        if is_constant(values):
+            raise UserError(f"{name}: all {values.size} numbers are equal: must vary, or there is no rank")
     if x.size < 4:
-        raise UserError(f"{x.size} groups: a correlation needs at least 4")
+        raise UserError(f"first: {x.size} groups: a correlation needs at least 4")
     found = stats.spearmanr(x, y)
     r = float(found.statistic)
     se = math.sqrt((1 + r**2 / 2) / (x.size - 3))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import comb
 
+from stabilitybench.argument_checks import count, inside, mapping, number, whole
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.level import probability_of_improvement
 from stabilitybench.statistics.location import expected_best
@@ -47,10 +48,9 @@ def dropping_cost(started: int, dropped: int, fraction: float) -> float:
     >>> dropping_cost(10, 5, 0.4)
     7.0
     """
-    if not (_whole(started) and _whole(dropped) and 0 <= dropped < started):
-        raise UserError(f"dropped = {dropped} of started = {started}: must satisfy 0 <= dropped < started")
-    if not 0 < fraction < 1:
-        raise UserError(f"fraction = {fraction}: must lie between 0 and 1, both excluded")
+    count("started", started)
+    whole("dropped", dropped, f"must be at least 0 and below started = {started}", lambda k: 0 <= k < started)
+    inside("fraction", fraction, 0, 1)
     return float((started - dropped) + dropped * fraction)
 
 
@@ -110,8 +110,7 @@ def early_dropping(
     if n > LARGEST:
         raise UserError(f"{n} runs: must be at most {LARGEST}, or their subsets are too many to count")
     dropping_cost(started, dropped, 0.5)
-    if started > n:
-        raise UserError(f"started = {started}: must be at most the {n} runs there are")
+    whole("started", started, f"must be at most the {n} runs there are", lambda s: s <= n)
     # places of the runs from the worst reading to the best; the first of equal readings goes first
     order = np.argsort(readings, kind="stable")
     # ranks of the finals in that order; the first of equal finals wins
@@ -168,8 +167,8 @@ def dropping_plans(
     [[3.0, 2.0, 0.85], [2.0, 0.0, 0.783]]
     """
     finals = sample(final, "final")
-    if not (math.isfinite(budget) and budget >= 1):
-        raise UserError(f"budget = {budget}: must be at least 1 run")
+    budget = number("budget", budget, "must be at least 1 run", lambda runs: runs >= 1)
+    mapping("readings", readings, "fractions of the training to early readings")
     plain = min(int(budget), finals.size)
     first = next(iter(readings.values()), finals)
     rows = [(plain, 0, math.nan, float(plain), early_dropping(first, finals, plain, 0, score))]
@@ -205,8 +204,10 @@ def plain_best(final: npt.ArrayLike, budget: float) -> float:
     0.733
     """
     values = sample(final, "final")
-    if not 1 <= budget <= values.size:
-        raise UserError(f"budget = {budget}: must lie between 1 and the {values.size} runs there are")
+    if not values.size:
+        raise UserError("final: holds no scores: needs at least 1")
+    allowed = f"must lie between 1 and the {values.size} runs there are"
+    budget = number("budget", budget, allowed, lambda runs: 1 <= runs <= values.size)
     low = math.floor(budget)
     high = min(low + 1, values.size)
     one, two = expected_best(values, [low, high])
@@ -243,17 +244,20 @@ def failure_auc(early: npt.ArrayLike, failed: npt.ArrayLike, level: float = 0.95
     1.0
     """
     readings = sample(early, "early")
-    flags = np.asarray(failed)
+    flags = _flags(failed)
     if flags.shape != readings.shape or flags.dtype != np.bool_:
-        raise UserError(f"{flags.size} flags failed for {readings.size} readings: must be one boolean per run")
+        raise UserError(f"failed: {flags.size} flags for {readings.size} early readings: must be one boolean per run")
     if flags.all() or not flags.any():
         which = "no run" if not flags.any() else "every run"
         return Estimate(None, None, None, "Brunner-Munzel on the logit scale", f"undefined: {which} failed")
     return probability_of_improvement(readings[~flags], readings[flags], level)
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+def _flags(failed: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    try:
+        return np.asarray(failed)
+    except ValueError:  # lists of different lengths
+        return np.empty(0, dtype=np.bool_)
 
 
 def dropping_gains(

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.errors import UserError
-from stabilitybench.statistics.results import Floats, sample
+from stabilitybench.argument_checks import count, generator, whole
+from stabilitybench.errors import Argument, UserError
+from stabilitybench.statistics.results import MOST_DRAWS, Floats, reals, sample
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,15 @@ def seed_ensembles(
     >>> found.groups, found.sd < found.single_sd
     (4, True)
     """
-    values = np.asarray(outputs, dtype=np.float64)
+    values = reals(outputs, "outputs", "must be finite numbers of shape (runs, rows, columns)")
     if values.ndim != 3 or not values.size or not np.isfinite(values).all():
         raise UserError(f"outputs of shape {values.shape}: must be finite numbers of shape (runs, rows, columns)")
     n = len(values)
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or not 1 <= size <= n:
-        raise UserError(f"size = {size}: must be a whole number from 1 to the {n} runs there are")
-    if not isinstance(rng, np.random.Generator):
-        raise UserError(f"rng = {rng!r:.40}: must be a random generator, as numpy.random.default_rng(seed) gives")
-    if partitions < 1:
-        raise UserError(f"partitions = {partitions}: must be at least 1")
+    whole("size", size, f"must be from 1 to the {n} runs there are", lambda runs: 1 <= runs <= n)
+    generator("rng", rng)
+    count("partitions", partitions, 1, MOST_DRAWS)
+    if not callable(score):
+        raise UserError(Argument("score", score), ": must be a function")
     single = sample([score(run) for run in values], "score")
     groups = n // size
     found = np.empty((partitions, groups))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import count, whole
 from stabilitybench.statistics.results import Estimate, TestResult, check_level
 
 
@@ -100,8 +100,8 @@ def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> TestResult:
     >>> f"{fisher(1, 20, 16, 20).p:.0e}"
     '2e-06'
     """
-    check_counts(failed_a, n_a)
-    check_counts(failed_b, n_b)
+    check_counts(failed_a, n_a, "failed_a", "n_a")
+    check_counts(failed_b, n_b, "failed_b", "n_b")
     if n_a == 0 or n_b == 0:
         return TestResult.undefined("an arm has no finished run")
     outcome = stats.fisher_exact(np.array([[failed_a, n_a - failed_a], [failed_b, n_b - failed_b]]))
@@ -146,8 +146,8 @@ def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: flo
     """
     from statsmodels.stats.proportion import confint_proportions_2indep
 
-    check_counts(failed_a, n_a)
-    check_counts(failed_b, n_b)
+    check_counts(failed_a, n_a, "failed_a", "n_a")
+    check_counts(failed_b, n_b, "failed_b", "n_b")
     check_level(level)
     method = "Newcombe, from Wilson intervals"
     if n_a == 0 or n_b == 0:
@@ -158,7 +158,7 @@ def risk_difference(failed_a: int, n_a: int, failed_b: int, n_b: int, level: flo
     return Estimate(failed_a / n_a - failed_b / n_b, max(float(low), -1.0), min(float(high), 1.0), method, "")
 
 
-def check_counts(failed: int, n: int) -> None:
+def check_counts(failed: int, n: int, failed_name: str = "failed", n_name: str = "n") -> None:
     """Refuse what is no number of failed runs among n.
 
     Parameters
@@ -167,14 +167,13 @@ def check_counts(failed: int, n: int) -> None:
         Failed runs, in [0, n].
     n : int
         Runs.
+    failed_name, n_name : str, default "failed" and "n"
+        The arguments that say so, for the message.
 
     Raises
     ------
     UserError
-        With both numbers.
+        For anything else.
     """
-    for value in (failed, n):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-            raise UserError(f"failed = {failed} of n = {n}: must be whole numbers")
-    if not 0 <= failed <= n:
-        raise UserError(f"failed = {failed} of n = {n}: must satisfy 0 <= failed <= n")
+    count(n_name, n, 0)
+    whole(failed_name, failed, f"must satisfy 0 <= {failed_name} <= {n_name} = {n}", lambda runs: 0 <= runs <= n)

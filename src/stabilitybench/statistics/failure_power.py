@@ -9,7 +9,8 @@ import numpy as np
 from scipy import stats
 from scipy.special import gammaln
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import count, number
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.statistics.results import Floats
 from stabilitybench.statistics.seed_search import check_design, first_reaching
 
@@ -62,10 +63,9 @@ def fisher_power(rate_arm: float, rate_baseline: float, n_arm: int, n_baseline: 
     """
     check_design(n_arm, n_baseline, level)
     for name, rate in (("rate_arm", rate_arm), ("rate_baseline", rate_baseline)):
-        if not 0 <= rate <= 1:
-            raise UserError(f"{name} = {rate}: must lie in [0, 1]")
-    if max(n_arm, n_baseline) > MOST_SEEDS_FISHER:
-        raise UserError(f"n = {max(n_arm, n_baseline)}: at most {MOST_SEEDS_FISHER} runs per arm are enumerated")
+        _checked_rate(name, rate)
+    for name, n in (("n_arm", n_arm), ("n_baseline", n_baseline)):
+        count(name, n, 1, MOST_SEEDS_FISHER)
     rejected = _fisher_p(n_arm, n_baseline) <= level * (1 + 1e-9)  # p = level counts, whatever the last bits say
     first = stats.binom.pmf(np.arange(n_arm + 1), n_arm, rate_arm)
     second = stats.binom.pmf(np.arange(n_baseline + 1), n_baseline, rate_baseline)
@@ -101,6 +101,7 @@ def minimal_detectable_rate(
     None 0.31
     """
     check_design(n_arm, n_baseline, level, power)
+    _checked_rate("rate_baseline", rate_baseline)
 
     def reaches(rate: float) -> bool:
         return fisher_power(rate, rate_baseline, n_arm, n_baseline, level) >= power
@@ -137,8 +138,8 @@ def seeds_for_rates(rate_arm: float, rate_baseline: float, level: float = 0.05, 
     >>> seeds_for_rates(0.5, 0.05)
     17
     """
-    if rate_arm == rate_baseline:
-        raise UserError(f"failure rates {rate_arm} and {rate_baseline}: are equal; must differ")
+    if _checked_rate("rate_arm", rate_arm) == _checked_rate("rate_baseline", rate_baseline):
+        raise UserError(Argument("rate_arm", rate_arm), ": must differ from rate_baseline")
     check_design(3, 3, level, power)
 
     return first_reaching(
@@ -166,3 +167,7 @@ def _log_ways(n: int) -> Floats:
     k = np.arange(n + 1)
     ways: Floats = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return ways
+
+
+def _checked_rate(name: str, rate: float) -> float:
+    return number(name, rate, "must lie in [0, 1]", lambda share: 0 <= share <= 1)

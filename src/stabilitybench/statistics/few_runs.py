@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import count
 from stabilitybench.statistics.decisions import ALPHA
 
 
@@ -50,8 +50,9 @@ def chance_of_best(reached: int, n: int, runs: int) -> BestChance:
     >>> chance_of_best(5, 10, 2).estimate
     0.75
     """
-    if not (0 <= reached <= n and n >= 1 and runs >= 1):
-        raise UserError(f"reached = {reached} of n = {n}, best of {runs}: must be 0 <= reached <= n, the others >= 1")
+    count("n", n)
+    count("reached", reached, 0, n)
+    count("runs", runs)
     test = stats.binomtest(reached, n, _one_run(0.5, runs))
     limits = test.proportion_ci(1 - ALPHA)
     chances = (reached / n, float(limits.low), float(limits.high))

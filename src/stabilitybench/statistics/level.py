@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import count, inside, number
 from stabilitybench.statistics.contrasts import welch_contrast
 from stabilitybench.statistics.location import round_trip_mean
 from stabilitybench.statistics.results import (
@@ -20,6 +20,7 @@ from stabilitybench.statistics.results import (
     check_level,
     is_constant,
     sample,
+    unit_of,
 )
 
 # a claim of almost stochastic dominance needs the violation to be surely below this (Ulmer et al. 2022)
@@ -196,8 +197,7 @@ def stochastic_dominance(
     first, second = sample(arm, "arm"), sample(baseline, "baseline")
     check_level(level)
     check_draws(rng, resamples, "resamples")
-    if comparisons < 1:
-        raise UserError(f"comparisons = {comparisons}: must be at least 1")
+    count("comparisons", comparisons)
     corrected = 1 - (1 - level) / comparisons
     for name, values in (("arm", first), ("baseline", second)):
         if values.size < 3:
@@ -268,10 +268,10 @@ def equivalence(arm: npt.ArrayLike, baseline: npt.ArrayLike, margin: float, alph
     True
     """
     first, second = sample(arm, "arm"), sample(baseline, "baseline")
-    if not (math.isfinite(margin) and margin > 0):
-        raise UserError(f"margin = {margin}: must be a finite number above 0, in the unit of the scores")
-    if not 0 < alpha < 0.5:
-        raise UserError(f"alpha = {alpha}: must lie between 0 and 0.5, for example 0.05")
+    margin = number(
+        "margin", margin, "must be a finite number above 0, in the unit of the scores", lambda most: most > 0
+    )
+    alpha = inside("alpha", alpha, 0, 0.5, "0.05")
     if min(first.size, second.size) < 2:
         reason = "an arm has fewer than 2 runs"
         return Equivalence(None, None, None, margin, TestResult.undefined(reason), False)
@@ -279,10 +279,12 @@ def equivalence(arm: npt.ArrayLike, baseline: npt.ArrayLike, margin: float, alph
     if is_constant(first) and is_constant(second):
         return Equivalence(difference, None, None, margin, TestResult.undefined("both arms are constant"), False)
     shifted = [values - second[0] for values in (first, second)]  # scores far from 0 keep their digits
+    unit = unit_of(*shifted)
+    shifted = [values / unit for values in shifted]
     found = welch_contrast(
         [[x.size for x in shifted]], [[x.mean() for x in shifted]], [[x.std(ddof=1) for x in shifted]], (1.0, -1.0)
     )
-    p, half = found.equivalence_p(margin), found.half_width(2 * alpha)
-    t = (found.estimate - math.copysign(margin, found.estimate)) / found.se
-    low, high = found.estimate - half, found.estimate + half
+    p, half = found.equivalence_p(margin / unit), found.half_width(2 * alpha)
+    t = (found.estimate - math.copysign(margin / unit, found.estimate)) / found.se
+    low, high = unit * (found.estimate - half), unit * (found.estimate + half)
     return Equivalence(difference, low, high, margin, TestResult.of(t, p), p < alpha)

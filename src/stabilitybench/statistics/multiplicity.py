@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import pandas as pd
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import choice, mapping, number, of_kind
+from stabilitybench.errors import shown
 from stabilitybench.statistics.results import TestResult
 
 Key = TypeVar("Key", bound=Hashable)
@@ -123,8 +124,9 @@ def adjust(tests: Mapping[Key, TestResult], method: str = "holm") -> pd.DataFram
     mixout  0.30      0.30       2
     freeze   NaN       NaN       0
     """
-    if method not in METHODS:
-        raise UserError(f'method = "{method}": must be one of {", ".join(METHODS)}')
+    choice("method", method, [*METHODS])
+    for key, test in mapping("tests", tests, "names to test results").items():
+        of_kind(f"tests[{shown(key)}]", test, "a TestResult", TestResult)
     p_values = {key: test.p for key, test in tests.items()}
     adjusted = METHODS[method](p_values)
     family = sum(p is not None for p in p_values.values())
@@ -141,9 +143,8 @@ def adjust(tests: Mapping[Key, TestResult], method: str = "holm") -> pd.DataFram
 
 def _defined(p_values: Mapping[Key, float | None], caller: str) -> list[tuple[float, Key]]:
     """Return the p-values of defined tests in rising order, equal ones in the order given."""
-    for key, p in p_values.items():
-        if p is not None and not 0 <= p <= 1:
-            raise UserError(
-                f"{caller}: p-value of {key!r} is {p}: must lie in [0, 1], or be None for an undefined test"
-            )
+    for key, p in mapping("p_values", p_values, "names to p-values").items():
+        if p is not None:
+            said = "must lie in [0, 1], or be None for an undefined test"
+            number(f"{caller}: p_values[{shown(key)}]", p, said, lambda share: 0 <= share <= 1)
     return sorted(((p, key) for key, p in p_values.items() if p is not None), key=lambda pair: pair[0])

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from stabilitybench.argument_checks import count
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.decisions import ALPHA, POWER
-from stabilitybench.statistics.results import sample
+from stabilitybench.statistics.results import sample, unit_of
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def mean_excess(gaps: npt.ArrayLike) -> MeanExcess:
     if n == 1 or np.ptp(values) == 0:
         above = 0.5 if mean == 0 else float(mean < 0)
         return MeanExcess(mean, above, 1.0 - above)
+    values = values / unit_of(values)
     t = values.mean() / (values.std(ddof=1) / math.sqrt(n))
     return MeanExcess(mean, float(stats.t.sf(t, n - 1)), float(stats.t.cdf(t, n - 1)))
 
@@ -68,13 +70,20 @@ def sign_test(up: int, down: int) -> float:
     Parameters
     ----------
     up, down : int
-        How many go one way and the other; ties are left out.
+        How many go one way and the other, at least 0; ties are left out.
+
+    Raises
+    ------
+    UserError
+        For a number that is no such count.
 
     Examples
     --------
     >>> round(sign_test(10, 0), 3), sign_test(0, 0)
     (0.002, 1.0)
     """
+    count("up", up, 0)
+    count("down", down, 0)
     return float(stats.binomtest(up, up + down).pvalue) if up + down else 1.0
 
 

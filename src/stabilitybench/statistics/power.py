@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import count, number
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.statistics.results import Floats, check_level, is_constant, sample
 from stabilitybench.statistics.seed_search import MOST_SEEDS, check_design, first_reaching
 
@@ -82,7 +83,7 @@ def brown_forsythe_power(
     >>> round(brown_forsythe_power(2.17, 20, 20), 1)
     0.8
     """
-    _positive("sd_ratio", sd_ratio)
+    sd_ratio = _checked_ratio(sd_ratio)
     check_design(n_arm, n_baseline, level)
     if sd_ratio < 1:  # the same draws on the same side: the power of r and 1/r is the same for equal n
         return _power_of(n_baseline, n_arm, level, scores)(1 / sd_ratio)
@@ -153,7 +154,7 @@ def seeds_for_ratio(sd_ratio: float, level: float = 0.05, power: float = 0.8, sc
     >>> 24 <= seeds_for_ratio(2.0) <= 25
     True
     """
-    _positive("sd_ratio", sd_ratio)
+    sd_ratio = _checked_ratio(sd_ratio)
     if sd_ratio == 1:
         raise UserError("sd_ratio = 1: is no difference; must be below or above 1, for example 2")
     check_design(3, 3, level, power)
@@ -188,10 +189,8 @@ def sd_precision(n: int, level: float = 0.95) -> tuple[float, float]:
     >>> f"{low:.2f} {high:.2f}"
     '0.76 1.46'
     """
-    if n < 2:
-        raise UserError(f"n = {n}: an SD needs at least 2 runs")
-    check_level(level)
-    tail = (1 - level) / 2
+    count("n", n, 2)
+    tail = (1 - check_level(level)) / 2
     low, high = (math.sqrt((n - 1) / float(stats.chi2.isf(area, n - 1))) for area in (tail, 1 - tail))
     return low, high
 
@@ -235,11 +234,11 @@ def _smallest_ratio(n_larger: int, n_smaller: int, level: float, target: float, 
 def _shape(scores: Scores) -> tuple[str, tuple[float, ...]]:
     if isinstance(scores, str):
         if scores not in ("normal", "t4"):
-            raise UserError(f'scores = "{scores}": must be normal, t4, or the scores of a pilot')
+            raise UserError(Argument("scores", scores), ": must be normal, t4, or the scores of a pilot")
         return scores, ()
-    pilot = sample(scores, "pilot")
+    pilot = sample(scores, "scores of the pilot")
     if is_constant(pilot):
-        raise UserError(f"pilot: {pilot.size} scores without spread; must hold at least two that differ")
+        raise UserError(f"scores of the pilot: {pilot.size} without spread; must hold at least two that differ")
     return "pilot", tuple(pilot.tolist())
 
 
@@ -262,6 +261,8 @@ def _distances(n: int, side: int, name: str, pilot: tuple[float, ...]) -> tuple[
     return means, squares
 
 
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise UserError(f"{name} = {value}: must be a number above 0")
+def _checked_ratio(sd_ratio: float) -> float:
+    # the squares of more extreme ones leave the floats
+    return number(
+        "sd_ratio", sd_ratio, "must be a number above 0, from 1e-100 to 1e100", lambda r: 1e-100 <= r <= 1e100
+    )

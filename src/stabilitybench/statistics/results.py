@@ -9,13 +9,15 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.argument_checks import number, whole
-from stabilitybench.errors import UserError
+from stabilitybench.argument_checks import count, generator, inside
+from stabilitybench.errors import UserError, shown
 
 Floats = npt.NDArray[np.float64]
 
 # differences of scores beyond this size would overflow
 LARGEST = 1e100
+# more draws than these would take hours, and no p-value needs them
+MOST_DRAWS = 10**8
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,7 @@ def sample(scores: npt.ArrayLike, name: str) -> Floats:
         When they are not one-dimensional numbers, are masked or hold NaN or infinity: a run without a score must be
         counted as a failure or as missing before any statistic is taken, never dropped here.
     """
-    _refuse_masks(scores, name)
-    try:
-        values = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{name}: {scores!r:.80}: scores must be numbers") from error
+    values = reals(scores, name, "scores must be numbers")
     if values.ndim != 1:
         raise UserError(f"{name}: {values.ndim}-dimensional array: scores must be one number per run")
     wrong = np.flatnonzero(~(np.abs(values) <= LARGEST))
@@ -155,11 +153,7 @@ def stack(scores: npt.ArrayLike, name: str) -> Floats:
     UserError
         As in `sample`.
     """
-    _refuse_masks(scores, name)
-    try:
-        values = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{name}: {scores!r:.80}: scores must be numbers, as many in each comparison") from error
+    values = reals(scores, name, "scores must be numbers, as many in each comparison")
     if values.ndim != 2:
         raise UserError(f"{name}: {values.ndim}-dimensional array: must hold one row of scores per comparison")
     for row in np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1))[:1]:
@@ -167,18 +161,74 @@ def stack(scores: npt.ArrayLike, name: str) -> Floats:
     return values
 
 
-def _refuse_masks(scores: npt.ArrayLike, name: str) -> None:
-    if np.ma.is_masked(scores):  # the array beneath would count what was masked away
+def reals(values: npt.ArrayLike, name: str, allowed: str) -> Floats:
+    """Return an array of real numbers, of any shape and size.
+
+    Parameters
+    ----------
+    values : array_like
+        Real numbers.
+    name : str
+        What they are, for messages.
+    allowed : str
+        What they must be.
+
+    Returns
+    -------
+    numpy.ndarray
+        As float64; the array itself where it is one already.
+
+    Raises
+    ------
+    UserError
+        For text, complex numbers, rows of different lengths, and masked numbers.
+
+    Examples
+    --------
+    >>> reals([[1, 2]], "n", "must be numbers").shape
+    (1, 2)
+    """
+    if np.ma.is_masked(values):  # the array beneath would count what was masked away
         raise UserError(f"{name}: holds masked scores: leave them out, or count them, before any statistic is taken")
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biufO":
+            raise TypeError
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{name}: {shown(values)}: {allowed}") from None
 
 
-def paired_samples(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> tuple[Floats, Floats]:
+def unit_of(*arms: Floats) -> float:
+    """Return a power of 2 about as large as the largest number, 1 where there is none but 0.
+
+    Numbers divided by it keep their digits, and their squares neither overflow nor vanish.
+
+    Parameters
+    ----------
+    *arms : numpy.ndarray
+        Finite numbers.
+
+    Examples
+    --------
+    >>> unit_of(np.array([0.3, -5.0]), np.array([1.0]))
+    8.0
+    """
+    largest = max((float(np.abs(x).max()) for x in arms if x.size), default=0.0)
+    return math.ldexp(1.0, max(math.frexp(largest)[1], -1022)) if largest else 1.0
+
+
+def paired_samples(
+    arm: npt.ArrayLike, baseline: npt.ArrayLike, names: tuple[str, str] = ("arm", "baseline")
+) -> tuple[Floats, Floats]:
     """Return two vectors of equal length, run i of one paired with run i of the other.
 
     Parameters
     ----------
     arm, baseline : array_like, shape (n,)
         One number per run.
+    names : tuple of str, default ("arm", "baseline")
+        What they are, for messages.
 
     Returns
     -------
@@ -190,11 +240,10 @@ def paired_samples(arm: npt.ArrayLike, baseline: npt.ArrayLike) -> tuple[Floats,
     UserError
         As in `sample`, and for unequal lengths.
     """
-    first, second = sample(arm, "arm"), sample(baseline, "baseline")
+    first, second = sample(arm, names[0]), sample(baseline, names[1])
     if first.size != second.size:
-        raise UserError(
-            f"{first.size} scores of the arm and {second.size} of the baseline: pairs need as many of each, in order"
-        )
+        said = f"{first.size} scores of the {names[0]} and {second.size} of the {names[1]}"
+        raise UserError(f"{said}: pairs need as many of each, in order")
     return first, second
 
 
@@ -226,9 +275,8 @@ def check_draws(rng: np.random.Generator | None, draws: int, name: str = "draws"
     UserError
         For anything else.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise UserError(f"rng = {rng!r:.40}: must be a random generator, as numpy.random.default_rng(seed) gives")
-    whole(name, draws, "must be at least 99", lambda n: n >= 99)
+    generator("rng", rng)
+    count(name, draws, 99, MOST_DRAWS)
 
 
 def check_level(level: float) -> float:
@@ -244,4 +292,4 @@ def check_level(level: float) -> float:
     UserError
         For anything else.
     """
-    return number("level", level, "must lie between 0 and 1, for example 0.95", lambda share: 0 < share < 1)
+    return inside("level", level, 0, 1, "0.95")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from stabilitybench.argument_checks import choice
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.intervals import (
     bonett_limits,
@@ -181,9 +182,9 @@ def sd(scores: npt.ArrayLike) -> float:
     >>> round(sd([1.0, 2.0, 4.0]), 4)
     1.5275
     """
-    values = sample(scores, "sd")
+    values = sample(scores, "scores")
     if values.size < 2:
-        raise UserError(f"sd: {values.size} score: needs at least 2")
+        raise UserError(f"scores: {values.size} of them: an SD needs at least 2")
     return exact_sd(values)
 
 
@@ -209,8 +210,7 @@ def _checked(
     check_level(level)
     if interval is None:
         return default_interval(n, m)
-    if interval not in METHODS:
-        raise UserError(f'interval = "{interval}": must be one of {", ".join(METHODS)}')
+    choice("interval", interval, [*METHODS])
     if interval in ("bca", "percentile"):
         check_draws(rng, resamples, "resamples")
     return interval

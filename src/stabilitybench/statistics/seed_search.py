@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stabilitybench.argument_checks import number, whole
+from stabilitybench.argument_checks import count, inside
 
 #: No study of this size is planned; a search that reaches it says so.
 MOST_SEEDS = 10_000
@@ -62,7 +62,6 @@ def check_design(n_arm: int, n_baseline: int, level: float, power: float = 0.8) 
         For an argument out of these ranges.
     """
     for name, n in (("n_arm", n_arm), ("n_baseline", n_baseline)):
-        whole(name, n, "must be at least 1", lambda runs: runs >= 1)
-        whole(name, n, f"must be at most {MOST_SEEDS}", lambda runs: runs <= MOST_SEEDS)
+        count(name, n, 1, MOST_SEEDS)
     for name, value in (("level", level), ("power", power)):
-        number(name, value, "must lie between 0 and 1", lambda share: 0 < share < 1)
+        inside(name, value, 0, 1)

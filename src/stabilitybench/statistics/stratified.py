@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from stabilitybench.errors import UserError
-from stabilitybench.statistics.failure import risk_difference
+from stabilitybench.argument_checks import listed
+from stabilitybench.errors import Argument, UserError
+from stabilitybench.statistics.failure import check_counts, risk_difference
 from stabilitybench.statistics.results import Estimate, Floats, check_draws, sample
 
 #: Failed runs and runs of an arm, then those of the baseline.
 Table = tuple[int, int, int, int]
+#: The exact distribution of the failures of more runs in one stratum would fill the memory.
+MOST_RUNS = 10**6
 
 
 def stratified_fisher(tables: Sequence[Table]) -> float:
@@ -31,6 +35,11 @@ def stratified_fisher(tables: Sequence[Table]) -> float:
     tables : sequence of Table
         For each stratum: failed runs and runs of the first arm, and of the second.
 
+    Raises
+    ------
+    UserError
+        For what is no such table.
+
     Examples
     --------
     >>> from stabilitybench.statistics import fisher
@@ -38,12 +47,13 @@ def stratified_fisher(tables: Sequence[Table]) -> float:
     True
     """
     mass, lowest = np.ones(1), 0
-    for failed_a, n_a, failed_b, n_b in tables:
+    checked = _tables(tables)
+    for failed_a, n_a, failed_b, n_b in checked:
         total = failed_a + failed_b
         support = np.arange(max(0, total - n_b), min(n_a, total) + 1)
         mass = np.convolve(mass, stats.hypergeom.pmf(support, n_a + n_b, total, n_a))
         lowest += int(support[0])
-    observed = mass[sum(table[0] for table in tables) - lowest]
+    observed = mass[sum(table[0] for table in checked) - lowest]
     return min(1.0, float(mass[mass <= observed * (1 + 1e-7)].sum()))
 
 
@@ -64,7 +74,7 @@ def stratified_risk_difference(tables: Sequence[Table]) -> Estimate:
     >>> f"{found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}]"
     '-0.45 [-0.58, -0.27]'
     """
-    parts = [risk_difference(*table) for table in tables]
+    parts = [risk_difference(*table) for table in _tables(tables)]
     if not parts or any(part.estimate is None for part in parts):
         raise UserError("tables: every stratum needs runs of both arms")
     k, estimates = len(parts), [part.estimate or 0.0 for part in parts]
@@ -99,10 +109,11 @@ def stratified_spread_permutation(
     """
     check_draws(rng, draws)
     observed, drawn = 0.0, np.zeros(draws)
-    for a, b in pairs:
-        first, second = sample(a, "first arm"), sample(b, "second arm")
+    for i, pair in enumerate(listed("pairs", pairs, "strata, each with the scores of two arms")):
+        a, b = _of_length(f"pairs[{i}]", pair, "the scores of two arms", 2)
+        first, second = sample(a, f"pairs[{i}], first arm"), sample(b, f"pairs[{i}], second arm")
         if min(first.size, second.size) < 2:
-            raise UserError(f"{first.size} and {second.size} runs: every arm needs at least 2")
+            raise UserError(f"pairs[{i}]: {first.size} and {second.size} runs: every arm needs at least 2")
         n = len(first)
         # sorted, so that the order of the runs does not matter
         squares = np.concatenate([(np.sort(x) - np.median(x)) ** 2 for x in (first, second)])
@@ -112,6 +123,25 @@ def stratified_spread_permutation(
         observed += float(parts[-1])
         drawn += parts[:-1]
     return float((1 + np.count_nonzero(np.abs(drawn) >= abs(observed) - 1e-12)) / (1 + draws))
+
+
+def _tables(tables: Sequence[Table]) -> list[Table]:
+    found = []
+    for i, table in enumerate(listed("tables", tables, "strata, each with four numbers")):
+        failed_a, n_a, failed_b, n_b = _of_length(f"tables[{i}]", table, "failed runs and runs of two arms", 4)
+        check_counts(failed_a, n_a, f"tables[{i}][0]", f"tables[{i}][1]")
+        check_counts(failed_b, n_b, f"tables[{i}][2]", f"tables[{i}][3]")
+        if n_a + n_b > MOST_RUNS:
+            raise UserError(f"tables[{i}]: {n_a} and {n_b} runs: must be at most {MOST_RUNS} together")
+        found.append((failed_a, n_a, failed_b, n_b))
+    return found
+
+
+def _of_length(name: str, value: object, what: str, length: int) -> tuple[Any, ...]:
+    items = listed(name, value, what)
+    if len(items) != length:
+        raise UserError(Argument(name, value), f": must hold {what}, {length} in all")
+    return items
 
 
 def _log_odds(part: Floats, total: float, n: int, m: int) -> Floats:

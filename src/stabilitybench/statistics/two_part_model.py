@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.errors import UserError
+from stabilitybench.errors import Argument, UserError
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
-from stabilitybench.statistics.results import Estimate, Floats, TestResult, check_level, sample
+from stabilitybench.statistics.results import Estimate, Floats, TestResult, check_level, reals, sample
 from stabilitybench.statistics.robust import distance_ratio
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio, sd_ratio
 from stabilitybench.statistics.spread import brown_forsythe
@@ -126,7 +126,7 @@ def mixture(scores: npt.ArrayLike, failed: npt.ArrayLike) -> Mixture:
     >>> found.driver, round(found.failure_share, 3)
     ('failures', 0.999)
     """
-    values, bad = _marked(scores, failed, "scores")
+    values, bad = _marked(scores, failed, "scores", "failed")
     n = values.size
     if n < 2:
         return Mixture(n, int(bad.sum()), None, None, None, None)
@@ -180,8 +180,8 @@ def two_part(
     >>> found.baseline_mixture.driver, round(found.fisher.p, 3)
     ('failures', 0.02)
     """
-    first, bad_first = _marked(arm, arm_failed, "arm")
-    second, bad_second = _marked(baseline, baseline_failed, "baseline")
+    first, bad_first = _marked(arm, arm_failed, "arm", "arm_failed")
+    second, bad_second = _marked(baseline, baseline_failed, "baseline", "baseline_failed")
     check_level(level)
     counts = int(bad_first.sum()), first.size, int(bad_second.sum()), second.size
     kept = first[~bad_first], second[~bad_second]
@@ -207,14 +207,13 @@ def two_part(
     )
 
 
-def _marked(scores: npt.ArrayLike, failed: npt.ArrayLike, name: str) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    values, marks = sample(scores, name), np.asarray(failed)
-    if marks.size == 0:
-        marks = marks.astype(bool)
-    if marks.dtype != bool and marks.dtype.kind in "iuf" and np.isin(marks, (0, 1)).all():
-        marks = marks.astype(bool)
-    if marks.dtype != bool:
-        raise UserError(f"{name}: marks of failure {failed!r:.60}: must be true or false")
+def _marked(
+    scores: npt.ArrayLike, failed: npt.ArrayLike, name: str, marks_name: str
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    values = sample(scores, name)
+    marks = reals(failed, marks_name, "must be true or false, one for each run")
+    if not np.isin(marks, (0, 1)).all():
+        raise UserError(Argument(marks_name, failed), ": must be true or false, one for each run")
     if marks.shape != values.shape:
-        raise UserError(f"{name}: {values.size} scores with {marks.size} marks of failure: must be as many")
-    return values, marks
+        raise UserError(f"{marks_name}: {marks.size} marks for {values.size} scores: must be as many")
+    return values, marks.astype(bool)

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from stabilitybench.argument_checks import path
+from stabilitybench.argument_checks import home
 from stabilitybench.errors import UserError
 from stabilitybench.storage.writing import draft_name, flush, owner_lives, saving
 
@@ -67,7 +67,7 @@ class Records:
     """
 
     def __init__(self, folder: str | Path, kind: str, file: str) -> None:
-        self.folder = path("folder", folder).expanduser().absolute()
+        self.folder = home("folder", folder).absolute()
         self._kind, self._file = self.folder / kind, file
         self._drafts = self.folder / "drafts"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from stabilitybench.errors import Argument, UserError
@@ -42,7 +43,8 @@ class Shard:
         Shard(index=3, count=16)
         """
         first, _, second = text.partition("/") if isinstance(text, str) else ("", "", "")
-        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        digits = all(re.fullmatch("[0-9]{1,9}", part) for part in (first, second))
+        if not (digits and 1 <= int(first) <= int(second)):
             raise UserError(Argument("shard", text), ": must look like 3/16, the first number between 1 and the second")
         return cls(int(first), int(second))
 

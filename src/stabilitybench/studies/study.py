@@ -61,6 +61,10 @@ class Study:
     results_folder: Path = Path("results")
     source: str = "study"
 
+    def __post_init__(self) -> None:
+        argument_checks.of_kind("file", self.file, "a StudyFile; take Study.from_file or from_dict", StudyFile)
+        argument_checks.of_kind("store", self.store, "a Store", Store)
+
     @classmethod
     def from_file(
         cls, path: str | Path, overrides: Iterable[str] = (), *, store: str | Path = "store",
@@ -84,7 +88,8 @@ class Study:
         UserError
             With the file, the key, the value and what is allowed.
         """
-        return cls(study_file.read(argument_checks.path("path", path), overrides), *_folders(store, results), str(path))
+        changes = argument_checks.several("overrides", overrides, "texts such as recipe.epochs=5", str)
+        return cls(study_file.read(argument_checks.path("path", path), changes), *_folders(store, results), str(path))
 
     @classmethod
     def from_dict(
@@ -139,6 +144,8 @@ class Study:
         UserError
             Where an encoder or task cannot be had, an arm does not fit them, or two arms are the same run.
         """
+        if tuned is not None:
+            argument_checks.mapping("tuned", tuned, "(encoder, task, arm) to recipe fields")
         points = grid(self.file.seeds)
         planned = []
         for (encoder_label, encoder), (task_label, task, n) in itertools.product(self._encoders, self._tasks):
@@ -191,8 +198,10 @@ class Study:
         EnvironmentFailure
             Where the machine fails; finished runs are kept.
         """
-        options, watcher = Options(jobs, device, timeout, save, retry), progress or Silent()
-        part = Shard.parse(shard) if shard else None
+        options, watcher = Options(jobs, device, timeout, save, retry), Silent() if progress is None else progress
+        if not all(callable(getattr(watcher, does, None)) for does in ("start", "finished", "message")):
+            raise UserError(Argument("progress", progress), ": must have the methods start, finished and message")
+        part = None if shard is None else Shard.parse(shard)
         tuning = self._tuning_runs()
         planned = self.plan()  # every check comes before the first training
         check_savable((run.spec for run in planned), options)
@@ -226,7 +235,7 @@ class Study:
         """
         options = Options(jobs, device, timeout, save, retry)
         devices(options.device)
-        if shard:
+        if shard is not None:
             Shard.parse(shard)
         self._tuning_runs()
         check_savable((run.spec for run in self.plan()), options)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stabilitybench.argument_checks import of_kind
 from stabilitybench.errors import EnvironmentFailure
 from stabilitybench.storage.pool import Progress, Silent, check_jobs, cores, do_all
 from stabilitybench.storage.records import Records, content_id, versions
@@ -155,6 +156,10 @@ class Suite:
 
     file: SuiteFile
     store: Datasets = field(default_factory=lambda: Datasets("store"))
+
+    def __post_init__(self) -> None:
+        of_kind("file", self.file, "a SuiteFile, as parse_suite gives it", SuiteFile)
+        of_kind("store", self.store, "a Datasets", Datasets)
 
     def plan(self) -> list[PlannedDataset]:
         """Return every dataset of the suite."""

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.argument_checks import whole
+from stabilitybench.argument_checks import choice, generator, of_kind, several, text, whole
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
 
@@ -106,6 +106,7 @@ class Task:
         What a reader should know of this data (source, repairs, truncations), one sentence each.
     """
 
+    __array_ufunc__: ClassVar[None] = None  # an array does not compare its items with this one by one
     name: str
     kind: Kind
     classes: tuple[str, ...]
@@ -114,6 +115,14 @@ class Task:
     validation: Split
     test: Split
     notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        text("name", self.name)
+        choice("kind", self.kind, get_args(Kind))
+        for name, words in (("classes", self.classes), ("metrics", self.metrics), ("notes", self.notes)):
+            several(name, words, "texts", str)
+        for name, split in (("train", self.train), ("validation", self.validation), ("test", self.test)):
+            of_kind(name, split, "a Split", Split)
 
     @property
     def outputs(self) -> int:
@@ -157,6 +166,7 @@ class Task:
             n = whole("n", n, f"must lie in [1, {total}], its number of training rows", lambda rows: 1 <= rows <= total)
         except UserError as error:
             raise error.within(f'task "{self.name}"') from None
+        generator("rng", rng)
         if self.kind == "regression":
             return replace(self, train=self.train.take(np.sort(rng.permutation(total)[:n])))
         if n < len(self.classes):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stabilitybench.argument_checks import of_kind
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, finetune
@@ -103,6 +104,7 @@ def check_stabilizer(stabilizer: Stabilizer) -> Conformance:
     >>> check_stabilizer(build("longer")).ok
     True
     """
+    of_kind("stabilizer", stabilizer, "an instance, as build gives it", Stabilizer)
     with tempfile.TemporaryDirectory() as folder:
         battery = _Battery(stabilizer, Path(folder))
         findings = [battery.find(name, check) for name, check in battery.checks().items()]

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.argument_checks import listed
 from stabilitybench.errors import UserError
 from stabilitybench.theory.inputs import Loss
 from stabilitybench.theory.leave_one_out_runs import AUDIT, MAX_MEMORY, DType, LeaveOneOut, solve
@@ -68,11 +69,13 @@ def leave_one_out_many(
     >>> [one.mean_direction.round(3).item() for one in found]
     [0.183, 0.253]
     """
-    if len(xs) != len(ys):
-        raise UserError(f"xs holds {len(xs)} data sets and ys {len(ys)}: must be as many")
+    rows, labels = listed("xs", xs, "data sets"), listed("ys", ys, "labels, one array for each data set")
+    if len(rows) != len(labels):
+        raise UserError(f"xs holds {len(rows)} data sets and ys {len(labels)}: must be as many")
     marks = checked_steps(steps)
     tasks = [
-        problem(x, y, loss=loss, rate=rate, weight=weight, start=start, l2=l2) for x, y in zip(xs, ys, strict=True)
+        problem(x, y, loss=loss, rate=rate, weight=weight, start=start, l2=l2)
+        for x, y in zip(rows, labels, strict=True)
     ]
     shapes: dict[tuple[int, ...], list[int]] = {}
     for k, task in enumerate(tasks):

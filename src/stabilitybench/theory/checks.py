@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from stabilitybench.errors import UserError, shown
+from stabilitybench.argument_checks import MOST
+from stabilitybench.errors import UserError, plain, shown
 
 
 def number(owner: str, name: str, value: object, *, above: float | None = None, least: float | None = None) -> float:
@@ -44,9 +45,11 @@ def number(owner: str, name: str, value: object, *, above: float | None = None, 
         raise UserError(f"{owner}: {name} = None: must be a number; where there is none the bound is undefined")
     try:
         read = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        raise UserError(f"{owner}: {name} = {shown(value)}: must be finite") from None
     except (TypeError, ValueError):
         raise UserError(f"{owner}: {name} = {shown(value)}: must be a number") from None
-    if isinstance(value, (bool, str)):
+    if isinstance(plain(value), (bool, str)):
         raise UserError(f"{owner}: {name} = {shown(value)}: must be a number")
     if not math.isfinite(read):
         raise UserError(f"{owner}: {name} = {read}: must be finite")
@@ -88,6 +91,8 @@ def whole(owner: str, name: str, value: object, *, least: int) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise UserError(f"{owner}: {name} = {shown(value)}: must be a whole number of at least {least}")
+    if value > MOST:
+        raise UserError(f"{owner}: {name} = {shown(value)}: must be at most {MOST}")
     return int(value)
 
 
@@ -105,5 +110,5 @@ def choice(owner: str, name: str, value: object, allowed: tuple[str, ...]) -> No
     allowed : tuple of str
         The values allowed.
     """
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise UserError(f"{owner}: {name} = {shown(value)}: must be one of {', '.join(allowed)}")

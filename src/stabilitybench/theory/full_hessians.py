@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stabilitybench.argument_checks import listed
 from stabilitybench.errors import UserError
+from stabilitybench.labels import numbers
 from stabilitybench.theory.bounds.result import check_weight
 from stabilitybench.theory.checks import number, whole
 from stabilitybench.theory.inputs import Floats
@@ -58,17 +60,18 @@ def leave_one_out_quadratics(
     >>> full.ravel().round(4).tolist(), without[1].ravel().round(4).tolist()
     ([1.5, 1.5], [2.0, 0.0])
     """
-    a, c, first = (np.asarray(values, dtype=np.float64) for values in (hessians, minimisers, start))
+    given = {"hessians": hessians, "minimisers": minimisers, "start": start}
+    a, c, first = (numbers(values, f"quadratics: {name}") for name, values in given.items())
     n, d = c.shape if c.ndim == 2 else (0, 0)
     if n < 2 or a.shape != (n, d, d) or first.shape != (d,):
         raise UserError(
             f"quadratics: hessians {a.shape}, minimisers {c.shape}, start {first.shape}: must be [n, d, d], [n, d], [d]"
         )
-    if not all(np.all(np.isfinite(values)) for values in (a, c, first)):
-        raise UserError("quadratics: hessians, minimisers and start must be finite")
     check_weight("quadratics", weight)
     eta = number("quadratics", "rate", rate, above=0)
-    counts = [whole("quadratics", "steps", t, least=0) for t in steps]
+    counts = [whole("quadratics", "steps", t, least=0) for t in listed("steps", steps, "whole numbers")]
+    if not counts:
+        raise UserError("quadratics: steps: must hold at least one number")
     pull = np.einsum("nij,nj->ni", a, c)
     all_a, all_pull = a.sum(axis=0), pull.sum(axis=0)
     others = n if weight == "1/n" else n - 1
@@ -79,5 +82,8 @@ def leave_one_out_quadratics(
         raise UserError("quadratics: a problem without one sample has no unique minimiser: some curvature is 0")
     target = np.einsum("rij,rj->ri", vectors, np.einsum("rji,rj->ri", vectors, pulls) / values)
     offset = np.einsum("rji,rj->ri", vectors, first - target)
-    runs = np.stack([target + np.einsum("rij,rj->ri", vectors, (1 - eta * values) ** t * offset) for t in counts])
+    with np.errstate(over="ignore", invalid="ignore"):
+        runs = np.stack([target + np.einsum("rij,rj->ri", vectors, (1 - eta * values) ** t * offset) for t in counts])
+    if not np.all(np.isfinite(runs)):
+        raise UserError(f"quadratics: rate = {eta:g}: the weights leave the finite numbers in {max(counts)} steps")
     return runs[:, 0], runs[:, 1:]

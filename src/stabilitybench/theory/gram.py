@@ -26,4 +26,6 @@ def row_space(problem: ConvexProblem) -> Space:
         With e = n.
     """
     back = (problem.rate * problem.kept)[:, None, None] * problem.out
-    return Space(into=back @ np.swapaxes(problem.into, 1, 2), out=None, back=back)
+    with np.errstate(over="ignore", invalid="ignore"):  # runs that leave the numbers are told in the result
+        into = back @ np.swapaxes(problem.into, 1, 2)
+    return Space(into=into, out=None, back=back)

@@ -221,14 +221,14 @@ def solve(
     UserError
         For a setting that is not allowed.
     """
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise UserError(f"dtype = {shown(dtype)}: must be one of {', '.join(DTYPES)}")
     if isinstance(audit, bool) or not isinstance(audit, int) or audit < 0:
         raise UserError(f"audit = {shown(audit)}: must be a whole number of runs, 0 or above")
     if isinstance(max_memory, bool) or not isinstance(max_memory, int) or max_memory <= 0:
         raise UserError(f"max_memory = {shown(max_memory)}: must be a number of bytes above 0")
     chosen = _path(task) if path is None else path
-    if chosen not in PATHS or (chosen == "closed-form") > (task.loss == "squared"):
+    if not isinstance(chosen, str) or chosen not in PATHS or (chosen == "closed-form") > (task.loss == "squared"):
         raise UserError(
             f"path = {shown(path)}: must be one of {', '.join(PATHS)}; closed-form for the squared loss only"
         )

@@ -18,9 +18,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from stabilitybench.errors import UserError
+from stabilitybench.errors import UserError, shown
 from stabilitybench.labels import classes, signs, targets
-from stabilitybench.theory.inputs import Floats, Ints, Loss, features
+from stabilitybench.theory.checks import choice
+from stabilitybench.theory.inputs import Floats, Ints, Loss, squarable
 
 HeadLoss = Literal["logistic", "softmax"]
 #: Largest second derivative of the loss in its scores.
@@ -76,15 +77,14 @@ def labelled(x: npt.ArrayLike, y: npt.ArrayLike, loss: Loss) -> tuple[Floats, Fl
     UserError
         For bad rows or labels, and an unknown loss.
     """
-    rows = features(x)
+    rows = squarable(x)
+    choice("one run", "loss", loss, tuple(CURVATURE))
     if loss == "softmax":
         places = classes(y, len(rows))
         return rows, np.eye(int(places.max()) + 1)[places]
     if loss == "logistic":
         return rows, signs(y, len(rows))[:, None]
-    if loss == "squared":
-        return rows, targets(y, len(rows))[:, None]
-    raise UserError(f"loss = {loss!r}: must be one of {', '.join(CURVATURE)}")
+    return rows, targets(y, len(rows))[:, None]
 
 
 def head_rows(x: npt.ArrayLike, y: npt.ArrayLike, loss: HeadLoss) -> tuple[Floats, Floats]:
@@ -109,8 +109,8 @@ def head_rows(x: npt.ArrayLike, y: npt.ArrayLike, loss: HeadLoss) -> tuple[Float
     UserError
         For the squared loss, and as `labelled`.
     """
-    if loss not in ("logistic", "softmax"):
-        raise UserError(f"loss = {loss!r}: must be logistic or softmax")
+    if not isinstance(loss, str) or loss not in ("logistic", "softmax"):
+        raise UserError(f"loss = {shown(loss)}: must be logistic or softmax")
     return labelled(x, y, loss)
 
 

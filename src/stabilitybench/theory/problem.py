@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
+from stabilitybench.argument_checks import count
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError, shown
-from stabilitybench.labels import classes, signs, targets
-from stabilitybench.theory.checks import whole
+from stabilitybench.labels import classes, numbers, signs, targets
 from stabilitybench.theory.inputs import LOSSES, Floats, Loss, features
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Gradient descent is not followed further than this.
 MOST_STEPS = 10**15
+#: Nobody reads off more points of a curve.
+MOST_PER_DECADE = 1000
 Weight = Literal["1/n", "1/(n-1)"]
 WEIGHTS: tuple[Weight, ...] = get_args(Weight)
 
@@ -157,9 +159,9 @@ def problem(
     UserError
         As `leave_one_out`.
     """
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise UserError(f"loss = {shown(loss)}: must be one of {', '.join(LOSSES)}")
-    if weight not in WEIGHTS:
+    if not isinstance(weight, str) or weight not in WEIGHTS:
         raise UserError(f'weight = {shown(weight)}: must be "1/n" or "1/(n-1)"')
     rows = features(x)
     count, width = rows.shape
@@ -261,10 +263,8 @@ def log_spaced_steps(last: int, per_decade: int = 4) -> tuple[int, ...]:
     >>> log_spaced_steps(100, per_decade=2)
     (1, 3, 10, 32, 100)
     """
-    last = whole("log_spaced_steps", "last", last, least=1)
-    per_decade = whole("log_spaced_steps", "per_decade", per_decade, least=1)
-    if last > MOST_STEPS:
-        raise UserError(f"log_spaced_steps: last = {last}: must be at most {MOST_STEPS}")
+    last = count("last", last, 1, MOST_STEPS)
+    per_decade = count("per_decade", per_decade, 1, MOST_PER_DECADE)
     exponents = np.arange(0, math.log10(last) * (1 + 1e-12), 1 / per_decade)
     return tuple(int(step) for step in np.unique([*np.round(10.0**exponents).astype(int), last]))
 
@@ -274,12 +274,7 @@ def _starts(start: npt.ArrayLike | None, outputs: int, width: int) -> Floats:
     single = (width,) if outputs == 1 else (outputs, width)
     if start is None:
         return np.zeros((outputs, 1, width))
-    try:
-        values = np.array(start, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError("start holds something that is not a number: only finite numbers are allowed") from None
-    if not np.all(np.isfinite(values)):
-        raise UserError("start holds NaN or infinity: only finite numbers are allowed")
+    values = numbers(start, "start")
     if values.shape == single:
         values = values[None]
     if values.shape[1:] != single or len(values) == 0:
@@ -299,7 +294,7 @@ def _largest_eigenvalue(rows: Floats) -> float:
 def _number(value: float, name: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{name} = {shown(value)}: must be a finite number") from None
     if not math.isfinite(number):
         raise UserError(f"{name} = {number}: must be a finite number")

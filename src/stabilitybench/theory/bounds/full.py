@@ -13,7 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.argument_checks import MOST
 from stabilitybench.errors import UserError
+from stabilitybench.labels import numbers
 from stabilitybench.theory.bounds.result import (
     PROVEN,
     Assumption,
@@ -159,11 +161,11 @@ def recorded_run(pushes: npt.ArrayLike, *, rate: float, convexity: npt.ArrayLike
     0.75
     """
     owner = "A2"
-    recorded = np.asarray(pushes, dtype=np.float64)
+    recorded = numbers(pushes, "A2: pushes")
     if recorded.ndim != 2 or recorded.size == 0 or not np.all(np.isfinite(recorded)) or np.any(recorded < 0):
         raise UserError("A2: pushes must be finite norms of shape [steps, samples], at least 0")
     eta = number(owner, "rate", rate, above=0)
-    mu, beta = np.asarray(convexity, dtype=np.float64), np.asarray(smoothness, dtype=np.float64)
+    mu, beta = numbers(convexity, "A2: convexity"), numbers(smoothness, "A2: smoothness")
     for name, values in (("convexity", mu), ("smoothness", beta)):
         if values.shape not in ((), (recorded.shape[1],)) or not np.all(np.isfinite(values)):
             raise UserError(f"A2: {name} has shape {values.shape}: must be one number, or one for each sample")
@@ -338,6 +340,8 @@ def common_minimiser(
         shrink, height = eta * mu * (n - 1) / n, eta * beta
     log = _log_factor(min(shrink, 1.0))
     if steps is None:
+        if log > -1 / MOST:
+            raise UserError(f"{owner}: rate = {eta:g}: too small: the largest value lies beyond any run; give steps")
         # T q^(T-1) is largest at one of the whole numbers beside -1 / ln q
         peak = max(1, math.floor(-1 / log)) if log > -math.inf else 1
         best = max((t for t in (peak, peak + 1)), key=lambda t: _transient(t, log))

@@ -12,7 +12,9 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.argument_checks import of_kind
 from stabilitybench.errors import UserError
+from stabilitybench.labels import numbers
 from stabilitybench.theory.bounds.result import (
     PROVEN,
     ROUNDING,
@@ -23,7 +25,7 @@ from stabilitybench.theory.bounds.result import (
     one,
 )
 from stabilitybench.theory.checks import choice, number, whole
-from stabilitybench.theory.inputs import features
+from stabilitybench.theory.inputs import squarable
 from stabilitybench.theory.margin import MaxMargin
 from stabilitybench.theory.one_run import HeadLoss, head_rows, residuals
 
@@ -77,7 +79,7 @@ def max_margin_direction(
     """
     owner = "B1"
     rows, labels = head_rows(x, y, loss)
-    w = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+    w = np.atleast_2d(numbers(weights, "B1: weights"))
     if w.shape != (labels.shape[1], rows.shape[1]) or not np.all(np.isfinite(w)):
         raise UserError(
             f"B1: weights have shape {w.shape}: must be finite and of shape {labels.shape[1], rows.shape[1]}"
@@ -152,7 +154,7 @@ def max_margin_refit(*, margin: float, margins: npt.ArrayLike) -> Bound:
     """
     owner = "B2"
     gamma = number(owner, "margin", margin, above=0)
-    without = np.asarray(margins, dtype=np.float64)
+    without = numbers(margins, "B2: margins")
     if without.ndim != 1 or len(without) < 2 or not np.all(np.isfinite(without)):
         raise UserError("B2: margins must be a list of at least 2 finite numbers, one for each left-out sample")
     if np.any(without < gamma * (1 - 1e-9)):
@@ -201,7 +203,8 @@ def max_margin_one_fit(x: npt.ArrayLike, solution: MaxMargin) -> Bound:
     >>> max_margin_one_fit(rows, max_margin(rows, [1, 1, 0])).per_sample.round(4).tolist()
     [[0.7654, 0.7654, 0.0]]
     """
-    rows = features(x)
+    of_kind("solution", solution, "what max_margin returns", MaxMargin)
+    rows = squarable(x)
     if len(rows) != len(solution.alpha) or rows.shape[1] != solution.direction.shape[-1]:
         raise UserError(f"B2: x has shape {rows.shape}: the solution is of other rows")
     alpha = solution.alpha

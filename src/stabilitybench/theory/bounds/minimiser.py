@@ -71,7 +71,7 @@ def at_convergence(
     rows, labels = labelled(x, y, loss)
     check_weight(owner, weight)
     strength = number(owner, "l2", l2, least=0)
-    w = check_start(owner, weights, (labels.shape[1], rows.shape[1]))
+    w = check_start(owner, weights, (labels.shape[1], rows.shape[1]), "weights")
     mu, _ = leave_one_out_curvature(rows, loss=loss, l2=strength, weight=weight)
     if not np.all(mu > 0):
         raise UserError(
@@ -82,7 +82,10 @@ def at_convergence(
     total = pull.T @ rows
     others = (len(rows) - 1) if weight == "1/(n-1)" else len(rows)
     each = (total - pull[:, :, None] * rows[:, None, :]) / others + strength * w
-    distance = np.linalg.norm(each.reshape(len(rows), -1), axis=1) / mu
+    with np.errstate(over="ignore"):
+        distance = np.linalg.norm(each.reshape(len(rows), -1), axis=1) / mu
+    if not np.all(np.isfinite(distance)):
+        raise UserError(f"A1: l2 = {strength:g}: too small beside the gradients; the bound leaves the range of numbers")
     return Bound(
         "A1, at convergence",
         "||w_S - w_(S^i)|| of the minimisers",

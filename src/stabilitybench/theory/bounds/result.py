@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.errors import UserError, shown
 from stabilitybench.theory.checks import choice
 
 Floats = npt.NDArray[np.float64]
@@ -131,8 +132,22 @@ def violated(measured: npt.ArrayLike, bound: npt.ArrayLike) -> npt.NDArray[np.bo
     >>> violated([1.0, 1.1], 1.0).tolist()
     [False, True]
     """
-    held: npt.NDArray[np.bool_] = np.asarray(measured) <= np.asarray(bound) * (1 + RELATIVE) + ABSOLUTE
+    found, limit = _reals("measured", measured), _reals("bound", bound)
+    try:
+        held: npt.NDArray[np.bool_] = found <= limit * (1 + RELATIVE) + ABSOLUTE
+    except ValueError:
+        raise UserError(f"bound has shape {limit.shape}: must fit that of measured, {found.shape}") from None
     return np.asarray(~held)  # what is no number holds nothing
+
+
+def _reals(name: str, values: npt.ArrayLike) -> Floats:
+    try:
+        given = np.asarray(values)
+        if given.dtype.kind not in "biufO":
+            raise TypeError
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{name} = {shown(values)}: must be numbers") from None
 
 
 def chord(sine: npt.ArrayLike) -> Floats:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from stabilitybench.argument_checks import listed
 from stabilitybench.errors import UserError
+from stabilitybench.labels import numbers
 from stabilitybench.theory.inputs import Floats
 from stabilitybench.theory.problem import checked_steps
 
@@ -46,7 +48,7 @@ def check_steps(owner: str, steps: int | Sequence[int]) -> tuple[int, ...]:
     return found
 
 
-def check_start(owner: str, start: npt.ArrayLike | None, shape: tuple[int, int]) -> Floats:
+def check_start(owner: str, start: npt.ArrayLike | None, shape: tuple[int, int], name: str = "start") -> Floats:
     """Return the start as (K, d), or raise UserError where it does not fit.
 
     Parameters
@@ -57,12 +59,14 @@ def check_start(owner: str, start: npt.ArrayLike | None, shape: tuple[int, int])
         Finite weights of shape (K, d), or (d,) for K = 1; None is zero.
     shape : tuple of int
         (K, d), K = 1 but for softmax.
+    name : str, default "start"
+        Argument that the error names.
     """
     if start is None:
         return np.zeros(shape)
-    first = np.atleast_2d(np.asarray(start, dtype=np.float64))
-    if first.shape != shape or not np.all(np.isfinite(first)):
-        raise UserError(f"{owner}: start has shape {np.shape(start)}: must be finite and of shape {_printed(shape)}")
+    first = np.atleast_2d(numbers(start, f"{owner}: {name}"))
+    if first.shape != shape:
+        raise UserError(f"{owner}: {name} has shape {np.shape(start)}: must be finite and of shape {_printed(shape)}")
     return first
 
 
@@ -92,10 +96,10 @@ def check_trajectory(owner: str, trajectory: npt.ArrayLike | None, shape: tuple[
     """
     if trajectory is None:
         return None
-    found = np.asarray(trajectory, dtype=np.float64)
+    found = numbers(trajectory, f"{owner}: trajectory")
     if found.ndim == 2 and shape[0] == 1:
         found = found[:, None, :]
-    if found.ndim != 3 or found.shape[1:] != shape or not np.all(np.isfinite(found)):
+    if found.ndim != 3 or found.shape[1:] != shape:
         raise UserError(
             f"{owner}: trajectory has shape {np.shape(trajectory)}: must be finite, one {_printed(shape)} an iterate"
         )
@@ -118,10 +122,14 @@ def check_batches(owner: str, batches: Sequence[npt.ArrayLike], n: int, steps: i
     steps : int
         Steps that need a batch.
     """
-    if len(batches) < steps:
-        raise UserError(f"{owner}: batches: {len(batches)} of them: {steps} steps need as many")
-    for t, batch in enumerate(batches[:steps]):
-        rows = np.asarray(batch)
+    given = listed("batches", batches, "arrays of row numbers")
+    if len(given) < steps:
+        raise UserError(f"{owner}: batches: {len(given)} of them: {steps} steps need as many")
+    for t, batch in enumerate(given[:steps]):
+        try:
+            rows = np.asarray(batch)
+        except ValueError:  # lists of different lengths
+            rows = np.empty(0)
         if rows.ndim != 1 or not rows.size or rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n:
             raise UserError(f"{owner}: batches[{t}]: must be row numbers from 0 to {n - 1}")
         if len(np.unique(rows)) < len(rows):

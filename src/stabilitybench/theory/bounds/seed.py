@@ -174,7 +174,8 @@ def norm_growth(
     if free <= 1:
         raise UserError(few if tau is None else f"B4: tau = {free:g}: must be above 1")
     before = number(owner, "start_norm", start_norm, least=0)
-    loss = 1 / free + (math.log(free) / gamma + before) ** 2 / (2 * eta * t)
+    far = math.log(free) / gamma + before
+    loss = 1 / free + far * far / (2 * eta * t)
     if loss >= math.log(2):
         raise UserError(few)
     return -math.log(math.expm1(loss)) / b

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.errors import UserError, shown
+from stabilitybench.argument_checks import count, number
+from stabilitybench.errors import UserError
 from stabilitybench.theory.constants.sample_loss import checked, finite, parts, twice_differentiable
 from stabilitybench.theory.inputs import Floats
 
@@ -96,8 +97,9 @@ def curvature(
     >>> found.smoothness, found.convexity
     (2.0, 0.5)
     """
-    if not 0 < tolerance < 1:
-        raise UserError(f"curvature: tolerance = {shown(tolerance)}: must lie in (0, 1)")
+    number("tolerance", tolerance, "must lie in (0, 1)", lambda share: 0 < share < 1)
+    count("iterations", iterations)
+    count("seed", seed, 0)
     point, rows = checked(loss, weights, samples, chunk)
     total = sum(tensor.numel() for tensor in point.values())
     with twice_differentiable():

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stabilitybench.argument_checks import several
 from stabilitybench.errors import UserError, shown
 from stabilitybench.theory.constants.hessian import Curvature, curvature
-from stabilitybench.theory.constants.sample_loss import checked, finite, parts, twice_differentiable
+from stabilitybench.theory.constants.sample_loss import checked, finite, parts, tensors, twice_differentiable
 from stabilitybench.theory.inputs import Floats
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def distance(start: Weights, end: Weights, *, without: Sequence[str] = ()) -> Di
     >>> moved.total, moved.relative
     (1.0, 0.2)
     """
+    tensors("start", start), tensors("end", end)
+    without = several("without", without, "prefixes of names", str)
     if {n: t.shape for n, t in start.items()} != {n: t.shape for n, t in end.items()}:
         raise UserError("distance: start and end must hold the same tensors, by name and shape")
     for prefix in without:

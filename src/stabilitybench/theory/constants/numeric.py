@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stabilitybench.errors import UserError, shown
-from stabilitybench.theory.checks import number
-from stabilitybench.theory.inputs import Floats, Loss, features
+from stabilitybench.labels import numbers
+from stabilitybench.theory.checks import choice, number
+from stabilitybench.theory.inputs import LARGEST, Floats, Loss, squarable
 from stabilitybench.theory.margin import max_margin
 from stabilitybench.theory.one_run import CURVATURE, labelled, residuals
 
@@ -41,7 +42,7 @@ def radius(x: npt.ArrayLike, quantile: float = 1.0) -> float:
     share = number("radius", "quantile", quantile, above=0)
     if share > 1:
         raise UserError(f"radius: quantile = {share:g}: must be at most 1")
-    return float(np.quantile(np.linalg.norm(features(x), axis=1), share))
+    return float(np.quantile(np.linalg.norm(squarable(x), axis=1), share))
 
 
 def margin(x: npt.ArrayLike, y: npt.ArrayLike) -> float:
@@ -105,7 +106,7 @@ def smoothness(x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0) -> float:
     >>> smoothness([[2.0, 0.0], [0.0, 1.0]], loss="logistic")
     0.5
     """
-    rows = features(x)
+    rows = squarable(x)
     return float(np.linalg.norm(rows, 2)) ** 2 / len(rows) * _curvature(loss) + number("curvature", "l2", l2, least=0)
 
 
@@ -139,7 +140,7 @@ def convexity(x: npt.ArrayLike, *, loss: Loss, l2: float = 0.0) -> float:
     >>> convexity([[2.0, 0.0], [0.0, 1.0]], loss="squared"), convexity([[2.0, 1.0], [0.0, 1.0]], loss="logistic")
     (0.5, 0.0)
     """
-    rows = features(x)
+    rows = squarable(x)
     _curvature(loss)
     least = _least(rows.T @ rows, rows) / len(rows) if loss == "squared" else 0.0
     return least + number("curvature", "l2", l2, least=0)
@@ -180,8 +181,9 @@ def leave_one_out_curvature(
     >>> mu.tolist(), beta.tolist()
     ([0.0, 0.5, 0.5], [1.0, 2.0, 2.0])
     """
-    rows = features(x)
+    rows = squarable(x)
     strength = number("curvature", "l2", l2, least=0)
+    choice("curvature", "weight", weight, ("1/n", "1/(n-1)"))
     scale = _curvature(loss) / (len(rows) - 1 if weight == "1/(n-1)" else len(rows))
     n, d = rows.shape
     # the nonzero eigenvalues of X'X and XX' agree: work with the smaller one
@@ -235,10 +237,14 @@ def lipschitz(x: npt.ArrayLike, y: npt.ArrayLike, weights: npt.ArrayLike, *, los
     2.0
     """
     rows, labels = labelled(x, y, loss)
-    w = np.atleast_2d(np.asarray(weights, dtype=np.float64))
-    if w.shape != (labels.shape[1], rows.shape[1]) or not np.all(np.isfinite(w)):
+    w = np.atleast_2d(numbers(weights, "lipschitz: weights"))
+    if w.shape != (labels.shape[1], rows.shape[1]):
         raise UserError(f"lipschitz: weights have shape {w.shape}: must be finite, {labels.shape[1], rows.shape[1]}")
-    pull = residuals(rows @ w.T, labels, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = rows @ w.T
+    if not np.abs(scores).max() <= LARGEST:
+        raise UserError("lipschitz: weights are so large that the scores leave the range of numbers")
+    pull = residuals(scores, labels, loss)
     return float((np.linalg.norm(pull, axis=1) * np.linalg.norm(rows, axis=1)).max())
 
 
@@ -251,6 +257,6 @@ def _least(product: Floats, rows: Floats) -> float:
 
 
 def _curvature(loss: Loss) -> float:
-    if loss not in CURVATURE:
+    if not isinstance(loss, str) or loss not in CURVATURE:
         raise UserError(f"loss = {shown(loss)}: must be one of {', '.join(CURVATURE)}")
     return CURVATURE[loss]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.errors import UserError, shown
+from stabilitybench.argument_checks import flag, mapping, of_kind, several
+from stabilitybench.errors import Argument, UserError, shown
 from stabilitybench.theory.inputs import Floats
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def model_loss(
     import torch
     from torch.func import functional_call
 
+    of_kind("model", model, "a torch.nn.Module", torch.nn.Module)
+    several("frozen", frozen, "prefixes of names", str)
+    flag("regression", regression)
     training = [name or "the model" for name, module in model.named_modules() if module.training]
     if training:
         raise UserError(f"model_loss: {training[0]} is in training mode: call model.eval(), or the loss is random")
@@ -129,8 +133,10 @@ def checked(
 
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise UserError(f"chunk = {shown(chunk)}: must be a whole number of at least 1")
-    point = {name: tensor.detach() for name, tensor in weights.items()}
-    rows = dict(samples)
+    if not callable(loss):
+        raise UserError(Argument("loss", loss), ": must be a function of weights and one sample")
+    point = {name: tensor.detach() for name, tensor in tensors("weights", weights).items()}
+    rows = dict(tensors("samples", samples))
     lengths = {len(tensor) if tensor.ndim else 0 for tensor in rows.values()}
     if not point or not all(tensor.is_floating_point() for tensor in point.values()):
         raise UserError("weights must be a dict of at least one floating-point tensor")
@@ -141,6 +147,29 @@ def checked(
     if value.numel() != 1 or value.ndim:
         raise UserError(f"the loss of one sample has shape {tuple(value.shape)}: must be a single number")
     return point, rows
+
+
+def tensors(name: str, value: object) -> Mapping[str, torch.Tensor]:
+    """Return a mapping of names to tensors.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the error message.
+    value : object
+        What was handed in.
+
+    Raises
+    ------
+    UserError
+        For anything else.
+    """
+    import torch
+
+    found = mapping(name, value, "names to tensors")
+    for key, tensor in found.items():
+        of_kind(f"{name}[{shown(key)}]", tensor, "a tensor", torch.Tensor)
+    return found
 
 
 def parts(rows: dict[str, torch.Tensor], chunk: int) -> Iterator[dict[str, torch.Tensor]]:
