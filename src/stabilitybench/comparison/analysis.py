@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from stabilitybench.argument_checks import flag
 from stabilitybench.comparison.conclusions import conclusion
 from stabilitybench.comparison.contrast import adjusted, against, collapsed
 from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
@@ -71,6 +72,7 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
     >>> print([f"{cell.arm}: SD {cell.sd:.3f}" for cell in found.cells])
     ['plain: SD 0.093', 'mixout: SD 0.010']
     """
+    flag("unpaired", unpaired)
     if not isinstance(scores, pd.DataFrame):
         if not hasattr(scores, "to_frame"):
             raise UserError(f"scores: {type(scores).__name__}: must be the results of a study or a table of its runs")

@@ -113,8 +113,8 @@ def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
         "Random-effects mean of the log deviation ratios over tasks (Paule-Mandel), with the Hartung-Knapp interval; "
         "below 1 the runs that did not fail lie closer together. Prediction: where the ratio of another task like "
         "these would lie. tau: SD of the true log ratios between tasks; I²: per cent of the variance that lies between "
-        "tasks. A task without an interval does not enter, and at least three must. SD ratio: the same of all runs, for "
-        "description; a task with failed runs does not enter."
+        "tasks. A task without an interval does not enter, and at least three must. SD ratio: the same of all runs, "
+        "for description; a task with failed runs does not enter."
     )
     return Table("across", "Deviation ratios over all tasks", caption, columns, tuple(rows), stacked=True)
 
