@@ -11,6 +11,7 @@ from scipy import stats
 
 from stabilitybench.statistics import deviation_ratio, failure_contrast, paired_deviation_ratio, paired_failure_contrast
 from stabilitybench.statistics.crossed_contrast import crossed_deviation_ratio, crossed_difference
+from stabilitybench.statistics.deviation import log_deviation_ratios
 from stabilitybench.statistics.pairing import independent, pairing
 from stabilitybench.statistics.questions import (
     Answer,
@@ -199,3 +200,20 @@ def test_outliers_are_named_by_where_the_worst_run_lies():
     assert outliers(even, np.r_[close[:-1], 1.4], 1.4) == "milder"
     assert outliers(even, close, 3.0) == ""
     assert outliers(even, even, 1.0) == outliers(even, even, None) == ""
+
+
+def test_the_word_of_outliers_is_rare_where_there_are_none_and_common_where_they_are_seen():
+    rng = np.random.default_rng(8)
+    said = {}
+    for name, n in (("alike", 20), ("half", 20), ("rare bad runs", 50)):
+        base = rng.normal(size=(1000, n))
+        arm = rng.normal(size=(1000, n)) * (0.5 if name == "half" else 1.0)
+        if name == "rare bad runs":  # a lognormal left tail, with 1.25 times the SD of the baseline
+            arm = -1.25 * np.exp(arm) / math.sqrt((math.e - 1) * math.e)
+        found = log_deviation_ratios(arm, base)
+        closer = np.flatnonzero((found.p() < 0.05) & (found.log < 0))
+        words = [outliers(arm[k], base[k], math.exp(found.log[k])) for k in closer]
+        said[name] = len(closer), sum(word == "worse" for word in words)
+    assert said["alike"][1] <= 5
+    assert said["half"][1] <= 0.04 * said["half"][0]
+    assert said["rare bad runs"][1] >= 0.6 * said["rare bad runs"][0]

@@ -8,10 +8,11 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from stabilitybench.argument_checks import flag
 from stabilitybench.comparison.conclusions import conclusion
-from stabilitybench.comparison.contrast import adjusted, against, collapsed
+from stabilitybench.comparison.contrast import Side, adjusted, against, side
 from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
-from stabilitybench.comparison.score_table import GROUP, check_scores, finished, pair_keys, seed_streams
+from stabilitybench.comparison.score_table import GROUP, check_scores, pair_keys, seed_streams
 from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.errors import UserError, suggest
 from stabilitybench.statistics import Rate, sd, wilson
@@ -71,6 +72,7 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
     >>> print([f"{cell.arm}: SD {cell.sd:.3f}" for cell in found.cells])
     ['plain: SD 0.093', 'mixout: SD 0.010']
     """
+    flag("unpaired", unpaired)
     if not isinstance(scores, pd.DataFrame):
         if not hasattr(scores, "to_frame"):
             raise UserError(f"scores: {type(scores).__name__}: must be the results of a study or a table of its runs")
@@ -89,11 +91,13 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
         if baseline not in by_arm:
             raise UserError(f'baseline "{baseline}": has no runs on task "{task}" with encoder "{encoder}"')
         reference = by_arm.pop(baseline)
-        cells.append(_cell(reference, None))
+        base = side(reference)
+        cells.append(_cell(reference, base, None))
         for rows in by_arm.values():
             made = pairing([*rows["_key"]], [*reference["_key"]], parts)
             pairs = independent("unpaired, as asked for") if unpaired and made.pairs else made
-            cells.append(_cell(rows, against(rows, reference, pairs)))
+            arm = side(rows)
+            cells.append(_cell(rows, arm, against(arm, base, pairs)))
     notes = [_crossed_note(cells)] if shared else []
     elsewhere = not varied and not fixed
     told = ("not stated", "not stated") if elsewhere else (_listed(varied), _listed(fixed))
@@ -107,13 +111,11 @@ def _crossed_note(cells: list[ArmResult]) -> str:
     return f"{said}the intervals and p-values, which take them as independent, are too optimistic."
 
 
-def _cell(rows: pd.DataFrame, contrast: BaselineContrast | None) -> ArmResult:
-    done = finished(rows)
-    values = done["score"].to_numpy()
-    kept = done.loc[~done["failed"], "score"].to_numpy()
+def _cell(rows: pd.DataFrame, arm: Side, contrast: BaselineContrast | None) -> ArmResult:
+    done, values = arm.done, arm.runs.scores
+    kept = values[~arm.runs.failed]
     best = done["score_best"].dropna().to_numpy()
     first = rows.iloc[0]
-    marks = collapsed(done)
     return ArmResult(
         encoder=str(first["encoder"]),
         task=str(first["task"]),
@@ -124,11 +126,11 @@ def _cell(rows: pd.DataFrame, contrast: BaselineContrast | None) -> ArmResult:
         n_train=", ".join(f"{int(n)}" for n in sorted(rows["n_train"].dropna().unique())),
         planned=len(rows),
         n=len(done),
-        failure=_failure(done),
+        failure=_failure(arm),
         near_no_skill=_flagged(done["near_no_skill"]),
         constant=_flagged(done["constant"]),
         diverged=int((done["status"] == "diverged").sum()),
-        collapsed=None if marks is None else int(marks.sum()),
+        collapsed=None if arm.collapsed is None else int(arm.collapsed.sum()),
         mean=float(values.mean()) if len(values) else None,
         sd=sd(values) if len(values) > 1 else None,
         median=float(np.median(values)) if len(values) else None,
@@ -139,14 +141,14 @@ def _cell(rows: pd.DataFrame, contrast: BaselineContrast | None) -> ArmResult:
         kept=len(kept),
         mean_kept=float(kept.mean()) if len(kept) else None,
         sd_kept=sd(kept) if len(kept) > 1 else None,
-        mixture=mixture(values, done["failed"].to_numpy()),
+        mixture=mixture(values, arm.runs.failed),
         against=contrast,
     )
 
 
-def _failure(done: pd.DataFrame) -> Rate:
-    found = wilson(int(done["failed"].sum()), len(done), LEVEL)
-    return found if done["failures_known"].all() else replace(found, rate=None, low=None, high=None)
+def _failure(arm: Side) -> Rate:
+    found = wilson(int(arm.runs.failed.sum()), len(arm.done), LEVEL)
+    return found if arm.known else replace(found, rate=None, low=None, high=None)
 
 
 def _flagged(flags: pd.Series[bool]) -> int | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from stabilitybench.comparison.detectable import detectable_rate, detectable_ratio
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
-from stabilitybench.comparison.score_table import finished
 from stabilitybench.statistics import (
     DetectableRatio,
     SdRatio,
@@ -44,56 +43,87 @@ Kind = TypeVar("Kind", bound=Answer)
 UNKNOWN = "failed runs are not known"
 
 
-def against(rows: pd.DataFrame, reference: pd.DataFrame, pairs: Pairing) -> BaselineContrast:
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The runs of an arm on one task with one encoder.
+
+    Attributes
+    ----------
+    there : numpy.ndarray of bool, shape (planned,)
+        Which of the planned runs came to an end.
+    done : DataFrame
+        Checked rows of those that did.
+    runs : Runs
+        Their scores, and which of them failed.
+    known : bool
+        Whether failed runs are known.
+    collapsed : numpy.ndarray of bool or None
+        Which of them collapsed (constant predictions, or diverged); None where constants are not known.
+    """
+
+    there: Bools
+    done: pd.DataFrame
+    runs: Runs
+    known: bool
+    collapsed: Bools | None
+
+
+def side(rows: pd.DataFrame) -> Side:
+    """Return the runs of an arm.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Checked rows of the arm on one task with one encoder, one per planned run.
+    """
+    there = rows["status"].isin(FINISHED).to_numpy()
+    done = rows[there]
+    constant = done["constant"]
+    marks: Bools | None = None
+    if not len(done) or not constant.isna().all():
+        marks = (constant.fillna(False).astype(bool) | (done["status"] == "diverged")).to_numpy()
+    runs = Runs(done["score"].to_numpy(), done["failed"].to_numpy())
+    return Side(there, done, runs, bool(done["failures_known"].all()), marks)
+
+
+def against(arm: Side, base: Side, planned: Pairing) -> BaselineContrast:
     """Return the contrast of an arm with the baseline, before any adjustment.
 
     Parameters
     ----------
-    rows, reference : DataFrame
-        Checked rows of the arm and of the baseline on one task with one encoder, one per planned run.
-    pairs : Pairing
+    arm, base : Side
+        The arm and the baseline.
+    planned : Pairing
         Of the planned runs.
     """
-    pairs = pairs.finished(*(frame["status"].isin(FINISHED).to_numpy() for frame in (rows, reference)))
-    done, base = finished(rows), finished(reference)
-    known = bool(done["failures_known"].all() and base["failures_known"].all())
-    arm, other = (Runs(f["score"].to_numpy(), f["failed"].to_numpy()) for f in (done, base))
-    failures = failure_question(arm, other, pairs, LEVEL)
-    parts = two_part(arm.scores, arm.failed, other.scores, other.failed, LEVEL)
-    test = fisher(int(arm.failed.sum()), arm.failed.size, int(other.failed.sum()), other.failed.size)
-    if not known:
+    pairs = planned.finished(arm.there, base.there)
+    one, two = arm.runs, base.runs
+    failures = failure_question(one, two, pairs, LEVEL)
+    parts = two_part(one.scores, one.failed, two.scores, two.failed, LEVEL)
+    test = fisher(int(one.failed.sum()), one.failed.size, int(two.failed.sum()), two.failed.size)
+    if not (arm.known and base.known):
         test = TestResult.undefined(UNKNOWN)
         difference = replace(parts.difference, estimate=None, low=None, high=None, note=test.reason)
         parts = replace(parts, difference=difference, fisher=test)
         failures = replace(failures, estimate=None, low=None, high=None, p=None, note=UNKNOWN)
+    collapsed = None
+    if arm.collapsed is not None and base.collapsed is not None:
+        marked = Runs(one.scores, arm.collapsed), Runs(two.scores, base.collapsed)
+        collapsed = failure_question(*marked, pairs, LEVEL)
     return BaselineContrast(
         pairing=pairs,
-        correlation=correlation(arm, other, pairs),
+        correlation=correlation(one, two, pairs),
         failures=failures,
-        spread=spread_question(arm, other, pairs, LEVEL),
-        level=level_question(arm, other, pairs, LEVEL),
-        collapsed=_collapsed(done, base, pairs),
-        deviation_all=deviation_ratio(arm.scores, other.scores).estimate,
-        ratio=_sd_ratio(done, base),
+        spread=spread_question(one, two, pairs, LEVEL),
+        level=level_question(one, two, pairs, LEVEL),
+        collapsed=collapsed,
+        deviation_all=deviation_ratio(one.scores, two.scores).estimate,
+        ratio=_sd_ratio(arm, base),
         two_part=parts,
-        brown_forsythe=brown_forsythe(arm.scores, other.scores),
-        permutation=median_centred_permutation(arm.scores, other.scores, np.random.default_rng(0)),
+        brown_forsythe=brown_forsythe(one.scores, two.scores),
+        permutation=median_centred_permutation(one.scores, two.scores, np.random.default_rng(0)),
         fisher=test,
     )
-
-
-def collapsed(done: pd.DataFrame) -> Bools | None:
-    """Return which runs collapsed: constant predictions, or diverged; None where constants are not known.
-
-    Parameters
-    ----------
-    done : DataFrame
-        Finished runs, checked rows.
-    """
-    if len(done) and done["constant"].isna().all():
-        return None
-    marks: Bools = (done["constant"].fillna(False).astype(bool) | (done["status"] == "diverged")).to_numpy()
-    return marks
 
 
 def adjusted(cells: list[ArmResult]) -> list[ArmResult]:
@@ -149,22 +179,14 @@ def _family(answers: dict[int, Kind]) -> dict[int, Kind]:
     return {i: replace(a, holm=ps[i], tests=tests) for i, a in answers.items()}
 
 
-def _collapsed(done: pd.DataFrame, base: pd.DataFrame, pairs: Pairing) -> Answer | None:
-    marks = [collapsed(frame) for frame in (done, base)]
-    if marks[0] is None or marks[1] is None:
-        return None
-    arm, other = (Runs(f["score"].to_numpy(), m) for f, m in ((done, marks[0]), (base, marks[1])))
-    return failure_question(arm, other, pairs, LEVEL)
-
-
-def _sd_ratio(done: pd.DataFrame, base: pd.DataFrame) -> SdRatio:
-    ratio = sd_ratio(done["score"].to_numpy(), base["score"].to_numpy(), LEVEL)
-    if not (done["failed"].any() or base["failed"].any()):
+def _sd_ratio(arm: Side, base: Side) -> SdRatio:
+    ratio = sd_ratio(arm.runs.scores, base.runs.scores, LEVEL)
+    if not (arm.runs.failed.any() or base.runs.failed.any()):
         return ratio
-    note = f"withheld: failed runs ({_counted(done)} here, {_counted(base)} in the baseline)"
+    note = f"withheld: failed runs ({_counted(arm)} here, {_counted(base)} in the baseline)"
     return replace(ratio, low=None, high=None, log_se=None, note=note)
 
 
-def _counted(done: pd.DataFrame) -> str:
-    failed = int(done["failed"].sum())
-    return f"{failed}/{len(done)}" if done["failures_known"].all() else f"at least {failed}/{len(done)}"
+def _counted(one: Side) -> str:
+    failed = int(one.runs.failed.sum())
+    return f"{failed}/{len(one.done)}" if one.known else f"at least {failed}/{len(one.done)}"

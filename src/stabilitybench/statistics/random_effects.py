@@ -28,7 +28,7 @@ class MetaAnalysis(EqualByContent):
     Attributes
     ----------
     estimate, low, high : float or None
-        The mean ratio with the Hartung-Knapp interval; below 1 the arm is the more stable one.
+        The mean ratio with the Hartung-Knapp interval; below 1 the arm scatters less.
     prediction_low, prediction_high : float or None
         Where the ratio of a new task like these would lie.
     p : float or None
