@@ -73,19 +73,19 @@ class Addresses:
     token_rows: Tensor
 
     @classmethod
-    def of(cls, key: int, packing: Packing, first_row: int = 0) -> Addresses:
+    def of(cls, key: int | Tensor, packing: Packing, first_row: int = 0) -> Addresses:
         """Hash the addresses of a packed batch.
 
         Parameters
         ----------
-        key : int
+        key : int or Tensor of int32, shape ()
             31 bits: other keys give other masks.
         packing : Packing
             Which cells hold tokens.
         first_row : int, default 0
             Number of the first row in the whole batch, of which this may be a part.
         """
-        start = _mix(_word(key).to(packing.index.device))
+        start = _mix(key if isinstance(key, Tensor) else _word(key).to(packing.index.device))
         rows = _enter(start, _index(packing.rows, start) + first_row)
         token_rows = rows.index_select(0, packing.row)
         return cls(rows, _enter(token_rows, packing.position.to(torch.int32)), token_rows)

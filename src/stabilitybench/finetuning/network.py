@@ -64,7 +64,7 @@ class Network(Protocol):
     """Anything the training loop can train."""
 
     def __call__(
-        self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
+        self, params: Mapping[str, Tensor], batch: Any, key: int | Tensor | None = None, *, hidden: bool = False
     ) -> ForwardOutput:
         """Run the classifier; a key switches training noise on; `hidden` asks for what penalties may read."""
         ...
@@ -138,19 +138,19 @@ class EncoderNetwork:
         self,
         params: Mapping[str, Tensor],
         batch: TokenBatch,
-        key: int | None = None,
+        key: int | Tensor | None = None,
         *,
         hidden: bool = False,
         noise: Mapping[str, Tensor] | None = None,
     ) -> ForwardOutput:
-        """Run the encoder on `batch`; `key` (31 bits) switches dropout on and decides every mask."""
+        """Run the encoder on `batch`; `key` (31 bits; a number or a tensor) switches dropout on and decides every mask."""
         if self._module.training != (key is not None):  # walking through all modules costs a millisecond
             self._module.train(key is not None)
         # What torch.func.functional_call does, without looking every name up again at each call; nothing has to be put
         # back, since nobody else sees this module.
         for slots, leaf, name in self._slots:
             slots[leaf] = params[name]
-        packing = Packing.of(batch.mask)
+        packing = Packing.of(batch.mask) if batch.packing is None else batch.packing
         if key is not None:
             addresses = Addresses.of(key, packing, batch.first_row)
             for part in self._dropouts.values():
@@ -213,7 +213,7 @@ class HeadNetwork:
     """One linear layer on cached features: the classifier of head tuning."""
 
     def __call__(
-        self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
+        self, params: Mapping[str, Tensor], batch: Any, key: int | Tensor | None = None, *, hidden: bool = False
     ) -> ForwardOutput:
         """Return logits ``features @ weight.T + bias``."""
         logits = nn.functional.linear(batch.tokens, params["classifier.weight"], params["classifier.bias"])

@@ -18,6 +18,7 @@ from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.linear_probe import head_problem
 from stabilitybench.finetuning.loop import Loop, Observer
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
+from stabilitybench.finetuning.plain_steps import Training
 from stabilitybench.finetuning.resolution import effective, stages_of, task_facts
 from stabilitybench.finetuning.stages import prepare
 from stabilitybench.finetuning.tensors import Params
@@ -136,11 +137,12 @@ def prepared(
     """
     where = torch.device("cpu")
     loop = _loop(encoder, task, recipe, stabilizers, Seeds(), where, torch.float64)
-    size, total = loop.recipe.batch_size, loop.ctx.total_steps
-    batch = loop.problem.splits.train.batch(next(iter(data.order(len(task.train), size, total, loop.ctx.seeds))))
-    if loop.recipe.mode == "head":
+    training = loop.training
+    size, total = training.recipe.batch_size, training.ctx.total_steps
+    batch = training.splits.train.batch(next(iter(data.order(len(task.train), size, total, training.ctx.seeds))))
+    if training.recipe.mode == "head":
         batch = replace(batch, tokens=batch.tokens.double())
-    return lambda params: loop.loss(params, batch, loop.at(0)), loop.params
+    return lambda params: training.objective.loss(params, batch, training.at(0)), training.params
 
 
 def _loop(
@@ -160,4 +162,4 @@ def _loop(
         problem = replace(problem, pretrained={n: t.to(dtype) for n, t in problem.pretrained.items()})
     reference = {**problem.pretrained, **{n: t for n, t in found.before.items() if n in problem.pretrained}}
     ctx = Context(recipe, encoder.layout, facts, reference, seeds, recipe.total_steps(len(task.train)))
-    return Loop(problem, task, recipe, composition, ctx, where, dtype)
+    return Loop(problem, task, Training(problem, recipe, composition, ctx, where, dtype))
