@@ -21,8 +21,8 @@ from transformers import get_constant_schedule_with_warmup, get_linear_schedule_
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import Outcome, data, finetune
 from stabilitybench.finetuning.loop import Loop
-from stabilitybench.finetuning.plain_steps import PlainSteps, Training
 from stabilitybench.finetuning.network import EncoderNetwork
+from stabilitybench.finetuning.plain_steps import PlainSteps, Training
 from stabilitybench.finetuning.problem import TrainingProblem
 from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.finetuning.tensors import draw_new
@@ -126,7 +126,9 @@ def test_every_gradient_and_every_weight_is_that_of_a_plain_loop(
         _, mine = PlainSteps(loop.training).step(loop.problem.splits.train.batch(chosen), loop.training.at(t))
         for name in weights:
             torch.testing.assert_close(mine[name], grads[name], rtol=1e-7, atol=1e-10, msg=f"gradient {t} {name}")
-            torch.testing.assert_close(loop.training.params[name], weights[name], rtol=1e-6, atol=1e-8, msg=f"{t} {name}")
+            torch.testing.assert_close(
+                loop.training.params[name], weights[name], rtol=1e-6, atol=1e-8, msg=f"{t} {name}"
+            )
 
 
 @pytest.mark.parametrize("recipe", [PLAIN, PLAIN.replace(clip=0, warmup=0, epochs=1.5), PLAIN.replace(clip=0.1)])

@@ -19,9 +19,9 @@ from transformers import TrainerCallback as Callback
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.finetuning import data
-from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.finetuning.plain_steps import PlainSteps
-from stabilitybench.finetuning.training import _loop
+from stabilitybench.finetuning.resolution import text_length
+from stabilitybench.finetuning.training import loop_of
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Stabilizer
@@ -48,7 +48,7 @@ class InOrder(Trainer):
 
 def own_loop(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Any:
     """Return the loop of `finetune`, ready for its first step, in double precision."""
-    return _loop(encoder, task, recipe, stabilizers, SEEDS, torch.device("cpu"), torch.float64)
+    return loop_of(encoder, task, recipe, stabilizers, SEEDS, torch.device("cpu"), torch.float64)
 
 
 def run_own(loop: Any, steps: int) -> list[dict[str, Tensor]]:

@@ -6,7 +6,7 @@ shape comes next.  On CUDA such a step is captured once and replayed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -16,18 +16,49 @@ import torch
 from torch import Tensor
 
 from stabilitybench.finetuning import data
+from stabilitybench.finetuning.flat_adam import FlatAdam
 from stabilitybench.finetuning.host_noise import DeviceContext, HostNoise
-from stabilitybench.finetuning.mirror import Mirror
+from stabilitybench.finetuning.mirror import Mirror, form
+from stabilitybench.finetuning.network import EncoderNetwork
 from stabilitybench.finetuning.objective import Objective
 from stabilitybench.finetuning.plain_steps import Member, Training
 from stabilitybench.finetuning.step_tables import Ints, RateTable, RowTable, StepShape, fitting, rate_table
 from stabilitybench.finetuning.tensors import Params, copied
-from stabilitybench.optim.adam import FAR, AdamState
-from stabilitybench.optim.clipping import clip
+from stabilitybench.optim.adam import AdamState
+from stabilitybench.optim.clipping import clip, clip_factor
 from stabilitybench.stabilizers import Context
 
-#: Hooks that are called within a step.
-HOOKS = ("forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members")
+
+def obstacle(training: Training) -> str | None:
+    """Return why the steps of a run must be taken one by one, in words; None where they can be one piece.
+
+    Parameters
+    ----------
+    training : Training
+        The run at step 0.
+    """
+    recipe = training.recipe
+    if not isinstance(training.network, EncoderNetwork):
+        return "a head on frozen features is trained"
+    if recipe.micro_batch is not None and recipe.micro_batch < recipe.batch_size:
+        return "batches are cut into micro-batches"
+    bound = [s.name for s in training.composition.stabilizers if not s.steps_on_device()]
+    if training.composition.changing("members"):
+        bound += [s.name for s in training.composition.changing("members") if s.name not in bound]
+    return f"{bound[0]} reads values in a step" if bound else None
+
+
+def _inputs(training: Training) -> dict[str, Any]:
+    """Return the tensors that the steps of a run read and leave; hooks may find any of them by identity."""
+    tree: dict[str, Any] = {"frozen": dict(training.frozen)}
+    if any(s.changes_step() for s in training.composition.stabilizers):
+        tree |= {"start": dict(training.ctx.start), "reference": dict(training.ctx.reference)}
+    return tree
+
+
+def _states(training: Training) -> list[Any]:
+    """Return the states of the stabilizers, which their hooks may move: apart from what others read."""
+    return list(training.trained[0].states)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,43 +116,37 @@ class DeviceSteps:
     def __init__(self, training: Training, tables: RunTables, rows: RowTable, shapes: Sequence[StepShape]) -> None:
         self.device = training.device
         self.recipe, self.composition = training.recipe, training.composition
-        self._hooked = any(self.composition.changing(hook) for hook in HOOKS)
+        assert isinstance(training.network, EncoderNetwork)
         self._network, self._rows, self.shapes = training.network, rows, tuple(shapes)
-        self._mirror = Mirror(self.inputs(training))
-        self._decays = training.decays
+        self._mirror, self._state_mirror = Mirror(_inputs(training)), Mirror(_states(training))
+        self._hooked = "start" in self._mirror.tree
+        self._adam = FlatAdam(training.params, self.recipe, training.decays, tables.rates.column, self._cast(training))
         size, total = max(len(r) for r in tables.order), len(tables.order)
         zero = partial(torch.zeros, device=self.device)
         self._order = zero((total, size), dtype=torch.int64)
         self._keys = zero(total, dtype=torch.int32)
         self._rates = zero(tables.rates.values.shape, dtype=torch.float64)
         self._counter = zero(1, dtype=torch.int64)
-        self._count = zero((), dtype=torch.float32)
         self._loss, self._norms = zero(()), zero(len(self._groups(training)))
         self._membership = self._groups_matrix(training)
-        self._moments = AdamState(*({n: torch.zeros_like(t) for n, t in self.params.items()} for _ in range(2)))
-        self._shadows = self._make_shadows()
         self._noise = {shape: HostNoise(self.device) for shape in self.shapes}
         self.load(training, tables)
 
-    def inputs(self, training: Training) -> dict[str, Any]:
-        """Return the tensors of a run that its steps read: what `load` copies.
+    @staticmethod
+    def form(training: Training) -> Hashable:
+        """Return what the tensors of two runs must share to be loaded into the same steps.
 
         Parameters
         ----------
         training : Training
-            The run.
+            One of them, at step 0.
         """
-        member = training.trained[0]
-        tree: dict[str, Any] = {"params": member.params, "frozen": dict(training.frozen)}
-        if any(training.composition.changing(hook) for hook in HOOKS):
-            ctx = training.ctx
-            tree |= {"start": dict(ctx.start), "reference": dict(ctx.reference), "states": list(member.states)}
-        return tree
+        return form(training.params), form(_inputs(training)), form(_states(training))
 
     @property
     def params(self) -> Params:
         """The trained weights, changed in place by every step."""
-        return self._mirror.tree["params"]  # type: ignore[no-any-return]
+        return self._adam.weights.views
 
     @property
     def frozen(self) -> Params:
@@ -131,7 +156,7 @@ class DeviceSteps:
     @property
     def states(self) -> list[Any]:
         """The states of the stabilizers."""
-        return self._mirror.tree["states"] if self._hooked else list(self._training.trained[0].states)
+        return self._state_mirror.tree  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def load(self, training: Training, tables: RunTables) -> None:
@@ -145,19 +170,23 @@ class DeviceSteps:
             Its tables, of the same sizes.
         """
         self._training, self._tables = training, tables
-        self._mirror.load(self.inputs(training))
+        self._adam.load(training.params)
+        self._mirror.load(_inputs(training))
+        self._state_mirror.load(_states(training))
         size = self._order.shape[1]
         order = np.stack([np.pad(rows, (0, size - len(rows))) for rows in tables.order])
         self._order.copy_(torch.from_numpy(order))
         self._keys.copy_(torch.from_numpy(tables.keys))
         self._rates.copy_(torch.from_numpy(tables.rates.values))
-        for tensor in (self._counter, self._loss, *self._moments.first.values(), *self._moments.second.values()):
-            tensor.zero_()
-        self._count.fill_(0.0 if self.recipe.bias_correction else FAR)
-        self._refresh_shadows()
+        self._counter.zero_()
+        self._loss.zero_()
         self._taken = self._summed = 0
         self._plan = [fitting(self.shapes, self._rows.lengths[rows]) for rows in tables.order]
-        training.trained[:] = [Member(self.params, self._moments, self.states)]
+        training.trained[:] = [Member(self.params, AdamState(), self.states)]
+
+    def changed(self) -> list[Any]:
+        """Return every tensor that a step changes."""
+        return [self._adam.changed, self._counter, self._loss, self._norms, self.states]
 
     def advance(self, to: int) -> None:
         """Take the steps up to a number of them; the device may still be at work on them.
@@ -218,16 +247,23 @@ class DeviceSteps:
         loss, grads = composition.gradient(partial(self._gradient, batch=batch, ctx=ctx), self.params, states, ctx)
         with torch.no_grad():
             self._loss += loss.detach()
-            sizes = torch._foreach_norm(list(grads.values()))
-            self._norms.copy_((self._membership @ torch.stack(sizes).square().to(self._membership)).sqrt())
-            grads = composition.edit_gradient(clip(grads, recipe.clip, scope=recipe.clip_scope), states, ctx)
+            adam = self._adam
+            adam.gradients.load(grads)
+            grads = adam.gradients.views
+            sizes = torch.stack(torch._foreach_norm(list(grads.values())))
+            self._norms.copy_((self._membership @ sizes.square().to(self._membership)).sqrt())
+            factor = None
+            if composition.changing("edit_gradient") or (recipe.clip and recipe.clip_scope == "tensor"):
+                clipped = clip(grads, recipe.clip, scope=recipe.clip_scope, norms=sizes)
+                adam.gradients.load(composition.edit_gradient(clipped, states, ctx))
+            elif recipe.clip:
+                factor = clip_factor(sizes, recipe.clip)
             previous = copied(self.params) if composition.changing("after_step") else {}
-            self._adam(grads, rates)
+            adam.step(rates, factor)
             if previous:
                 column = self._tables.rates.column
                 after = self._context(ctx.key, noise, {name: rates[column[name]] for name in self.params})
                 self._settle(*composition.after_step(self.params, previous, states, after))
-            self._refresh_shadows()
             self._counter += 1
 
     def _context(self, key: Tensor, noise: HostNoise, rates: Mapping[str, Any]) -> DeviceContext:
@@ -239,64 +275,24 @@ class DeviceSteps:
 
     def _gradient(self, params: Params, batch: data.TokenBatch, ctx: DeviceContext) -> tuple[Tensor, Params]:
         objective = Objective(self._network, self.composition, self.frozen)
-        loss, grads = objective.gradient({**params, **self._shadows}, batch, ctx)
-        if self._shadows:
-            grads = {n: g.to(params[n].dtype) for n, g in grads.items()}
-        return loss, grads
-
-    def _adam(self, grads: Params, rates: Sequence[Tensor]) -> None:
-        """Do what `adam_step` does, with rates and the count of steps on the device."""
-        recipe, moments = self.recipe, self._moments
-        if recipe.bias_correction:
-            self._count += 1
-        groups: dict[tuple[int, float], list[str]] = {}
-        for name in self.params:
-            groups.setdefault((self._tables.rates.column[name], self._decays[name]), []).append(name)
-        for (column, decay), names in groups.items():
-            weights = [self.params[n] for n in names]
-            rate = rates[column]
-            torch._fused_adamw_(
-                weights,
-                [grads[n] for n in names],
-                [moments.first[n] for n in names],
-                [moments.second[n] for n in names],
-                [],
-                [self._count] * len(names),
-                lr=rate.float() if self.device.type == "cuda" else rate,  # the type that the kernel reads
-                beta1=recipe.betas[0],
-                beta2=recipe.betas[1],
-                weight_decay=decay if recipe.decay_order == "before" else 0.0,
-                eps=recipe.epsilon,
-                amsgrad=False,
-                maximize=False,
-            )
-            if decay and recipe.decay_order == "after":
-                torch._foreach_mul_(weights, 1 - rate * decay)
+        return objective.gradient({**params, **self._adam.shadows}, batch, ctx)
 
     def _settle(self, moved: Params, states: list[Any]) -> None:
         """Put what `after_step` returned where the next step reads it."""
         for name, weight in moved.items():
             if weight is not self.params[name]:
                 self.params[name].copy_(weight)
-        held = Mirror.leaves(self.states)
-        for mine, theirs in zip(held, Mirror.leaves(states), strict=True):
+        self._adam.refresh()
+        for mine, theirs in zip(Mirror.tensors(self.states), Mirror.tensors(states), strict=True):
             if mine is not theirs:
                 mine.copy_(theirs)
 
-    # -- matrices in the precision of the products
-
-    def _make_shadows(self) -> Params:
-        """Return copies in bfloat16 of the weights that autocast would cast at every use, if nothing stands between."""
-        if self.recipe.precision != "bf16" or self.composition.changing("forward_weights"):
-            return {}
-        if self.composition.changing("gradient"):  # the gradient is asked for elsewhere, too
-            return {}
-        cast = self._network.linear_weights  # type: ignore[attr-defined]
-        return {n: t.to(torch.bfloat16) for n, t in self.params.items() if n in cast}
-
-    def _refresh_shadows(self) -> None:
-        if self._shadows:
-            torch._foreach_copy_(list(self._shadows.values()), [self.params[n] for n in self._shadows])
+    def _cast(self, training: Training) -> frozenset[str]:
+        """Return the tensors that autocast would cast at every use, if no hook stands between them and the network."""
+        between = self.composition.changing("forward_weights") or self.composition.changing("gradient")
+        if self.recipe.precision != "bf16" or between:
+            return frozenset()
+        return self._network.linear_weights & set(training.params)
 
     # -- norms by module group
 

@@ -8,7 +8,9 @@ others, on any device, however its batches are packed, padded or cut into micro-
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -85,6 +87,10 @@ class Addresses:
         first_row : int, default 0
             Number of the first row in the whole batch, of which this may be a part.
         """
+        if isinstance(key, Tensor) and key.is_cuda and _kernel() is not None:
+            from stabilitybench.finetuning.dropout_kernel import addresses
+
+            return cls(*addresses(key, packing.row, packing.position, packing.rows, first_row))
         start = _mix(key if isinstance(key, Tensor) else _word(key).to(packing.index.device))
         rows = _enter(start, _index(packing.rows, start) + first_row)
         token_rows = rows.index_select(0, packing.row)
@@ -113,6 +119,16 @@ def keep_mask(state: Tensor, shape: torch.Size, rate: float, place: int = 0) -> 
     return state >= -(2**31) + round(rate * 2**32)
 
 
+@cache
+def _kernel() -> Callable[[Tensor, Tensor, int, float], Tensor] | None:
+    """Return the fused form, where Triton is installed, as it is with torch for CUDA."""
+    try:
+        from stabilitybench.finetuning.dropout_kernel import dropout
+    except ImportError:
+        return None
+    return dropout
+
+
 class KeyedDropout(nn.Module):
     """Dropout whose mask is computed from a key and the addresses of its elements; it keeps no random state.
 
@@ -139,6 +155,12 @@ class KeyedDropout(nn.Module):
         self.addresses: Addresses | None = None
         self.calls = 0
 
+    def turn(self) -> int:
+        """Return the constant of this use of the module, 31 bits, and count it."""
+        place = zlib.crc32(f"{self.place} {self.calls}".encode()) >> 1
+        self.calls += 1
+        return place
+
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements while training, and divide the others by 1 - rate.
 
@@ -151,13 +173,25 @@ class KeyedDropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         assert self.addresses is not None
-        place = zlib.crc32(f"{self.place} {self.calls}".encode()) >> 1
-        self.calls += 1
+        place = self.turn()
         if x.ndim == 4:  # attention is never packed
             state = self.addresses.rows
         else:
-            state = self.addresses.tokens[:, None] if x.ndim == 3 else self.addresses.token_rows
+            state = self.addresses.tokens if x.ndim == 3 else self.addresses.token_rows
+        if x.is_cuda and (fused := _kernel()) is not None:
+            return fused(x, state, place, self.p)
+        state = state[:, None] if x.ndim == 3 else state
         return x * keep_mask(state, x.shape, self.p, place).to(x.dtype).mul_(1 / (1 - self.p))
+
+
+def _fused_attention(query: Tensor) -> Callable[..., Tensor] | None:
+    """Return the fused form, where its blocks hold these queries and Triton is installed."""
+    width = query.size(-1)
+    if not query.is_cuda or query.dtype == torch.float64 or width not in (16, 32, 64, 128) or _kernel() is None:
+        return None
+    from stabilitybench.finetuning.attention_kernel import attention as fused
+
+    return fused
 
 
 def attention(
@@ -169,7 +203,7 @@ def attention(
     scaling: float | None = None,
     packing: Packing | None = None,
     **_: Any,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     """Return scaled dot-product attention with keyed dropout, in the form `transformers` calls.
 
     ``dropout(softmax(query key^T scaling + attention_mask)) value``
@@ -193,17 +227,25 @@ def attention(
     -------
     out : Tensor, shape (rows, tokens, heads, width of a head)
         With `packing`, (packed tokens, 1, heads, width of a head).
-    weights : Tensor, shape (rows, heads, tokens, tokens)
-        After dropout.
+    weights : Tensor, shape (rows, heads, tokens, tokens), or None
+        After dropout; None where they are never made.
     """
+    dropout = module.get_submodule("attention_dropout" if hasattr(module, "attention_dropout") else "dropout")
+    scaling = query.size(-1) ** -0.5 if scaling is None else scaling
+    if packing is not None and packing.lengths is not None and (fused := _fused_attention(query)) is not None:
+        assert isinstance(dropout, KeyedDropout)
+        drops = dropout.training and dropout.p > 0
+        state = dropout.addresses.rows if drops and dropout.addresses else packing.first.to(torch.int32)
+        place, rate = (dropout.turn(), dropout.p) if drops else (0, 0.0)
+        parts = (t[:, :, 0] for t in (query, key, value))
+        out = fused(*parts, packing.first, packing.lengths, packing.length, state, place, rate, scaling)
+        return out[:, None], None
     if packing is not None:
         query, key, value = packing.unpack(torch.cat([query, key, value], dim=-1)[:, :, 0]).transpose(1, 2).chunk(3, -1)
-    scores = torch.matmul(query, key.transpose(2, 3)) * (query.size(-1) ** -0.5 if scaling is None else scaling)
+    scores = torch.matmul(query, key.transpose(2, 3)) * scaling
     if attention_mask is not None:
         scores = scores + attention_mask
-    weights = torch.softmax(scores, dim=-1).to(value.dtype)
-    dropout = module.get_submodule("attention_dropout" if hasattr(module, "attention_dropout") else "dropout")
-    weights = dropout(weights)
+    weights = dropout(torch.softmax(scores, dim=-1).to(value.dtype))
     out = torch.matmul(weights, value).transpose(1, 2)
     return (out.contiguous() if packing is None else packing.pack(out)[:, None]), weights
 

@@ -77,9 +77,7 @@ class Loop:
         How its steps are taken; one by one by default.
     """
 
-    def __init__(
-        self, problem: TrainingProblem, task: Task, training: Training, steps: Steps | None = None
-    ) -> None:
+    def __init__(self, problem: TrainingProblem, task: Task, training: Training, steps: Steps | None = None) -> None:
         self.problem, self.task, self.training = problem, task, training
         self.device, self.ctx, self.composition = training.device, training.ctx, training.composition
         self.steps = steps or PlainSteps(training)
@@ -157,9 +155,7 @@ class Loop:
         """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise."""
         frozen = self.training.frozen
         return [
-            out
-            for m in self.training.trained
-            for out in self.composition.evaluation({**m.params, **frozen}, m.states)
+            out for m in self.training.trained for out in self.composition.evaluation({**m.params, **frozen}, m.states)
         ]
 
     def _logits(self, members: list[Params], split: TrainableSplit) -> Logits:

@@ -32,6 +32,17 @@ class Mirror:
         self._leaves = [copies.get(id(leaf), leaf) for leaf in leaves]
         self.tree = pytree.tree_unflatten(self._leaves, form)
 
+    @staticmethod
+    def tensors(tree: Any) -> list[Tensor]:
+        """Return the tensors of a tree in its order.
+
+        Parameters
+        ----------
+        tree : object
+            Dicts, tuples and lists.
+        """
+        return [leaf for leaf in pytree.tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
+
     @torch.no_grad()
     def load(self, tree: Any) -> None:
         """Copy the values of another tree in.
@@ -46,6 +57,18 @@ class Mirror:
             if isinstance(mine, Tensor) and id(mine) not in done:
                 mine.copy_(theirs)
                 done.add(id(mine))
+
+    @torch.no_grad()
+    def restore(self, tree: Any) -> None:
+        """Copy the values into the tensors of another tree.
+
+        Parameters
+        ----------
+        tree : object
+            Of the same `form`.
+        """
+        for mine, theirs in zip(self.tensors(self.tree), self.tensors(tree), strict=True):
+            theirs.copy_(mine)
 
 
 def form(tree: Any) -> Hashable:

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from stabilitybench.encoders import Layout
+from stabilitybench.encoders.layout import ARCHITECTURES
 from stabilitybench.encoders.loading import PretrainedClassifier
+from stabilitybench.finetuning import products
 from stabilitybench.finetuning.data import TokenBatch
 from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
 from stabilitybench.finetuning.packing import Packing
@@ -84,6 +86,11 @@ class EncoderNetwork:
         of the encoder's own configuration holds otherwise.  `precision` is that of the pass.
     device : torch.device
         Where the parameters will be.
+
+    Attributes
+    ----------
+    linear_weights : frozenset of str
+        Names of the weights and biases of linear layers.
     """
 
     def __init__(self, classifier: PretrainedClassifier, layout: Layout, recipe: Recipe, device: torch.device) -> None:
@@ -95,6 +102,9 @@ class EncoderNetwork:
                 part.p = recipe.dropout
             if layout.module_group(name) in recipe.dropout_off:
                 part.p = 0.0
+        if device.type == "cuda":
+            dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+            products.install(self._module, ARCHITECTURES[layout.architecture].attention[:3], dtype)
         self._module.set_attn_implementation(ATTENTION)  # type: ignore[operator]
         self._module.eval()
         for name, buffer in classifier.buffers.items():
@@ -109,6 +119,9 @@ class EncoderNetwork:
             self._slots.append((self._module.get_submodule(owner)._parameters, leaf, name))
         self._precision = recipe.precision
         self._device = device
+        # What autocast would cast at every use; a matrix shared with the embedding is read there in float32.
+        linear = [name for name, part in self._module.named_modules() if isinstance(part, nn.Linear)]
+        self.linear_weights = frozenset(f"{name}.{leaf}" for name in linear for leaf in ("weight", "bias"))
 
     def _watch(self, layout: Layout) -> None:
         """Note what the last linear layer reads and what the words look like, and let noise in at every group."""
@@ -143,7 +156,7 @@ class EncoderNetwork:
         hidden: bool = False,
         noise: Mapping[str, Tensor] | None = None,
     ) -> ForwardOutput:
-        """Run the encoder on `batch`; `key` (31 bits; a number or a tensor) switches dropout on and decides every mask."""
+        """Run the encoder on `batch`; `key` (31 bits) switches dropout on and decides every mask."""
         if self._module.training != (key is not None):  # walking through all modules costs a millisecond
             self._module.train(key is not None)
         # What torch.func.functional_call does, without looking every name up again at each call; nothing has to be put

@@ -24,8 +24,9 @@ class Packing:
         Numbers of the cells that hold tokens, in row order.
     first : Tensor of int64, shape (rows,)
         Where the first token of each row stands among the packed ones.
-    surplus : bool, default False
-        Whether the last of `tokens` may stand for nothing, as under `of_lengths`; their index is rows * length.
+    lengths : Tensor of int64, shape (rows,), or None
+        Tokens of each row, under `of_lengths`; the last of the packed tokens may then stand for nothing, and their
+        index is rows * length.
 
     Examples
     --------
@@ -41,7 +42,7 @@ class Packing:
     length: int
     index: Tensor
     first: Tensor
-    surplus: bool = False
+    lengths: Tensor | None = None
 
     @classmethod
     def of(cls, mask: Tensor) -> Packing:
@@ -83,11 +84,11 @@ class Packing:
         row = torch.searchsorted(ends, place, right=True)
         offset = torch.cat([first, ends[-1:]]).index_select(0, row)
         index = torch.where(row < rows, row * length + place - offset, rows * length)
-        return cls(rows, length, index, first, surplus=True)
+        return cls(rows, length, index, first, lengths)
 
     @property
     def _readable(self) -> Tensor:
-        return self.index.clamp(max=self.rows * self.length - 1) if self.surplus else self.index
+        return self.index.clamp(max=self.rows * self.length - 1) if self.lengths is not None else self.index
 
     @property
     def row(self) -> Tensor:
@@ -118,7 +119,7 @@ class Packing:
             In row order, as `pack` gives them.
         """
         shape, cells = tokens.shape[1:], self.rows * self.length
-        if self.surplus:  # one cell more, for what stands for nothing
+        if self.lengths is not None:  # one cell more, for what stands for nothing
             grid = tokens.new_zeros((cells + 1, *shape)).index_copy(0, self.index, tokens)[:cells]
         elif len(tokens) == cells:
             return tokens.reshape(self.rows, self.length, *shape)

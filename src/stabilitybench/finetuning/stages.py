@@ -14,9 +14,9 @@ from torch import Tensor
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.loop import Loop
-from stabilitybench.finetuning.plain_steps import Training
 from stabilitybench.finetuning.lru import Memory
 from stabilitybench.finetuning.masked_words import fill_in_words
+from stabilitybench.finetuning.plain_steps import Training
 from stabilitybench.finetuning.resolution import stage_facts, task_facts
 from stabilitybench.finetuning.tensors import Params
 from stabilitybench.optim.clipping import norm

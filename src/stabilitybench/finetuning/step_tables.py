@@ -109,17 +109,19 @@ def step_shapes(lengths: Ints, batch_size: int, width: int) -> tuple[StepShape, 
             counts[found] = counts.get(found, 0) + 1
     while len(counts) > MOST_SHAPES:
         shapes = list(counts)
-        _, a, b = min(
-            (_merged(a, b).cost(width) * (counts[a] + counts[b]) - a.cost(width) * counts[a] - b.cost(width) * counts[b], a, b)
-            for i, a in enumerate(shapes)
-            for b in shapes[:i]
-        )
+        _, a, b = min((_loss(a, b, counts, width), a, b) for i, a in enumerate(shapes) for b in shapes[:i])
         both = counts.pop(a) + counts.pop(b)
         joint = _merged(a, b)
         counts[joint] = counts.get(joint, 0) + both
     longest = np.sort(lengths)[::-1]
     safe = {shape_of(longest[:rows]) for rows in (size, n % size) if rows}
     return tuple(sorted({*counts, *safe}, key=lambda s: (s.cost(width), s)))
+
+
+def _loss(a: StepShape, b: StepShape, counts: dict[StepShape, int], width: int) -> float:
+    """Return what it costs to do the steps of two shapes in one that holds both."""
+    apart = a.cost(width) * counts[a] + b.cost(width) * counts[b]
+    return _merged(a, b).cost(width) * (counts[a] + counts[b]) - apart
 
 
 def _merged(a: StepShape, b: StepShape) -> StepShape:
@@ -217,7 +219,9 @@ class RateTable:
     column: dict[str, int]
 
 
-def rate_table(composition: Composition, names: Sequence[str], recipe: Recipe, at: Callable[[int], Context]) -> RateTable:
+def rate_table(
+    composition: Composition, names: Sequence[str], recipe: Recipe, at: Callable[[int], Context]
+) -> RateTable:
     """Tabulate the rates of a run.
 
     Parameters
