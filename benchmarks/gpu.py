@@ -12,7 +12,7 @@ import contextlib
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +151,9 @@ def trainer_step(folder: Path, task: Task, encoder: Encoder, recipe: Recipe, ste
                 times.append(time.perf_counter())
 
     arguments = TrainingArguments(
-        output_dir=str(folder / "out"), max_steps=steps, per_device_train_batch_size=16, bf16=recipe.precision == "bf16",
-        report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, learning_rate=2e-5,
+        output_dir=str(folder / "out"), max_steps=steps, per_device_train_batch_size=16,
+        bf16=recipe.precision == "bf16", report_to=[],
+        save_strategy="no", logging_strategy="no", disable_tqdm=True, learning_rate=2e-5,
     )  # fmt: skip
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
     trainer = Trainer(

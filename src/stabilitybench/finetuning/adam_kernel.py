@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import triton  # type: ignore[import-not-found, unused-ignore]
-import triton.language as tl  # type: ignore[import-not-found, unused-ignore]
 from torch import Tensor
+
+from stabilitybench.finetuning.triton_import import jit, tl, triton
 
 #: Elements of a program.
 BLOCK = 1024
 
 
-@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+@jit()
 def _adam(  # type: ignore[no-untyped-def]
     weight_ptr, grad_ptr, first_ptr, second_ptr, shadow_ptr, count, factor_ptr, rate_ptr, corrections_ptr,
     decay, beta1, beta2, epsilon, LATE: tl.constexpr, CLIP: tl.constexpr, SHADOW: tl.constexpr,
@@ -29,10 +29,8 @@ def _adam(  # type: ignore[no-untyped-def]
     second = beta2 * second + (1 - beta2) * grad * grad
     move = rate / tl.load(corrections_ptr) * first
     move = move / (tl.sqrt(second) / tl.load(corrections_ptr + 1) + epsilon)
-    if LATE:
-        weight = (weight - move) * (1 - rate * decay)
-    else:
-        weight = weight * (1 - rate * decay) - move
+    shrink = 1 - rate * decay
+    weight = (weight - move) * shrink if LATE else weight * shrink - move
     tl.store(weight_ptr + at, weight, mask=inside)
     tl.store(first_ptr + at, first, mask=inside)
     tl.store(second_ptr + at, second, mask=inside)
@@ -42,7 +40,8 @@ def _adam(  # type: ignore[no-untyped-def]
 
 def adam(
     weight: Tensor, grad: Tensor, first: Tensor, second: Tensor, shadow: Tensor | None, *,
-    factor: Tensor | None, rate: Tensor,    corrections: Tensor, decay: float, betas: tuple[float, float], epsilon: float, late: bool,
+    factor: Tensor | None, rate: Tensor, corrections: Tensor, decay: float, betas: tuple[float, float],
+    epsilon: float, late: bool,
 ) -> None:  # fmt: skip
     """Take one step in place; the formula is that of `stabilitybench.optim.adam`.
 

@@ -1,7 +1,7 @@
 """Attention over packed rows with keyed dropout as Triton kernels: no padded grid, no matrix of weights in memory.
 
 The usual scheme of blocks with a running maximum (Dao 2023, arXiv 2307.08691).  The masks are those of
-`stabilitybench.finetuning.dropout`, computed from addresses in the forward and again in the backward pass.
+`stabilitybench.finetuning.masks`, computed from addresses in the forward and again in the backward pass.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import triton  # type: ignore[import-not-found, unused-ignore]
-import triton.language as tl  # type: ignore[import-not-found, unused-ignore]
 from torch import Tensor
 
 from stabilitybench.finetuning.dropout_kernel import mix
+from stabilitybench.finetuning.triton_import import jit, tl, triton
 
 #: Queries and keys of a block.
 BLOCK = 64
 
 
-@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+@jit()
 def dot(a, b):  # type: ignore[no-untyped-def]
     """Return a matrix product that does not round float32 to fewer bits."""
     return tl.dot(a, b, input_precision="ieee")
 
 
-@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+@jit()
 def _keep(state, head, query, key, threshold):  # type: ignore[no-untyped-def]
     """Return the mask of a block of weights; `query` is a column, `key` a row."""
     at = mix(state + (head + 1) * -1640531535)
@@ -33,7 +32,7 @@ def _keep(state, head, query, key, threshold):  # type: ignore[no-untyped-def]
     return mix(at + (key + 1) * -1640531535) >= threshold
 
 
-@triton.jit(do_not_specialize=["place", "threshold"])  # type: ignore[untyped-decorator, unused-ignore]
+@jit(do_not_specialize=["place", "threshold"])
 def _forward(  # type: ignore[no-untyped-def]
     q_ptr, k_ptr, v_ptr, out_ptr, lse_ptr, first_ptr, length_ptr, state_ptr, tokens, stride, place, threshold,
     factor, scale, DROP: tl.constexpr, D: tl.constexpr, N: tl.constexpr,
@@ -68,7 +67,7 @@ def _forward(  # type: ignore[no-untyped-def]
     tl.store(lse_ptr + head * tokens + first + query, top + tl.log(mass), mask=inside)
 
 
-@triton.jit(do_not_specialize=["place", "threshold"])  # type: ignore[untyped-decorator, unused-ignore]
+@jit(do_not_specialize=["place", "threshold"])
 def _backward_queries(  # type: ignore[no-untyped-def]
     q_ptr, k_ptr, v_ptr, out_ptr, grad_ptr, lse_ptr, delta_ptr, dq_ptr, first_ptr, length_ptr, state_ptr, tokens,
     stride, out_stride, place, threshold, factor, scale, DROP: tl.constexpr, D: tl.constexpr, N: tl.constexpr,
@@ -106,7 +105,7 @@ def _backward_queries(  # type: ignore[no-untyped-def]
     tl.store(dq_ptr + at, (dq * scale).to(dq_ptr.dtype.element_ty), mask=inside[:, None])
 
 
-@triton.jit(do_not_specialize=["place", "threshold"])  # type: ignore[untyped-decorator, unused-ignore]
+@jit(do_not_specialize=["place", "threshold"])
 def _backward_keys(  # type: ignore[no-untyped-def]
     q_ptr, k_ptr, v_ptr, grad_ptr, lse_ptr, delta_ptr, dk_ptr, dv_ptr, first_ptr, length_ptr, state_ptr, tokens,
     stride, out_stride, place, threshold, factor, scale, DROP: tl.constexpr, D: tl.constexpr, N: tl.constexpr,
@@ -206,5 +205,5 @@ def attention(
     Tensor, shape (tokens, heads, width of a head)
         0 for tokens that belong to no row.
     """
-    out: Tensor = _Attention.apply(query, key, value, first, lengths, length, state, place, rate, scale)
+    out: Tensor = _Attention.apply(query, key, value, first, lengths, length, state, place, rate, scale)  # type: ignore[no-untyped-call]
     return out

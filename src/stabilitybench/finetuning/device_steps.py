@@ -27,6 +27,7 @@ from stabilitybench.finetuning.tensors import Params, copied
 from stabilitybench.optim.adam import AdamState
 from stabilitybench.optim.clipping import clip, clip_factor
 from stabilitybench.stabilizers import Context
+from stabilitybench.stabilizers.step_hooks import changes_step, steps_on_device
 
 
 def obstacle(training: Training) -> str | None:
@@ -42,7 +43,7 @@ def obstacle(training: Training) -> str | None:
         return "a head on frozen features is trained"
     if recipe.micro_batch is not None and recipe.micro_batch < recipe.batch_size:
         return "batches are cut into micro-batches"
-    bound = [s.name for s in training.composition.stabilizers if not s.steps_on_device()]
+    bound = [s.name for s in training.composition.stabilizers if not steps_on_device(s)]
     if training.composition.changing("members"):
         bound += [s.name for s in training.composition.changing("members") if s.name not in bound]
     return f"{bound[0]} reads values in a step" if bound else None
@@ -51,7 +52,7 @@ def obstacle(training: Training) -> str | None:
 def _inputs(training: Training) -> dict[str, Any]:
     """Return the tensors that the steps of a run read and leave; hooks may find any of them by identity."""
     tree: dict[str, Any] = {"frozen": dict(training.frozen)}
-    if any(s.changes_step() for s in training.composition.stabilizers):
+    if any(changes_step(s) for s in training.composition.stabilizers):
         tree |= {"start": dict(training.ctx.start), "reference": dict(training.ctx.reference)}
     return tree
 

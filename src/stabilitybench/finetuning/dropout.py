@@ -1,132 +1,32 @@
-"""Dropout as a function of (seed, step, place) alone.
-
-A mask element is addressed by the module, the row in the whole batch, the position and the channel (for attention:
-head, query and key), never by an index into a padded tensor.  So a run draws the same masks alone or beside
-others, on any device, however its batches are packed, padded or cut into micro-batches.
-"""
+"""Dropout with the masks of `stabilitybench.finetuning.masks`, in place of a module's own."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from stabilitybench.finetuning.kernels import kernels
+from stabilitybench.finetuning.masks import Addresses, drop
 from stabilitybench.finetuning.packing import Packing
 
 ATTENTION = "stabilitybench_keyed"
 
 
-def _word(value: int) -> Tensor:
-    # A ready tensor: a Python number would be turned into one at every use, which costs as much as the operation.
-    return torch.tensor(value, dtype=torch.int32)
-
-
-_GOLDEN = _word(-1640531535)  # spreads neighbouring indices over all 32 bits (Knuth's multiplicative hashing)
-_ROUNDS = (
-    (_word(16), _word(0xFFFF), _word(-2048144789)),
-    (_word(13), _word(0x7FFFF), _word(-1028477387)),
-)
-
-
-def _mix(x: Tensor) -> Tensor:
-    """Scramble int32 values (the finaliser of Murmur hashing without its last shift; products wrap around).
-
-    The high bits, which alone decide a mask, are as good as with it.
-    """
-    y = x
-    for shift, positive, factor in _ROUNDS:
-        # Murmur shifts unsigned numbers.  torch's shift copies the sign bit, which has to be masked away: without
-        # that every result is positive, and nothing is ever dropped at rates up to one half.
-        y = ((y >> shift).bitwise_and_(positive).bitwise_xor_(y)).mul_(factor)
-    return y
-
-
-def _enter(state: Tensor, coordinate: Tensor) -> Tensor:
-    """Add a coordinate, counted from 0, to the address that `state` stands for."""
-    return _mix(state + (coordinate + 1) * _GOLDEN)
-
-
-def _index(size: int, like: Tensor) -> Tensor:
-    return torch.arange(size, dtype=torch.int32, device=like.device)
-
-
-@dataclass(frozen=True, eq=False)
-class Addresses:
-    """Where the elements of one forward pass stand: hashed once, read by every dropout.
-
-    Attributes
-    ----------
-    rows : Tensor of int32, shape (rows,)
-        Of each row of the batch.
-    tokens : Tensor of int32, shape (tokens,)
-        Of each packed token, by row and position.
-    token_rows : Tensor of int32, shape (tokens,)
-        Of the row of each packed token.
-    """
-
-    rows: Tensor
-    tokens: Tensor
-    token_rows: Tensor
-
-    @classmethod
-    def of(cls, key: int | Tensor, packing: Packing, first_row: int = 0) -> Addresses:
-        """Hash the addresses of a packed batch.
-
-        Parameters
-        ----------
-        key : int or Tensor of int32, shape ()
-            31 bits: other keys give other masks.
-        packing : Packing
-            Which cells hold tokens.
-        first_row : int, default 0
-            Number of the first row in the whole batch, of which this may be a part.
-        """
-        if isinstance(key, Tensor) and key.is_cuda and _kernel() is not None:
-            from stabilitybench.finetuning.dropout_kernel import addresses
-
-            return cls(*addresses(key, packing.row, packing.position, packing.rows, first_row))
-        start = _mix(key if isinstance(key, Tensor) else _word(key).to(packing.index.device))
-        rows = _enter(start, _index(packing.rows, start) + first_row)
-        token_rows = rows.index_select(0, packing.row)
-        return cls(rows, _enter(token_rows, packing.position.to(torch.int32)), token_rows)
-
-
-def keep_mask(state: Tensor, shape: torch.Size, rate: float, place: int = 0) -> Tensor:
-    """Return a boolean mask that is True with probability 1 - rate.
-
-    The trailing axes are entered by their index, so each element depends on its own coordinates alone.
+def addresses(key: int | Tensor, packing: Packing, first_row: int = 0) -> Addresses:
+    """Hash the addresses of a packed batch, by a fused kernel where there is one.
 
     Parameters
     ----------
-    state : Tensor of int32
-        Hashed addresses of the leading axes of `shape`.
-    shape : torch.Size
-        Shape of the mask.
-    rate : float
-        Dropout rate, in [0, 1).
-    place : int, default 0
-        A constant of the module and its use.
+    key, packing, first_row : object
+        As for `Addresses.of`.
     """
-    state = state ^ place
-    for size in shape[state.ndim :]:
-        state = _enter(state[..., None], _index(size, state))
-    return state >= -(2**31) + round(rate * 2**32)
-
-
-@cache
-def _kernel() -> Callable[[Tensor, Tensor, int, float], Tensor] | None:
-    """Return the fused form, where Triton is installed, as it is with torch for CUDA."""
-    try:
-        from stabilitybench.finetuning.dropout_kernel import dropout
-    except ImportError:
-        return None
-    return dropout
+    if isinstance(key, Tensor) and (fused := kernels(key.device)) is not None:
+        return Addresses(*fused.addresses(key, packing.row, packing.position, packing.rows, first_row))
+    return Addresses.of(key, packing, first_row)
 
 
 class KeyedDropout(nn.Module):
@@ -178,20 +78,8 @@ class KeyedDropout(nn.Module):
             state = self.addresses.rows
         else:
             state = self.addresses.tokens if x.ndim == 3 else self.addresses.token_rows
-        if x.is_cuda and (fused := _kernel()) is not None:
-            return fused(x, state, place, self.p)
-        state = state[:, None] if x.ndim == 3 else state
-        return x * keep_mask(state, x.shape, self.p, place).to(x.dtype).mul_(1 / (1 - self.p))
-
-
-def _fused_attention(query: Tensor) -> Callable[..., Tensor] | None:
-    """Return the fused form, where its blocks hold these queries and Triton is installed."""
-    width = query.size(-1)
-    if not query.is_cuda or query.dtype == torch.float64 or width not in (16, 32, 64, 128) or _kernel() is None:
-        return None
-    from stabilitybench.finetuning.attention_kernel import attention as fused
-
-    return fused
+        fused = kernels(x.device)
+        return drop(x, state, place, self.p) if fused is None else fused.dropout(x, state, place, self.p)
 
 
 def attention(
@@ -232,13 +120,14 @@ def attention(
     """
     dropout = module.get_submodule("attention_dropout" if hasattr(module, "attention_dropout") else "dropout")
     scaling = query.size(-1) ** -0.5 if scaling is None else scaling
-    if packing is not None and packing.lengths is not None and (fused := _fused_attention(query)) is not None:
+    fused = kernels(query.device)
+    if fused is not None and packing is not None and packing.lengths is not None and fused.attends(query):
         assert isinstance(dropout, KeyedDropout)
         drops = dropout.training and dropout.p > 0
         state = dropout.addresses.rows if drops and dropout.addresses else packing.first.to(torch.int32)
         place, rate = (dropout.turn(), dropout.p) if drops else (0, 0.0)
         parts = (t[:, :, 0] for t in (query, key, value))
-        out = fused(*parts, packing.first, packing.lengths, packing.length, state, place, rate, scaling)
+        out = fused.attention(*parts, packing.first, packing.lengths, packing.length, state, place, rate, scaling)
         return out[:, None], None
     if packing is not None:
         query, key, value = packing.unpack(torch.cat([query, key, value], dim=-1)[:, :, 0]).transpose(1, 2).chunk(3, -1)

@@ -1,4 +1,4 @@
-"""Keyed dropout as one Triton kernel: the same masks as `stabilitybench.finetuning.dropout`, bit for bit.
+"""Keyed dropout as one Triton kernel: the same masks as `stabilitybench.finetuning.masks`, bit for bit.
 
 A mask is a function of addresses, so the backward pass computes it again and none is kept.
 """
@@ -8,22 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import triton  # type: ignore[import-not-found, unused-ignore]
-import triton.language as tl  # type: ignore[import-not-found, unused-ignore]
 from torch import Tensor
+
+from stabilitybench.finetuning.triton_import import jit, tl, triton
 
 #: Elements of a program.
 BLOCK = 1024
 
 
-@triton.jit  # type: ignore[untyped-decorator, unused-ignore]
+@jit()
 def mix(x):  # type: ignore[no-untyped-def]
     """Scramble 32 bits."""
     x = (((x >> 16) & 0xFFFF) ^ x) * -2048144789
     return (((x >> 13) & 0x7FFFF) ^ x) * -1028477387
 
 
-@triton.jit(do_not_specialize=["place", "threshold"])  # type: ignore[untyped-decorator, unused-ignore]
+@jit(do_not_specialize=["place", "threshold"])
 def _drop(  # type: ignore[no-untyped-def]
     x_ptr, out_ptr, state_ptr, count, place, threshold, scale, A, B, C, AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -44,7 +44,7 @@ def _drop(  # type: ignore[no-untyped-def]
     tl.store(out_ptr + at, y.to(x.dtype), mask=inside)
 
 
-@triton.jit(do_not_specialize=["first_row"])  # type: ignore[untyped-decorator, unused-ignore]
+@jit(do_not_specialize=["first_row"])
 def _hash(  # type: ignore[no-untyped-def]
     key_ptr, row_ptr, position_ptr, rows_ptr, tokens_ptr, token_rows_ptr, rows, tokens, first_row, BLOCK: tl.constexpr
 ):
@@ -60,7 +60,7 @@ def _hash(  # type: ignore[no-untyped-def]
 
 
 def addresses(key: Tensor, row: Tensor, position: Tensor, rows: int, first_row: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the fields of `stabilitybench.finetuning.dropout.Addresses`.
+    """Return the fields of `stabilitybench.finetuning.masks.Addresses`.
 
     Parameters
     ----------
@@ -118,5 +118,5 @@ def dropout(x: Tensor, state: Tensor, place: int, rate: float) -> Tensor:
     rate : float
         Dropout rate, in (0, 1).
     """
-    out: Tensor = _Dropout.apply(x, state, place, rate)
+    out: Tensor = _Dropout.apply(x, state, place, rate)  # type: ignore[no-untyped-call]
     return out

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from stabilitybench.finetuning.flat import Flat
+from stabilitybench.finetuning.kernels import kernels
 from stabilitybench.finetuning.tensors import Params
 from stabilitybench.optim.adam import FAR
 from stabilitybench.recipe import Recipe
@@ -52,7 +52,8 @@ class FlatAdam:
         self._shadow = Flat(names, params, torch.bfloat16) if cast else None
         self.shadows: Params = {n: t for n, t in self._shadow.views.items() if n in cast} if self._shadow else {}
         self._count = torch.zeros((), device=self.device)
-        self._kernel = _kernel() if self.device.type == "cuda" else None
+        fused = kernels(self.device)
+        self._kernel = None if fused is None else fused.adam
 
     @property
     def device(self) -> torch.device:
@@ -140,13 +141,3 @@ class FlatAdam:
                 corrections=corrections, decay=decay, betas=recipe.betas, epsilon=recipe.epsilon,
                 late=recipe.decay_order == "after",
             )  # fmt: skip
-
-
-@cache
-def _kernel() -> Callable[..., None] | None:
-    """Return the step as one kernel, where Triton is installed, as it is with torch for CUDA."""
-    try:
-        from stabilitybench.finetuning.adam_kernel import adam
-    except ImportError:
-        return None
-    return adam

@@ -20,6 +20,7 @@ from stabilitybench.finetuning.loop import Steps
 from stabilitybench.finetuning.lru import Memory
 from stabilitybench.finetuning.plain_steps import PlainSteps, Training
 from stabilitybench.finetuning.step_tables import RowTable, StepShape, step_shapes
+from stabilitybench.stabilizers.step_hooks import changes_step
 from stabilitybench.tasks.base import Task
 
 _ROWS = Memory[tuple[RowTable, tuple[StepShape, ...]]](size=4)
@@ -115,7 +116,7 @@ def _key(
     training: Training, tables: RunTables, encoder: Encoder, task: Task, shapes: tuple[StepShape, ...]
 ) -> Hashable:
     """Return all that the operations of a run's steps depend on."""
-    changing = tuple(s for s in training.composition.stabilizers if s.changes_step())
+    changing = tuple(s for s in training.composition.stabilizers if changes_step(s))
     recipe = training.recipe.replace(**_TABULATED)
     return (
         encoder.fingerprint, task.fingerprint, recipe, changing, DeviceSteps.form(training), shapes,

@@ -16,7 +16,7 @@ from stabilitybench.encoders.layout import ARCHITECTURES
 from stabilitybench.encoders.loading import PretrainedClassifier
 from stabilitybench.finetuning import products
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
+from stabilitybench.finetuning.dropout import ATTENTION, addresses, install
 from stabilitybench.finetuning.packing import Packing
 from stabilitybench.recipe import Recipe
 
@@ -165,9 +165,9 @@ class EncoderNetwork:
             slots[leaf] = params[name]
         packing = Packing.of(batch.mask) if batch.packing is None else batch.packing
         if key is not None:
-            addresses = Addresses.of(key, packing, batch.first_row)
+            at = addresses(key, packing, batch.first_row)
             for part in self._dropouts.values():
-                part.addresses, part.calls = addresses, 0
+                part.addresses, part.calls = at, 0
         inputs = packed_inputs(self._layout, batch, packing)
         self._noise = {group: packing.pack(added)[:, None] for group, added in (noise or {}).items()}
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):

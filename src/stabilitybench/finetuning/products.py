@@ -50,7 +50,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Tenso
     """
     flat = x.to(dtype).reshape(-1, x.shape[-1])
     with torch.autocast(x.device.type, enabled=False):
-        out: Tensor = _Linear.apply(flat, weight.to(dtype), bias.to(dtype))
+        out: Tensor = _Linear.apply(flat, weight.to(dtype), bias.to(dtype))  # type: ignore[no-untyped-call]
     return out.view(*x.shape[:-1], -1)
 
 
@@ -72,22 +72,30 @@ def install(module: nn.Module, attention: tuple[str, str, str], dtype: torch.dty
     for name in layers:
         if name.endswith(attention[0]):
             stem = name.removesuffix(attention[0])
-            _join([layers[stem + ending] for ending in attention], dtype)
+            parts = [layers[stem + ending] for ending in attention]
+            joined = _Joined(parts, dtype)
+            for number, part in enumerate(parts):
+                part.forward = partial(joined, number)  # type: ignore[method-assign]
 
 
 def _plain(part: nn.Linear, dtype: torch.dtype, x: Tensor) -> Tensor:
     return linear(x, part.weight, part.bias, dtype)
 
 
-def _join(parts: list[nn.Linear], dtype: torch.dtype) -> None:
-    """Let the first layer compute what all three return."""
-    ready: dict[int, Tensor] = {}
+class _Joined:
+    """Layers that read the same input: the first that is called computes what all return."""
 
-    def forward(number: int, x: Tensor) -> Tensor:
-        if number == 0:
-            weight, bias = torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
-            ready.update(enumerate(linear(x, weight, bias, dtype).chunk(len(parts), -1)))
-        return ready.pop(number)
+    def __init__(self, parts: list[nn.Linear], dtype: torch.dtype) -> None:
+        self._parts, self._dtype = parts, dtype
+        self._input: Tensor | None = None
+        self._ready: dict[int, Tensor] = {}
 
-    for number, part in enumerate(parts):
-        part.forward = partial(forward, number)  # type: ignore[method-assign]
+    def __call__(self, number: int, x: Tensor) -> Tensor:
+        if self._input is not x or number not in self._ready:
+            weight, bias = torch.cat([p.weight for p in self._parts]), torch.cat([p.bias for p in self._parts])
+            outputs = linear(x, weight, bias, self._dtype).chunk(len(self._parts), -1)
+            self._input, self._ready = x, dict(enumerate(outputs))
+        out = self._ready.pop(number)
+        if not self._ready:
+            self._input = None  # nothing outlives the pass
+        return out

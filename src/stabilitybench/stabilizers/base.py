@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     GradientAt = Callable[[Params], tuple[Tensor, Params]]
 
 
-#: Hooks that are called within an optimizer step; `rate` is asked before the training, too.
-STEP_HOOKS = ("forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members")
-
-
 class Stabilizer:
     """One published change to a recipe; subclasses are frozen dataclasses registered by name.
 
@@ -49,8 +45,8 @@ class Stabilizer:
     on_device : bool
         True where everything the hooks of a step do is arithmetic on tensors: they read no value of a tensor
         (``float(t)``, ``if t > 0``, ``t[mask]``, ``t.nonzero()``) and neither ctx.step, ctx.progress nor ctx.moment,
-        and draw through ctx alone.  On CUDA a step is then captured and replayed; otherwise it runs hook by hook.
-        Without a hook in the step it does not matter.
+        and draw through ctx alone.  On CUDA a step is then captured and replayed.  A class without a hook in the step
+        need not; one that changes such a hook of a class that declares it has to declare it again.
     """
 
     name: ClassVar[str]
@@ -397,26 +393,6 @@ class Stabilizer:
             Name of a method of `Stabilizer`.
         """
         return getattr(cls, hook) is not getattr(Stabilizer, hook)
-
-    @classmethod
-    def changes_step(cls) -> bool:
-        """Tell whether this class changes a hook that is called within an optimizer step."""
-        return any(cls.overrides(hook) for hook in STEP_HOOKS)
-
-    @classmethod
-    def steps_on_device(cls) -> bool:
-        """Tell whether every hook of a step that this class changes comes under a declared `on_device`.
-
-        A class that changes a hook of one that declares it has to declare it again.
-        """
-        order = cls.__mro__
-        declared = next(i for i, owner in enumerate(order) if "on_device" in vars(owner))
-        changed = [
-            next(i for i, owner in enumerate(order) if hook in vars(owner))
-            for hook in STEP_HOOKS
-            if cls.overrides(hook)
-        ]
-        return not changed or (cls.on_device and declared <= min(changed))
 
     @classmethod
     def summary(cls) -> str:
