@@ -45,7 +45,7 @@ class Flat:
         sizes = {name: -(-like[name].numel() // ALIGNED) * ALIGNED for group in groups for name in group}
         one = next(iter(like.values()))
         whole = torch.zeros(sum(sizes.values()), dtype=dtype or one.dtype, device=one.device)
-        self.parts = list(whole.split([sum(sizes[name] for name in group) for group in groups]))
+        self.parts = list(whole.split([sum(sizes[name] for name in group) for group in groups]))  # type: ignore[no-untyped-call]
         starts, views = 0, {}
         for name, size in sizes.items():
             views[name] = whole[starts : starts + like[name].numel()].view(like[name].shape)

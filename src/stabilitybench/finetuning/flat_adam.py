@@ -58,7 +58,8 @@ class FlatAdam:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.weights.parts[0].device
+        where: torch.device = self.weights.parts[0].device
+        return where
 
     @property
     def changed(self) -> list[Tensor]:

@@ -43,8 +43,9 @@ class Lane:
 
     def __init__(self, device: torch.device, captured: bool | None = None) -> None:
         self.device = device
-        self.captured = device.type == "cuda" if captured is None else captured
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        cuda = device.type == "cuda"
+        self.captured = cuda if captured is None else captured
+        self._stream = torch.cuda.Stream(device) if cuda else None  # type: ignore[no-untyped-call]
         self._kept: tuple[Hashable, DeviceSteps] | None = None
 
     @contextmanager
