@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stabilitybench.finetuning.dropout import Addresses, KeyedDropout, attention, install, keep_mask
+from stabilitybench.finetuning.dropout import KeyedDropout, attention, install
+from stabilitybench.finetuning.masks import Addresses, keep_mask
 from stabilitybench.finetuning.packing import Packing
 from stabilitybench.seeds import Seeds
 

@@ -22,6 +22,7 @@ from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.finetuning import Outcome, data, finetune
 from stabilitybench.finetuning.loop import Loop
 from stabilitybench.finetuning.network import EncoderNetwork
+from stabilitybench.finetuning.plain_steps import PlainSteps, Training
 from stabilitybench.finetuning.problem import TrainingProblem
 from stabilitybench.finetuning.resolution import text_length
 from stabilitybench.finetuning.tensors import draw_new
@@ -55,7 +56,8 @@ def double_loop(
         splits=data.tokenise(encoder, task, text_length(encoder, recipe.max_length)),
         warnings=(),
     )
-    return Loop(problem, task, recipe, Composition(stabilizers), replace(ctx, reference=problem.pretrained), CPU)
+    ready = replace(ctx, reference=problem.pretrained)
+    return Loop(problem, task, Training(problem, recipe, Composition(stabilizers), ready, CPU))
 
 
 def reference_loop(
@@ -121,10 +123,12 @@ def test_every_gradient_and_every_weight_is_that_of_a_plain_loop(
     for t, (chosen, (grads, weights)) in enumerate(
         zip(rows, reference_loop(encoder, task, recipe, seeds), strict=True)
     ):
-        _, mine = loop.step(loop.problem.splits.train.batch(chosen), loop.at(t))
+        _, mine = PlainSteps(loop.training).step(loop.problem.splits.train.batch(chosen), loop.training.at(t))
         for name in weights:
             torch.testing.assert_close(mine[name], grads[name], rtol=1e-7, atol=1e-10, msg=f"gradient {t} {name}")
-            torch.testing.assert_close(loop.params[name], weights[name], rtol=1e-6, atol=1e-8, msg=f"{t} {name}")
+            torch.testing.assert_close(
+                loop.training.params[name], weights[name], rtol=1e-6, atol=1e-8, msg=f"{t} {name}"
+            )
 
 
 @pytest.mark.parametrize("recipe", [PLAIN, PLAIN.replace(clip=0, warmup=0, epochs=1.5), PLAIN.replace(clip=0.1)])
@@ -149,7 +153,7 @@ def test_micro_batches_change_nothing_dropout_included(bert: Encoder, rows: int)
         recipe = PLAIN.replace(dropout=0.3, micro_batch=micro, steps=3)
         loop = double_loop(bert, task, recipe, seeds)
         loop.run(0.0, None, None)
-        weights.append(loop.params)
+        weights.append(loop.training.params)
     for name in weights[0]:
         torch.testing.assert_close(weights[1][name], weights[0][name], rtol=1e-7, atol=1e-9, msg=name)
 

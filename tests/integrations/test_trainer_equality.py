@@ -26,7 +26,7 @@ def assert_equal(
     trainer = stabilize(make_trainer(encoder, task, folder, **changes), methods, seeds=SEEDS)
     theirs = run_trainer(trainer)
     loop = own_loop(encoder, task, recipe, methods)
-    start = dict(loop.start)
+    start = dict(loop.training.start)
     ours = run_own(loop, 3)
     assert trainer.state.max_steps == loop.ctx.total_steps
     assert max(distance(start, after) for after in ours) > 1e-5  # something was trained

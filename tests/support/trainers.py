@@ -19,8 +19,9 @@ from transformers import TrainerCallback as Callback
 from stabilitybench.encoders import Encoder
 from stabilitybench.encoders.loading import quiet
 from stabilitybench.finetuning import data
+from stabilitybench.finetuning.plain_steps import PlainSteps
 from stabilitybench.finetuning.resolution import text_length
-from stabilitybench.finetuning.training import _loop
+from stabilitybench.finetuning.training import loop_of
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Stabilizer
@@ -47,16 +48,17 @@ class InOrder(Trainer):
 
 def own_loop(encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...]) -> Any:
     """Return the loop of `finetune`, ready for its first step, in double precision."""
-    return _loop(encoder, task, recipe, stabilizers, SEEDS, torch.device("cpu"), torch.float64)
+    return loop_of(encoder, task, recipe, stabilizers, SEEDS, torch.device("cpu"), torch.float64)
 
 
 def run_own(loop: Any, steps: int) -> list[dict[str, Tensor]]:
     """Take `steps` optimizer steps, as `Loop.run` does; return all tensors after each."""
     after = []
-    rows = data.order(len(loop.task.train), loop.recipe.batch_size, steps, loop.ctx.seeds)
+    training, plain = loop.training, PlainSteps(loop.training)
+    rows = data.order(len(loop.task.train), training.recipe.batch_size, steps, training.ctx.seeds)
     for step, chosen in enumerate(rows):
-        loop.step(loop.problem.splits.train.batch(chosen), loop.at(step))
-        after.append({n: t.clone() for n, t in {**loop.params, **loop.frozen}.items()})
+        plain.step(training.splits.train.batch(chosen), training.at(step))
+        after.append({n: t.clone() for n, t in {**training.params, **training.frozen}.items()})
     return after
 
 
@@ -77,7 +79,7 @@ def rows_of(encoder: Encoder, task: Task, split: str = "train") -> list[dict[str
 def _stock(encoder: Encoder, outputs: int) -> tuple[Any, dict[str, Tensor]]:
     """Return the classifier of transformers and the weights that `finetune` starts from."""
     kind = "regression" if outputs == 1 else "classification"
-    start = own_loop(encoder, make_task(kind=kind, classes=max(2, outputs)), RECIPE, ()).start
+    start = own_loop(encoder, make_task(kind=kind, classes=max(2, outputs)), RECIPE, ()).training.start
     with quiet(), torch.random.fork_rng(devices=[]):
         return AutoModelForSequenceClassification.from_pretrained(encoder.folder, num_labels=outputs), start
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from stabilitybench.encoders import Encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning.lru import Memory
+from stabilitybench.finetuning.packing import Packing
 from stabilitybench.seeds import Seeds
 from stabilitybench.tasks.base import Kind, Split, Task
 
@@ -34,6 +35,8 @@ class TokenBatch:
         Class indices, or scores under regression.
     first_row : int, default 0
         Number of the first row in its batch, which addresses dropout.
+    packing : Packing, optional
+        Which cells hold tokens, where it is known already; read off the mask otherwise.
     """
 
     tokens: Tensor
@@ -41,6 +44,7 @@ class TokenBatch:
     segments: Tensor | None
     labels: Tensor
     first_row: int = 0
+    packing: Packing | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)

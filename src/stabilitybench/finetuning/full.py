@@ -9,11 +9,15 @@ from torch import Tensor
 
 from stabilitybench.encoders import Encoder
 from stabilitybench.finetuning import data
+from stabilitybench.finetuning.lru import Memory
 from stabilitybench.finetuning.network import EncoderNetwork
 from stabilitybench.finetuning.problem import TrainingProblem
 from stabilitybench.finetuning.resolution import text_length
+from stabilitybench.finetuning.tensors import Params
 from stabilitybench.recipe import Recipe
 from stabilitybench.tasks.base import Task
+
+_ON_DEVICE = Memory[Params](size=2)
 
 
 def full_problem(
@@ -42,10 +46,16 @@ def full_problem(
     classifier = encoder.pretrained_classifier(task.outputs)
     length = text_length(encoder, recipe.max_length)
     tokens = data.tokenise(encoder, task, length)
-    pretrained = {**classifier.pretrained, **tensors}
+
+    def on_device() -> Params:
+        return {name: t.to(device) for name, t in classifier.pretrained.items()}
+
+    # the seeds of a study share them; nobody changes them in place
+    key = (encoder.fingerprint, task.outputs, str(device))
+    pretrained = on_device() if device.type == "cpu" else _ON_DEVICE.get(key, on_device)
     return TrainingProblem(
         network=EncoderNetwork(classifier, encoder.layout, recipe, device),
-        pretrained={name: t.to(device) for name, t in pretrained.items()},
+        pretrained={**pretrained, **{name: t.to(device) for name, t in tensors.items()}},
         newly_initialized={n: shape for n, shape in classifier.newly_initialized.items() if n not in tensors},
         splits=tokens,
         warnings=tuple(tokens.warnings(length)),

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from stabilitybench.encoders.layout import is_bias, is_norm
-from stabilitybench.errors import UserError
-from stabilitybench.finetuning import data
 from stabilitybench.finetuning.outcome import (
     Checkpoint,
     Evaluation,
@@ -24,14 +19,10 @@ from stabilitybench.finetuning.outcome import (
     is_near_no_skill,
     score_all,
 )  # fmt: skip
-from stabilitybench.finetuning.prediction import Logits, features_of, mean_logits
+from stabilitybench.finetuning.plain_steps import PlainSteps, Training
+from stabilitybench.finetuning.prediction import Logits, mean_logits
 from stabilitybench.finetuning.problem import TrainableSplit, TrainingProblem
-from stabilitybench.finetuning.tensors import Params, average, copied, digest, draw_new, norm_by_module
-from stabilitybench.optim.adam import AdamState, adam_step, average_moments, copy_moments
-from stabilitybench.optim.clipping import clip
-from stabilitybench.optim.schedule import multiplier
-from stabilitybench.recipe import Recipe
-from stabilitybench.stabilizers import Composition, Context
+from stabilitybench.finetuning.tensors import Params, average, copied, digest, norm_by_module
 from stabilitybench.tasks.base import Task
 from stabilitybench.tasks.metrics import METRICS
 
@@ -50,17 +41,29 @@ class _Checkpoint:
         return replace(self, members=[copied(m) for m in self.members])
 
 
-@dataclass(eq=False)
-class _Member:
-    """A network in training: its trained weights, the optimizer's moments, and the states of the stabilizers."""
+class Steps(Protocol):
+    """How optimizer steps are taken: one by one, or as one piece on the device."""
 
-    params: Params
-    adam: AdamState
-    states: list[Any]
+    @property
+    def rate(self) -> float:
+        """The highest learning rate of a tensor in the last step."""
+        ...
+
+    def advance(self, to: int) -> None:
+        """Take the steps up to a number of them."""
+        ...
+
+    def gradient_norm(self) -> dict[str, float]:
+        """Return the norm of the last gradient before clipping, by module group."""
+        ...
+
+    def mean_loss(self) -> float:
+        """Return the mean training loss since it was asked for last."""
+        ...
 
 
 class Loop:
-    """The state of one training: one network, or as many as the stabilizers train side by side.
+    """One training: its steps, and what evaluations make of it.
 
     Parameters
     ----------
@@ -68,56 +71,42 @@ class Loop:
         Network, pretrained tensors and splits.
     task : Task
         Metrics and labels, for the scores.
-    recipe : Recipe
-        As the stabilizers have changed it, with a learning rate.
-    composition : Composition
-        Whose hooks are called.
-    ctx : Context
-        What hooks may read before the first step; each step has one of its own.
-    device : torch.device
-        Where the training runs.
-    dtype : torch.dtype, default torch.float32
-        Of the tensors that are drawn.
+    training : Training
+        The run at step 0.
+    steps : Steps, optional
+        How its steps are taken; one by one by default.
     """
 
-    def __init__(
-        self, problem: TrainingProblem, task: Task, recipe: Recipe, composition: Composition, ctx: Context,
-        device: torch.device, dtype: torch.dtype = torch.float32,
-    ) -> None:  # fmt: skip
-        self.problem, self.task, self.recipe, self.device = problem, task, recipe, device
-        self.composition = composition
-        self.loss_sum = torch.zeros((), device=device)
-        self.loss_count = 0
-        ctx = replace(ctx, training_features=self._training_features)
-        before = {**problem.pretrained, **draw_new(problem.newly_initialized, ctx, device, dtype)}
-        self.start = composition.initialize(before, ctx)
-        self.reinitialized = tuple(n for n, t in self.start.items() if t is not before.get(n))
-        frozen = composition.frozen(self.start, ctx.layout, problem.newly_initialized)
-        self.frozen = {n: self.start[n] for n in frozen}
-        # The optimizer works in place, so it owns copies; the pretrained tensors serve other runs too.
-        params = copied({n: t for n, t in self.start.items() if n not in self.frozen})
-        self.decays = {n: 0.0 if is_bias(n) or is_norm(n) else recipe.weight_decay for n in params}
-        self.ctx = ctx = replace(ctx, start=self.start)
-        ready = replace(ctx, epoch_gradients=partial(self._epoch_gradients, params))
-        self.trained = [_Member(params, AdamState(), composition.setup(self.start, ready))]
-
-    @property
-    def params(self) -> Params:
-        """The trained weights of the first network."""
-        return self.trained[0].params
-
-    def at(self, step: int) -> Context:
-        """Return what hooks may read in a step.
-
-        Parameters
-        ----------
-        step : int
-            Number of steps taken before it.
-        """
-        return replace(self.ctx, step=step, training=True)
+    def __init__(self, problem: TrainingProblem, task: Task, training: Training, steps: Steps | None = None) -> None:
+        self.problem, self.task, self.training = problem, task, training
+        self.device, self.ctx, self.composition = training.device, training.ctx, training.composition
+        self.steps = steps or PlainSteps(training)
 
     def run(self, started: float, observer: Observer | None, keep_weights: Checkpoint | None) -> Outcome:
         """Train to the end.
+
+        Parameters
+        ----------
+        started, observer, keep_weights : object
+            As for `parts`.
+
+        Returns
+        -------
+        Outcome
+            With the scores of the last and of the best-validation checkpoint.
+        """
+        parts = self.parts(started, observer, keep_weights)
+        while True:
+            try:
+                next(parts)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return outcome
+
+    def parts(
+        self, started: float, observer: Observer | None, keep_weights: Checkpoint | None
+    ) -> Generator[None, None, Outcome]:
+        """Train, and pause before each evaluation: the device may still be at work on the steps before it.
 
         Parameters
         ----------
@@ -128,177 +117,69 @@ class Loop:
         keep_weights : {"last", "best"} or None
             Checkpoint whose tensors are returned too.
 
+        Yields
+        ------
+        None
+            Whoever drives several trainings goes on with another one.
+
         Returns
         -------
         Outcome
             With the scores of the last and of the best-validation checkpoint.
         """
-        total = self.ctx.total_steps
-        marks = set(self.recipe.evaluation_steps(total))
-        rows = data.order(len(self.task.train), self.recipe.batch_size, total, self.ctx.seeds)
         evaluations: list[Evaluation] = []
         best: tuple[float, int, _Checkpoint] | None = None
         last: _Checkpoint | None = None
         diverged = False
-        for step, chosen in enumerate(rows, start=1):
-            batch = self.problem.splits.train.batch(chosen).to(self.device)
-            rate, grads = self.step(batch, self.at(step - 1))
-            if step in marks:
-                evaluation, last = self._evaluate(step, rate, grads)
-                evaluations.append(evaluation)
-                if observer is not None:
-                    observer(evaluation)
-                diverged = not (np.isfinite(evaluation.train_loss) and np.isfinite(evaluation.validation_loss))
-                headline = evaluation.validation[self.task.metrics[0]]
-                # Weights that are no numbers score as no skill, which may exceed an honest early score.
-                if best is None or (headline > best[0] and not diverged):
-                    # Cloned: the loop goes on changing these very tensors.
-                    best = (headline, step, last.clone())
-                if diverged:
-                    break
+        for step in self.training.recipe.evaluation_steps(self.ctx.total_steps):
+            self.steps.advance(step)
+            yield
+            evaluation, last = self._evaluate(step)
+            evaluations.append(evaluation)
+            if observer is not None:
+                observer(evaluation)
+            diverged = not (np.isfinite(evaluation.train_loss) and np.isfinite(evaluation.validation_loss))
+            headline = evaluation.validation[self.task.metrics[0]]
+            # Weights that are no numbers score as no skill, which may exceed an honest early score.
+            if best is None or (headline > best[0] and not diverged):
+                # Cloned: the loop goes on changing these very tensors.
+                best = (headline, step, last.clone())
+            if diverged:
+                break
         assert best is not None  # the last step is always evaluated
         assert last is not None
         checkpoints: dict[Checkpoint, _Checkpoint] = {"last": last, "best": best[2]}
         return self._outcome(evaluations, best[1], checkpoints, diverged, started, keep_weights)
 
-    def step(self, batch: data.TokenBatch, ctx: Context) -> tuple[float, Params]:
-        """Take one optimizer step with every network.
-
-        Parameters
-        ----------
-        batch : TokenBatch
-            The rows of the step, on the device of the training.
-        ctx : Context
-            As `at` returns it.
-
-        Returns
-        -------
-        rate : float
-            The highest learning rate of a tensor.
-        gradients : dict of str to Tensor
-            The first network's, before clipping.
-        """
-        recipe = self.recipe
-        assert recipe.learning_rate is not None
-        rate = recipe.learning_rate * multiplier(recipe.schedule, ctx.step, ctx.total_steps, recipe.warmup)
-        rates = self.composition.rates(dict.fromkeys(self.params, rate), ctx)
-        raw: Params = {}
-        for number, member in enumerate(self.trained):
-            grads = self._step_member(member, batch, rates, replace(ctx, member=number))
-            raw = raw or grads
-        after = replace(ctx, step=ctx.step + 1, rates=rates)
-        if self.composition.changing("members"):
-            self._replace_members(self.composition.members([m.params for m in self.trained], after))
-        return max(rates.values()), raw
-
-    def _step_member(self, member: _Member, batch: data.TokenBatch, rates: Mapping[str, float], ctx: Context) -> Params:
-        """Take one optimizer step with one network; return its gradients before clipping."""
-        recipe, composition = self.recipe, self.composition
-        plain = partial(self._gradient, batch=batch, ctx=ctx)
-        loss, raw = composition.gradient(plain, member.params, member.states, ctx)
-        self.loss_sum += loss.detach()
-        self.loss_count += 1
-        grads = clip(raw, recipe.clip, scope=recipe.clip_scope)
-        grads = composition.edit_gradient(grads, member.states, ctx)
-        followed = bool(composition.changing("after_step"))
-        previous = copied(member.params) if followed else {}
-        adam_step(
-            member.params, grads, member.adam, rates=rates, decays=self.decays, betas=recipe.betas,
-            epsilon=recipe.epsilon, bias_correction=recipe.bias_correction, decay_order=recipe.decay_order,
-        )  # fmt: skip
-        if followed:
-            after = replace(ctx, step=ctx.step + 1, rates=rates)
-            moved, member.states = composition.after_step(member.params, previous, member.states, after)
-            member.params = copied(moved)
-        return raw
-
-    def _replace_members(self, networks: list[Params]) -> None:
-        """Go on with `networks`: one may have become several, or several one."""
-        before = self.trained
-        if len(networks) not in (1, len(before)) and len(before) != 1:
-            raise UserError(f"a stabilizer made {len(networks)} networks of {len(before)}: only one can become several")
-        moments = [m.adam for m in before]
-        if len(networks) == 1 and len(before) > 1:
-            moments = [average_moments(moments)]
-        self.trained = []
-        for i, weights in enumerate(networks):
-            old = before[i] if i < len(before) else before[0]
-            adam = moments[i] if i < len(moments) else copy_moments(moments[0])
-            owned = weights if weights is old.params else copied(weights)
-            self.trained.append(_Member(owned, adam, list(old.states)))
-
-    def _training_features(self, params: Params) -> tuple[Tensor, Tensor]:
-        """Return what the last linear layer reads of every training row, without noise, and the labels."""
-        return features_of(self.problem.network, params, self.problem.splits.train, self.device)
-
-    def _epoch_gradients(self, params: Params) -> Iterator[Params]:
-        """Yield the gradient of each batch of the first epoch at the weights as they are."""
-        n, size = len(self.task.train), self.recipe.batch_size
-        for step, rows in enumerate(data.order(n, size, -(-n // size), self.ctx.seeds)):
-            batch = self.problem.splits.train.batch(rows).to(self.device)
-            yield self._gradient(params, batch, self.at(step))[1]
-
-    def _gradient(self, params: Params, batch: data.TokenBatch, ctx: Context) -> tuple[Tensor, Params]:
-        """Return the loss with penalties and its gradient; micro-batches are summed by their share of rows."""
-        leaves = {name: t.detach().requires_grad_() for name, t in params.items()}
-        loss_sum = torch.zeros((), device=self.device)
-        sums: Params = {}
-        for part in batch.parts(self.recipe.micro_batch):
-            share = len(part) / len(batch)
-            loss = self.loss(leaves, part, ctx) * share
-            grads = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-            loss_sum = loss_sum + loss.detach()
-            sums = {n: g if n not in sums else sums[n] + g for n, g in zip(leaves, grads, strict=True)}
-        return loss_sum, sums
-
-    def loss(self, leaves: Params, part: data.TokenBatch, ctx: Context) -> Tensor:
-        """Return the training loss of some rows, penalties included.
-
-        Parameters
-        ----------
-        leaves : dict of str to Tensor
-            The trained weights; gradients flow to them.
-        part : TokenBatch
-            The rows.
-        ctx : Context
-            Of the step under way; decides the dropout masks.
-        """
-        weights = self.composition.forward_weights({**leaves, **self.frozen}, ctx)
-        key = ctx.seeds.key("dropout", *ctx.moment)
-        read = bool(self.composition.changing("penalty"))
-        forward = self.problem.network(weights, part, key, hidden=read)
-        loss = ctx.task.loss(forward.logits, part.labels)
-        for penalty in self.composition.penalties(forward, part, ctx):
-            loss = loss + penalty
-        return loss
-
     def members(self) -> list[Params]:
         """Return the sets of weights whose predictions are averaged; one, unless a stabilizer says otherwise."""
-        return [out for m in self.trained for out in self.composition.evaluation({**m.params, **self.frozen}, m.states)]
+        frozen = self.training.frozen
+        return [
+            out for m in self.training.trained for out in self.composition.evaluation({**m.params, **frozen}, m.states)
+        ]
 
     def _logits(self, members: list[Params], split: TrainableSplit) -> Logits:
         """Return mean logits of `members` on `split`; (rows, outputs) float32."""
         return mean_logits(self.problem.network, members, split, self.task.outputs, self.device)
 
-    def _evaluate(self, step: int, rate: float, grads: Params) -> tuple[Evaluation, _Checkpoint]:
+    def _evaluate(self, step: int) -> tuple[Evaluation, _Checkpoint]:
         """Score the validation split after `step`; return what is recorded, and the weights that were scored."""
         members = self.members()
         logits = self._logits(members, self.problem.splits.validation)
         labels = self.problem.splits.validation.labels
-        train_loss = float(self.loss_sum / max(1, self.loss_count))
-        self.loss_sum, self.loss_count = torch.zeros((), device=self.device), 0
-        weights = average([m.params for m in self.trained])
-        moved = {n: weights[n] - self.start[n] for n in weights if n in self.start}
+        weights = average([m.params for m in self.training.trained])
+        start = self.training.start
+        moved = {n: weights[n] - start[n] for n in weights if n in start}
         scored = average(members)
         sound = bool(np.isfinite(logits).all())  # weights that are no numbers cannot be measured
         return Evaluation(
             step=step,
             progress=step / self.ctx.total_steps,
-            learning_rate=rate,
-            train_loss=train_loss,
+            learning_rate=self.steps.rate,
+            train_loss=self.steps.mean_loss(),
             validation_loss=float(self.ctx.task.loss(torch.from_numpy(logits), labels)),
             validation=score_all(self.task, self.task.validation, logits),
-            gradient_norm=norm_by_module(grads, self.ctx.layout),
+            gradient_norm=self.steps.gradient_norm(),
             distance=norm_by_module(moved, self.ctx.layout),
             measures=self.composition.measures(scored, replace(self.ctx, step=step)) if sound else {},
         ), _Checkpoint(step, members, logits)
@@ -341,15 +222,15 @@ class Loop:
             best_step=best_step,
             evaluations=tuple(evaluations),
             predictions=tuple(predictions),
-            reinitialized=self.reinitialized,
-            frozen=tuple(self.frozen),
+            reinitialized=self.training.reinitialized,
+            frozen=tuple(self.training.frozen),
             newly_initialized=tuple(self.problem.newly_initialized),
-            weights=digest(*(m.params for m in self.trained)),
+            weights=digest(*(m.params for m in self.training.trained)),
             seconds=time.perf_counter() - started,
             device=device_name(self.device),
             warnings=warnings,
             facts=self.problem.facts,
-            final_weights={n: t.cpu() for n, t in kept[0].items()} if kept else None,
+            final_weights={n: t.cpu() for n, t in copied(kept[0]).items()} if kept else None,
         )
 
 

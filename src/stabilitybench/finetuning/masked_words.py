@@ -15,7 +15,7 @@ from stabilitybench.encoders.loading import load_model
 from stabilitybench.encoders.masking import IGNORED, hide_words
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import data
-from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
+from stabilitybench.finetuning.dropout import ATTENTION, addresses, install
 from stabilitybench.finetuning.network import packed_inputs
 from stabilitybench.finetuning.packing import Packing
 from stabilitybench.finetuning.resolution import text_length
@@ -99,9 +99,9 @@ def fill_in_words(
             continue
         hidden = data.TokenBatch(torch.from_numpy(visible), batch.mask, batch.segments, batch.labels).to(device)
         packing = Packing.of(hidden.mask)
-        addresses = Addresses.of(seeds.key("dropout", f"step {step}"), packing)
+        at = addresses(seeds.key("dropout", f"step {step}"), packing)
         for part in dropouts.values():
-            part.addresses, part.calls = addresses, 0
+            part.addresses, part.calls = at, 0
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             logits = module(**packed_inputs(encoder.layout, hidden, packing)).logits
         loss = nn.functional.cross_entropy(logits.flatten(0, -2).float(), wanted[wanted != IGNORED].to(device))

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from stabilitybench.encoders import Layout
+from stabilitybench.encoders.layout import ARCHITECTURES
 from stabilitybench.encoders.loading import PretrainedClassifier
+from stabilitybench.finetuning import products
 from stabilitybench.finetuning.data import TokenBatch
-from stabilitybench.finetuning.dropout import ATTENTION, Addresses, install
+from stabilitybench.finetuning.dropout import ATTENTION, addresses, install
 from stabilitybench.finetuning.packing import Packing
 from stabilitybench.recipe import Recipe
 
@@ -64,7 +66,7 @@ class Network(Protocol):
     """Anything the training loop can train."""
 
     def __call__(
-        self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
+        self, params: Mapping[str, Tensor], batch: Any, key: int | Tensor | None = None, *, hidden: bool = False
     ) -> ForwardOutput:
         """Run the classifier; a key switches training noise on; `hidden` asks for what penalties may read."""
         ...
@@ -84,6 +86,11 @@ class EncoderNetwork:
         of the encoder's own configuration holds otherwise.  `precision` is that of the pass.
     device : torch.device
         Where the parameters will be.
+
+    Attributes
+    ----------
+    linear_weights : frozenset of str
+        Names of the weights and biases of linear layers.
     """
 
     def __init__(self, classifier: PretrainedClassifier, layout: Layout, recipe: Recipe, device: torch.device) -> None:
@@ -95,6 +102,9 @@ class EncoderNetwork:
                 part.p = recipe.dropout
             if layout.module_group(name) in recipe.dropout_off:
                 part.p = 0.0
+        if device.type == "cuda":
+            dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
+            products.install(self._module, ARCHITECTURES[layout.architecture].attention[:3], dtype)
         self._module.set_attn_implementation(ATTENTION)  # type: ignore[operator]
         self._module.eval()
         for name, buffer in classifier.buffers.items():
@@ -109,6 +119,9 @@ class EncoderNetwork:
             self._slots.append((self._module.get_submodule(owner)._parameters, leaf, name))
         self._precision = recipe.precision
         self._device = device
+        # What autocast would cast at every use; a matrix shared with the embedding is read there in float32.
+        linear = [name for name, part in self._module.named_modules() if isinstance(part, nn.Linear)]
+        self.linear_weights = frozenset(f"{name}.{leaf}" for name in linear for leaf in ("weight", "bias"))
 
     def _watch(self, layout: Layout) -> None:
         """Note what the last linear layer reads and what the words look like, and let noise in at every group."""
@@ -138,7 +151,7 @@ class EncoderNetwork:
         self,
         params: Mapping[str, Tensor],
         batch: TokenBatch,
-        key: int | None = None,
+        key: int | Tensor | None = None,
         *,
         hidden: bool = False,
         noise: Mapping[str, Tensor] | None = None,
@@ -150,11 +163,11 @@ class EncoderNetwork:
         # back, since nobody else sees this module.
         for slots, leaf, name in self._slots:
             slots[leaf] = params[name]
-        packing = Packing.of(batch.mask)
+        packing = Packing.of(batch.mask) if batch.packing is None else batch.packing
         if key is not None:
-            addresses = Addresses.of(key, packing, batch.first_row)
+            at = addresses(key, packing, batch.first_row)
             for part in self._dropouts.values():
-                part.addresses, part.calls = addresses, 0
+                part.addresses, part.calls = at, 0
         inputs = packed_inputs(self._layout, batch, packing)
         self._noise = {group: packing.pack(added)[:, None] for group, added in (noise or {}).items()}
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
@@ -213,7 +226,7 @@ class HeadNetwork:
     """One linear layer on cached features: the classifier of head tuning."""
 
     def __call__(
-        self, params: Mapping[str, Tensor], batch: Any, key: int | None = None, *, hidden: bool = False
+        self, params: Mapping[str, Tensor], batch: Any, key: int | Tensor | None = None, *, hidden: bool = False
     ) -> ForwardOutput:
         """Return logits ``features @ weight.T + bias``."""
         logits = nn.functional.linear(batch.tokens, params["classifier.weight"], params["classifier.bias"])

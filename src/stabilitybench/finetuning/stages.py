@@ -16,6 +16,7 @@ from stabilitybench.finetuning.full import full_problem
 from stabilitybench.finetuning.loop import Loop
 from stabilitybench.finetuning.lru import Memory
 from stabilitybench.finetuning.masked_words import fill_in_words
+from stabilitybench.finetuning.plain_steps import Training
 from stabilitybench.finetuning.resolution import stage_facts, task_facts
 from stabilitybench.finetuning.tensors import Params
 from stabilitybench.optim.clipping import norm
@@ -127,7 +128,8 @@ def _labelled(
     problem = full_problem(encoder, task, own, device, tensors)
     total = own.total_steps(len(task.train))
     ctx = Context(own, encoder.layout, task_facts(task), problem.pretrained, seeds, total)
-    outcome = Loop(problem, task, own, Composition(), ctx, device).run(time.perf_counter(), None, "last")
+    training = Training(problem, own, Composition(), ctx, device)
+    outcome = Loop(problem, task, training).run(time.perf_counter(), None, "last")
     assert outcome.final_weights is not None
     layout = encoder.layout
     kept = {n: t.to(device) for n, t in outcome.final_weights.items() if layout.module_group(n) != "head"}

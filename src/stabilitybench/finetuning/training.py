@@ -15,9 +15,11 @@ from stabilitybench.encoders import Encoder
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.full import full_problem
+from stabilitybench.finetuning.lanes import Lane, lanes
 from stabilitybench.finetuning.linear_probe import head_problem
 from stabilitybench.finetuning.loop import Loop, Observer
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
+from stabilitybench.finetuning.plain_steps import Training
 from stabilitybench.finetuning.resolution import effective, stages_of, task_facts
 from stabilitybench.finetuning.stages import prepare
 from stabilitybench.finetuning.tensors import Params
@@ -88,19 +90,37 @@ def finetune(
         of_kind("seeds", seeds, "a Seeds", Seeds)
     if keep_weights is not None:
         choice("keep_weights", keep_weights, get_args(Checkpoint))
-    try:
-        where = torch.device(text("device", device))
-    except RuntimeError:
-        raise UserError(Argument("device", device), ": must be cpu, cuda or cuda:K") from None
-    if where.type not in ("cpu", "cuda"):
-        raise UserError(Argument("device", device), ": must be cpu, cuda or cuda:K")
-    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
-        raise UserError(Argument("device", device), f": this machine has {torch.cuda.device_count()} CUDA devices")
+    where = checked_device(device)
     if observer is not None and not callable(observer):
         raise UserError(Argument("observer", observer), ": must be a function that takes an evaluation")
-    with one_thread(where):
-        loop = _loop(encoder, task, recipe, stabilizers, seeds or Seeds(), where)
+    lane = lanes(where, 1)[0]
+    with one_thread(where), lane.current():
+        loop = loop_of(encoder, task, recipe, stabilizers, seeds or Seeds(), where, lane=lane)
         return loop.run(started, observer, keep_weights)
+
+
+def checked_device(name: str) -> torch.device:
+    """Return a device by its name.
+
+    Parameters
+    ----------
+    name : str
+        "cpu", "cuda" or "cuda:K".
+
+    Raises
+    ------
+    UserError
+        For another name, or a device that this machine lacks.
+    """
+    try:
+        where = torch.device(text("device", name))
+    except RuntimeError:
+        raise UserError(Argument("device", name), ": must be cpu, cuda or cuda:K") from None
+    if where.type not in ("cpu", "cuda"):
+        raise UserError(Argument("device", name), ": must be cpu, cuda or cuda:K")
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise UserError(Argument("device", name), f": this machine has {torch.cuda.device_count()} CUDA devices")
+    return where
 
 
 def prepared(
@@ -135,18 +155,32 @@ def prepared(
         Where a stabilizer cannot work on this encoder, task or recipe.
     """
     where = torch.device("cpu")
-    loop = _loop(encoder, task, recipe, stabilizers, Seeds(), where, torch.float64)
-    size, total = loop.recipe.batch_size, loop.ctx.total_steps
-    batch = loop.problem.splits.train.batch(next(iter(data.order(len(task.train), size, total, loop.ctx.seeds))))
-    if loop.recipe.mode == "head":
+    loop = loop_of(encoder, task, recipe, stabilizers, Seeds(), where, torch.float64)
+    training = loop.training
+    size, total = training.recipe.batch_size, training.ctx.total_steps
+    batch = training.splits.train.batch(next(iter(data.order(len(task.train), size, total, training.ctx.seeds))))
+    if training.recipe.mode == "head":
         batch = replace(batch, tokens=batch.tokens.double())
-    return lambda params: loop.loss(params, batch, loop.at(0)), loop.params
+    return lambda params: training.objective.loss(params, batch, training.at(0)), training.params
 
 
-def _loop(
+def loop_of(
     encoder: Encoder, task: Task, recipe: Recipe, stabilizers: tuple[Stabilizer, ...], seeds: Seeds,
-    where: torch.device, dtype: torch.dtype = torch.float32,
+    where: torch.device, dtype: torch.dtype = torch.float32, lane: Lane | None = None,
 ) -> Loop:  # fmt: skip
+    """Return a training, ready for its first step.
+
+    Parameters
+    ----------
+    encoder, task, recipe, stabilizers, seeds : object
+        As for `finetune`.
+    where : torch.device
+        Where it runs.
+    dtype : torch.dtype, default torch.float32
+        Of its weights.
+    lane : Lane, optional
+        Where its steps are prepared; without one they are taken one by one.
+    """
     composition = Composition(compose(stabilizers, encoder.layout))
     recipe = effective(encoder, task, recipe, composition)
     facts = task_facts(task)
@@ -160,4 +194,5 @@ def _loop(
         problem = replace(problem, pretrained={n: t.to(dtype) for n, t in problem.pretrained.items()})
     reference = {**problem.pretrained, **{n: t for n, t in found.before.items() if n in problem.pretrained}}
     ctx = Context(recipe, encoder.layout, facts, reference, seeds, recipe.total_steps(len(task.train)))
-    return Loop(problem, task, recipe, composition, ctx, where, dtype)
+    training = Training(problem, recipe, composition, ctx, where, dtype)
+    return Loop(problem, task, training, None if lane is None else lane.steps(training, encoder, task))

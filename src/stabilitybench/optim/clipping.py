@@ -34,7 +34,9 @@ def norm(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def clip(grads: Mapping[str, Tensor], limit: float, *, scope: str = "global") -> dict[str, Tensor]:
+def clip(
+    grads: Mapping[str, Tensor], limit: float, *, scope: str = "global", norms: Tensor | None = None
+) -> dict[str, Tensor]:
     """Scale gradients so that their norm is at most `limit`.
 
     Parameters
@@ -46,6 +48,8 @@ def clip(grads: Mapping[str, Tensor], limit: float, *, scope: str = "global") ->
     scope : {"global", "tensor"}, default "global"
         "global" measures all tensors as one vector, as torch.nn.utils.clip_grad_norm_ does; "tensor" measures each
         alone, as the optimizer of the released BERT did.
+    norms : Tensor, shape (tensors,), optional
+        The norm of each gradient, where they are known.
 
     Returns
     -------
@@ -61,8 +65,27 @@ def clip(grads: Mapping[str, Tensor], limit: float, *, scope: str = "global") ->
         return dict(grads)
     if scope == "tensor":
         return {name: g * _factor(torch.linalg.vector_norm(g), limit) for name, g in grads.items()}
-    factor = _factor(norm(grads), limit)
+    factor = clip_factor(torch.stack(torch._foreach_norm(list(grads.values()))) if norms is None else norms, limit)
     return dict(zip(grads, torch._foreach_mul(list(grads.values()), factor), strict=True))
+
+
+@torch.no_grad()
+def clip_factor(norms: Tensor, limit: float) -> Tensor:
+    """Return by what all gradients are multiplied so that their norm is at most `limit`.
+
+    Parameters
+    ----------
+    norms : Tensor, shape (tensors,)
+        The norm of each gradient.
+    limit : float
+        Largest norm, above 0.
+
+    Examples
+    --------
+    >>> clip_factor(torch.tensor([3.0, 4.0]), 1.0)
+    tensor(0.2000)
+    """
+    return _factor(torch.linalg.vector_norm(norms), limit)
 
 
 def _factor(size: Tensor, limit: float) -> Tensor:

@@ -31,6 +31,7 @@ class EMA(Stabilizer):
     """
 
     paper = "Polyak & Juditsky 1992, doi:10.1137/0330046; for networks: Tarvainen & Valpola 2017, arXiv:1703.01780"
+    on_device = True
     position = Position.AVERAGE
     traits = frozenset({Trait.FOLLOWS_ONE_NETWORK})
     decay: float = 0.99
@@ -46,7 +47,7 @@ class EMA(Stabilizer):
     def after_step(self, params: Params, previous: Params, state: State, ctx: Context) -> tuple[Params, State]:
         """Move the average."""
         average = {name: state[name] + (1 - self.decay) * (weight - state[name]) for name, weight in params.items()}
-        return params, average
+        return params, {**state, **average}
 
     def evaluation(self, params: Params, state: State) -> list[Params]:
         """Evaluate the average."""

@@ -42,6 +42,11 @@ class Stabilizer:
     version : int
         At least 1, and part of the run identity once above it: raise it whenever the same parameters come to other
         numbers, a default included, so that runs of the earlier arithmetic are not taken for new ones.
+    on_device : bool
+        True where everything the hooks of a step do is arithmetic on tensors: they read no value of a tensor
+        (``float(t)``, ``if t > 0``, ``t[mask]``, ``t.nonzero()``) and neither ctx.step, ctx.progress nor ctx.moment,
+        and draw through ctx alone.  On CUDA a step is then captured and replayed.  A class without a hook in the step
+        need not; one that changes such a hook of a class that declares it has to declare it again.
     """
 
     name: ClassVar[str]
@@ -49,6 +54,7 @@ class Stabilizer:
     position: ClassVar[Position] = Position.LOSS
     traits: ClassVar[frozenset[Trait]] = frozenset()
     version: ClassVar[int] = 1
+    on_device: ClassVar[bool] = False
 
     @property
     def exact_gradient(self) -> bool:

@@ -34,6 +34,7 @@ class ChildTuningF(Stabilizer):
     """
 
     paper = "Xu et al. 2021, arXiv:2109.05687"
+    on_device = True
     keep: float = 0.3
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class ChildTuningD(Stabilizer):
     """
 
     paper = "Xu et al. 2021, arXiv:2109.05687"
+    on_device = True
     traits = frozenset({Trait.HOLDS_WEIGHTS})
     keep: float = 0.3
 

@@ -130,6 +130,11 @@ class Context:
         """The names under which noise of this step is drawn; every member of several has its own."""
         return (f"step {self.step}", *((f"member {self.member}",) if self.member else ()))
 
+    @property
+    def dropout_key(self) -> int | Tensor:
+        """The key of this step's dropout masks, 31 bits."""
+        return self.seeds.key("dropout", *self.moment)
+
     def generator(self, stream: Stream, *names: str) -> np.random.Generator:
         """Return a generator of its own for each combination of names; the same names give the same draws.
 

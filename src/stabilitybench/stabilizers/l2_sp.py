@@ -37,6 +37,7 @@ class L2SP(Stabilizer):
     """
 
     paper = "Li, Grandvalet & Davoine 2018, arXiv:1802.01483"
+    on_device = True
     position = Position.ANCHOR
     alpha: float = 0.01
     beta: float = 0.01

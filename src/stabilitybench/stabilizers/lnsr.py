@@ -32,6 +32,7 @@ class LNSR(Stabilizer):
     """
 
     paper = "Hua et al. 2021, arXiv:2107.04835"
+    on_device = True
     weight: float = 1.0
     layer: int = 0
     noise: float = 0.05

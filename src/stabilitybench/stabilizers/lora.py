@@ -48,6 +48,7 @@ class LoRA(Stabilizer):
     """
 
     paper = "Hu et al. 2021, arXiv:2106.09685"
+    on_device = True
     position = Position.ADAPTER  # evaluated after the averages of weights: A and B are averaged, and then multiplied
     traits = frozenset({Trait.TRAINS_ADAPTERS_ALONE})
     rank: int = 8

@@ -32,6 +32,7 @@ class MHLoss(Stabilizer):
     """
 
     paper = "Fu, So & Collier 2023, arXiv:2301.09820"
+    on_device = True
     position = Position.HEAD
     traits = frozenset({Trait.SETS_OUTPUT_START, Trait.TRAINS_SEVERAL_HEADS})
     heads: int = 5

@@ -39,6 +39,7 @@ class Mixout(Stabilizer):
     """
 
     paper = "Lee, Cho & Kang 2020, arXiv:1909.11299"
+    on_device = True
     position = Position.WEIGHTS
     p: float = 0.1
     variant: Literal["paper", "reference"] = "paper"

@@ -39,6 +39,7 @@ class PretrainedDecay(Stabilizer):
     """
 
     paper = "Zhang et al. 2021, arXiv:2006.05987; coupled form: Li et al. 2018, arXiv:1802.01483"
+    on_device = True
     position = Position.AFTER
     strength: float = 0.01
     variant: Literal["paper", "reference"] = "paper"

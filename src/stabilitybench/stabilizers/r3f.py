@@ -77,6 +77,8 @@ class R3F(_Noised):
     Deviations: variant="reference": the noised branch sends no gradient to the embeddings, as in the authors' code.
     """
 
+    on_device = True
+
     def neutral(self) -> R3F:
         """Weigh the divergence by nothing."""
         return R3F(weight=0.0)

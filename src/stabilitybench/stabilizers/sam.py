@@ -30,6 +30,7 @@ class SAM(Stabilizer):
     """
 
     paper = "Foret et al. 2021, arXiv:2010.01412; for language models: Bahri et al. 2022, arXiv:2110.08529"
+    on_device = True
     position = Position.GRADIENT
     radius: float = 0.05
 
@@ -42,10 +43,11 @@ class SAM(Stabilizer):
         from stabilitybench.optim.clipping import norm
 
         loss, grads = grad_at(params)
-        size = norm(grads)
-        if self.radius == 0 or not size > 0:
+        if self.radius == 0:
             return loss, grads
-        climbed = {name: weight + self.radius / size * grads[name] for name, weight in params.items()}
+        size = norm(grads)
+        way = (self.radius / size).where(size > 0, 0.0)  # without a gradient there is no way up
+        climbed = {name: weight + way * grads[name] for name, weight in params.items()}
         return loss, grad_at(climbed)[1]
 
     def neutral(self) -> SAM:

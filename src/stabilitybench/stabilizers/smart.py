@@ -38,6 +38,7 @@ class SMART(Stabilizer):
     """
 
     paper = "Jiang et al. 2020, arXiv:1911.03437"
+    on_device = True
     traits = frozenset({Trait.COMPARES_ONE_HEAD})
     weight: float = 1.0
     radius: float = 1e-3

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from stabilitybench.seeds import Stream
 from stabilitybench.stabilizers import Context, Stabilizer
+from stabilitybench.stabilizers.step_hooks import STEP_HOOKS
 
 HOOKS = (
     "initialize", "setup", "forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members",
     "evaluation", "measures",
 )  # fmt: skip
-STEP_HOOKS = ("forward_weights", "penalty", "gradient", "edit_gradient", "after_step", "members", "rate")
 
 
 def watched(stabilizer: Stabilizer, log: list[str], returned: dict[str, Any] | None = None) -> Stabilizer:
@@ -80,7 +80,7 @@ def noting(stabilizer: Stabilizer, steps: dict[tuple[str, ...], set[int]]) -> St
 
         return call
 
-    return _rewritten(stabilizer, STEP_HOOKS, around)
+    return _rewritten(stabilizer, (*STEP_HOOKS, "rate"), around)
 
 
 def _noted(value: Any, note: Callable[..., None]) -> Any:

@@ -1,0 +1,107 @@
+"""Several runs in one process, each on a lane of its own, taking turns at their evaluations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from stabilitybench.encoders import Encoder
+from stabilitybench.finetuning.lanes import Lane, lanes
+from stabilitybench.finetuning.loop import Observer
+from stabilitybench.finetuning.outcome import Checkpoint, Outcome
+from stabilitybench.finetuning.training import checked_device, loop_of
+from stabilitybench.recipe import Recipe
+from stabilitybench.seeds import Seeds
+from stabilitybench.stabilizers import Stabilizer
+from stabilitybench.tasks.base import Task
+from stabilitybench.threads import one_thread
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """A run to be done; what the fields mean, `finetune` says.
+
+    Attributes
+    ----------
+    encoder : Encoder
+        What is fine-tuned.
+    task : Task
+        What is learned.
+    recipe : Recipe
+        How to train.
+    stabilizers : tuple of Stabilizer, default ()
+        In any order.
+    seeds : Seeds
+        One for each stream.
+    observer : callable, optional
+        Is told of every evaluation.
+    keep_weights : {"last", "best"}, optional
+        Checkpoint whose tensors are returned too.
+    """
+
+    encoder: Encoder
+    task: Task
+    recipe: Recipe
+    stabilizers: tuple[Stabilizer, ...] = ()
+    seeds: Seeds = field(default_factory=Seeds)
+    observer: Observer | None = None
+    keep_weights: Checkpoint | None = None
+
+
+def finetune_side_by_side(
+    requests: Iterable[Request], *, device: str = "cpu", count: int = 1
+) -> Iterator[tuple[Request, Outcome | Exception]]:
+    """Do runs, `count` of them at a time, and yield each with what became of it, as they end.
+
+    While one run is evaluated, the device works on the steps of the others.  The numbers of a run are those that
+    `finetune` returns: they do not depend on how many stand beside it.
+
+    Parameters
+    ----------
+    requests : iterable of Request
+        The runs; the next one is asked for when a lane is free.
+    device : str, default "cpu"
+        "cpu", "cuda" or "cuda:K".
+    count : int, default 1
+        Runs at a time, at least 1.
+
+    Yields
+    ------
+    request : Request
+        One of the runs.
+    outcome : Outcome or Exception
+        Its result, or what it raised.
+    """
+    where = checked_device(device)
+    waiting = iter(requests)
+    free = lanes(where, count)
+    busy: list[tuple[Lane, Request, Generator[None, None, Outcome]]] = []
+    with one_thread(where):
+        while True:
+            while free and (request := next(waiting, None)) is not None:
+                lane = free.pop(0)
+                busy.append((lane, request, _parts(request, lane)))
+            if not busy:
+                return
+            for entry in list(busy):
+                lane, request, parts = entry
+                try:
+                    with lane.current():
+                        next(parts)
+                    continue
+                except StopIteration as end:
+                    found: Outcome | Exception = end.value
+                except Exception as error:
+                    found = error
+                busy.remove(entry)
+                free.append(lane)
+                yield request, found
+
+
+def _parts(request: Request, lane: Lane) -> Generator[None, None, Outcome]:
+    started = time.perf_counter()
+    loop = loop_of(
+        request.encoder, request.task, request.recipe, request.stabilizers, request.seeds, lane.device, lane=lane
+    )
+    return (yield from loop.parts(started, request.observer, request.keep_weights))
