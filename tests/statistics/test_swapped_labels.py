@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+from stabilitybench.statistics.deviation import paired_log_deviation_ratios
 from stabilitybench.statistics.failure_odds import paired_failure_contrast
 from stabilitybench.statistics.pairing import pairing
 from stabilitybench.statistics.questions import Runs, level_question, spread_question
@@ -55,20 +57,26 @@ def rates(arm: pd.DataFrame, base: pd.DataFrame, rng: np.random.Generator) -> li
     scores = np.stack([part["score"].to_numpy(float) for part in (arm, base)])
     failed = np.stack([part["failed"].to_numpy(bool) for part in (arm, base)])
     pairs = scores.shape[1]
+    swap = rng.integers(0, 2, (SWAPS, pairs))
+    order = np.stack([swap, 1 - swap])
+    x, lost = (np.take_along_axis(values[:, None], order, 0) for values in (scores, failed))
+    only = [((lost[k] & ~lost[1 - k]).sum(1)) for k in (0, 1)]
+    failures = np.array([failure_p(int(a), int(b), pairs) for a, b in zip(*only, strict=True)])
     seeds = [(k,) for k in range(pairs)]
+    runs = [(Runs(x[0, k], lost[0, k]), Runs(x[1, k], lost[1, k])) for k in range(SWAPS)]
     together = pairing(seeds, seeds)
-    found = np.zeros(3)
-    for _ in range(SWAPS):
-        order = np.stack([swap := rng.integers(0, 2, pairs), 1 - swap])
-        x, lost = (np.take_along_axis(values, order, 0) for values in (scores, failed))
-        first, second = Runs(x[0], lost[0]), Runs(x[1], lost[1])
-        p = (
-            failure_p(int((lost[0] & ~lost[1]).sum()), int((lost[1] & ~lost[0]).sum()), pairs),
-            spread_question(first, second, together).p,
-            level_question(first, second, together).p,
-        )
-        found += [value is not None and value < ALPHA for value in p]
-    return [float(share) for share in found / SWAPS]
+    gaps = x[0] - x[1]
+    level = stats.ttest_1samp(gaps, 0.0, axis=1).pvalue
+    if failed.any():
+        spread = np.array([spread_question(*both, together).p for both in runs], float)
+    else:
+        found = paired_log_deviation_ratios(x[0], x[1])
+        spread = 2 * stats.t.sf(np.abs(found.log) / found.se, found.df)
+    for k in (0, 1):  # the questions themselves, which the lines above do by the thousand
+        for row, question in ((spread, spread_question), (level, level_question)):
+            p = question(*runs[k], together).p
+            assert np.isnan(row[k]) if p is None else row[k] == pytest.approx(p, rel=1e-6)
+    return [float((p < ALPHA).mean()) for p in (failures, spread, level)]
 
 
 def test_swapped_labels_are_found_as_often_as_the_level_says() -> None:
