@@ -149,7 +149,9 @@ def read_scores(
     )
     if "seed" in table.columns:
         _check_twice(table, frame)
-    frame["pair"] = table.rows["seed"].replace("", None) if "seed" in table.columns and not ours else None
+    frame["pair"] = (
+        table.rows["seed"].where(table.rows["seed"] != "", None) if "seed" in table.columns and not ours else None
+    )
     if ours:
         _complete(table, frame)
     marked = "failed" in table.columns and any(e and t for e, t in zip(ended, table.rows["failed"], strict=True))
