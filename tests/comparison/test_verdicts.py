@@ -347,3 +347,9 @@ def test_a_report_and_a_file_made_elsewhere_pair_by_their_seeds(tmp_path: Path) 
         comparison, _ = compare_files([tmp_path / "study", other])
         assert comparison.cells[1].against is not None
         assert comparison.cells[1].against.pairing.reason == reason
+    # what a comparison writes can be compared again
+    compare_files([theirs, tmp_path / "study"], out=tmp_path / "made")
+    kept = pd.read_csv(tmp_path / "made" / "scores.csv").query("arm == 'theirs'").assign(arm="plain")
+    again, _ = compare_files([csv(tmp_path / "kept.csv", **kept), tmp_path / "study"])
+    assert again.cells[1].against is not None
+    assert again.cells[1].against.pairing.reason == "20 pairs of equal seeds"
