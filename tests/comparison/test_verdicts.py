@@ -335,3 +335,21 @@ def test_missing_runs_drop_their_pairs_and_are_counted() -> None:
     comparison = compared(plain=BASE, gone=gone)
     assert "18 pairs of equal seeds, 2 runs without a partner left out" in terminal(comparison)
     assert comparison.to_frame().set_index("arm").loc["gone", ["pairs", "dropped"]].tolist() == [18, 2]
+
+
+def test_a_report_and_a_file_made_elsewhere_pair_by_their_seeds(tmp_path: Path) -> None:
+    scores, _ = study_frames({("rte", "plain"): BASE})
+    (tmp_path / "study").mkdir()
+    scores.to_csv(tmp_path / "study" / "scores.csv", index=False)
+    theirs = csv(tmp_path / "theirs.csv", task="rte", arm="plain", metric="accuracy", seed=range(20), score=BASE[::-1])
+    apart = csv(tmp_path / "apart.csv", task="rte", arm="plain", metric="accuracy", score=BASE[::-1])
+    for other, reason in ((theirs, "20 pairs of equal seeds"), (apart, "independent runs (no seeds known)")):
+        comparison, _ = compare_files([tmp_path / "study", other])
+        assert comparison.cells[1].against is not None
+        assert comparison.cells[1].against.pairing.reason == reason
+    # what a comparison writes can be compared again
+    compare_files([theirs, tmp_path / "study"], out=tmp_path / "made")
+    kept = pd.read_csv(tmp_path / "made" / "scores.csv").query("arm == 'theirs'").assign(arm="plain")
+    again, _ = compare_files([csv(tmp_path / "kept.csv", **kept), tmp_path / "study"])
+    assert again.cells[1].against is not None
+    assert again.cells[1].against.pairing.reason == "20 pairs of equal seeds"

@@ -10,6 +10,7 @@ import numpy as np
 
 from stabilitybench.comparison.detectable import detectable_rate, detectable_ratio
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
+from stabilitybench.equality import EqualByContent
 from stabilitybench.statistics import (
     DetectableRatio,
     SdRatio,
@@ -44,7 +45,7 @@ UNKNOWN = "failed runs are not known"
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class Side(EqualByContent):
     """The runs of an arm on one task with one encoder.
 
     Attributes

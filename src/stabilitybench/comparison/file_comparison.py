@@ -236,10 +236,11 @@ def read_files(
     notes += [f"{text}." for text in mixed_versions(text for f in files for text in f.versions)]
     together = pd.concat(frames, ignore_index=True)
     scores = _completed(together)
-    if not all(f.made_by_report for f in files):
-        scores[[f"seed_{s}" for s in STREAMS]] = float("nan")  # known of a part of the runs only
-        ours = scores["arm"].isin([f.label for f in files if f.made_by_report])
-        scores["pair"] = scores["pair"].mask(ours, scores["seed"].astype(str))
+    streams = [f"seed_{s}" for s in STREAMS]
+    known = scores[streams].notna().any(axis=1)
+    if not known.all():  # known of a part of the runs only: they pair by the seed that each file names
+        scores["pair"] = scores["pair"].mask(known, scores["seed"].astype(str))
+        scores[streams] = float("nan")
     notes += _told_failures(scores, together["no_skill"].isna(), files)
     notes += file_notes.failure_definitions(scores, files) + file_notes.one_grade(scores)
     if no_skill is not None:

@@ -149,7 +149,8 @@ def read_scores(
     )
     if "seed" in table.columns:
         _check_twice(table, frame)
-    frame["pair"] = table.rows["seed"].replace("", None) if "seed" in table.columns and not ours else None
+    named = "pair" if ours else "seed"  # the scores.csv of an earlier comparison keeps the seeds of its files
+    frame["pair"] = table.rows[named].where(table.rows[named] != "", None) if named in table.columns else None
     if ours:
         _complete(table, frame)
     marked = "failed" in table.columns and any(e and t for e, t in zip(ended, table.rows["failed"], strict=True))

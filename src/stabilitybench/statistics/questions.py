@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from stabilitybench.equality import EqualByContent
 from stabilitybench.statistics.contrasts import welch_contrast
 from stabilitybench.statistics.crossed_contrast import crossed_deviation_ratio, crossed_difference
 from stabilitybench.statistics.decisions import LEVEL
@@ -30,8 +31,8 @@ Outliers = Literal["", "worse", "larger", "milder"]
 FEWEST_FOR_LEVEL = 4
 
 
-@dataclass(frozen=True)
-class Runs:
+@dataclass(frozen=True, eq=False)
+class Runs(EqualByContent):
     """The finished runs of an arm.
 
     Attributes
