@@ -205,7 +205,7 @@ def crossed_deviation_ratio(
     return replace(blank, low=low, high=high, p=design.p(centre / se), df=design.df, log_se=se)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Design:
     """The streams that are sampled, and what is said of them and of the others."""
 
