@@ -22,7 +22,7 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 
 _ENTROPY = 5_022_411
 #: Studies for up to so many runs per arm: many runs make powers steep in the effect, so that fewer tell them as well.
-_STUDIES = ((60, 10_000), (200, 4_000), (1_000, 2_000))
+_STUDIES = ((60, 4_000), (200, 2_000), (1_000, 1_000))
 #: No study of more runs per arm is planned; a search that reaches it says so.
 MOST_RUNS = _STUDIES[-1][0]
 _QUANTILES = 2**16
@@ -176,8 +176,9 @@ def _quantiles(shape: Shape) -> Floats:
     else:
         values = np.sort(np.asarray(shape, dtype=np.float64))
         found = values[(u * len(values)).astype(np.intp)]
-    centred: Floats = found - found.mean()
-    return centred / centred.std()
+    centred = found - found.mean()
+    scaled: Floats = centred / centred.std()
+    return scaled
 
 
 def _rounded(scores: Floats, rows: int | None, side: int) -> Floats:
