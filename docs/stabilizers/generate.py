@@ -194,8 +194,8 @@ def _overview(measured: list[tuple[str, Comparison]], costs: dict[str, dict[str,
                     continue
                 text = f"{formats.mean_sd(cell.mean, cell.sd)}"
                 text += f", {cell.failure.failed}/{cell.n} failed" if cell.failure.failed else ""
-                found = cell.verdict
-                said.append(text if found.tone == "neutral" else f"**{text}: {found.claim}**")
+                shown = [line.claim for line in cell.verdict.lines if line.tone != "neutral"] if cell.verdict else []
+                said.append(f"**{text}: {', '.join(shown)}**" if shown else text)
             cost = f"{costs[name]['time']:.2f}" if name in costs else ""
             lines.append(f"| [`{arm}`](stabilizers/{name}.md) | {cost} | " + " | ".join(said) + " |")
     return lines

@@ -169,11 +169,11 @@ def _measured(name: str, comparison: Comparison | None, runs: pd.DataFrame | Non
     if name == comparison.baseline:
         return ["The baseline of the other pages.", "", *_seeds(comparison, runs)]
     return [
-        f"Against `{comparison.baseline}`; test scores in points, mean ± SD across seeds, last checkpoint. SD ratio: "
-        "that of the arm over that of the baseline with its 95 % interval, below 1 is more stable; it is withheld "
-        "where runs failed. p: Brown-Forsythe for spread, Fisher for failures. The verdict adjusts them by Holm's "
-        "method over all methods and tasks. Time: median seconds of a run over those of the baseline, of runs that "
-        "shared a busy machine.",
+        f"Against `{comparison.baseline}`, in pairs of equal seeds; test scores in points, mean ± SD across seeds, "
+        "last checkpoint. Verdict: how often runs fail; how far they scatter (mean distance to the median over the "
+        "baseline's, among the runs that did not fail, below 1 closer together); how good they are. Intervals: 95 %, "
+        "the inverse of the test before Holm's adjustment, which goes over all methods and tasks. Time: median "
+        "seconds of a run over those of the baseline, of runs that shared a busy machine.",
         "",
         *_results(comparison, runs),
         "",
@@ -184,19 +184,17 @@ def _measured(name: str, comparison: Comparison | None, runs: pd.DataFrame | Non
 
 
 def _results(comparison: Comparison, runs: pd.DataFrame) -> list[str]:
-    heads = ("task", "arm", "n", "failed", "mean ± SD", "SD ratio [95 %]", "p spread", "p failures", "time", "verdict")
-    rows = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * 7 + "---|"]
+    heads = ("task", "arm", "n", "failed", "mean ± SD", "correlation", "time", "verdict")
+    rows = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * 5 + "---|"]
     for cell in comparison.cells:
         base = comparison.baseline_of(cell)
         entries = [cell.task, "(baseline)" if cell.is_baseline else f"`{_called(cell, runs)}`", str(cell.n)]
         entries += [f"{cell.failure.failed}/{cell.n}", formats.mean_sd(cell.mean, cell.sd)]
-        a = cell.against
-        if a is None:
-            entries += [""] * 5
+        if cell.against is None or cell.verdict is None:
+            entries += [""] * 3
         else:
-            ratio = formats.estimate(a.ratio.estimate, a.ratio.low, a.ratio.high)
-            entries += ["withheld" if a.withheld else ratio, formats.p_value(a.brown_forsythe.p)]
-            entries += [formats.p_value(a.fisher.p), _time(cell, base, runs), cell.verdict.text]
+            r = cell.against.correlation
+            entries += [formats.ABSENT if r is None else f"{r:.2f}", _time(cell, base, runs), cell.verdict.text]
         rows.append("| " + " | ".join(entries) + " |")
     return rows
 

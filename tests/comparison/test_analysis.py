@@ -14,7 +14,7 @@ from scipy import stats
 
 from stabilitybench.comparison import Comparison, compare, print_comparison
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import sd_ratio
+from stabilitybench.statistics import deviation_ratio, paired_deviation_ratio, sd_ratio
 from support.score_frames import NO_SKILL, quickstart, study_frames
 
 RNG = np.random.default_rng(21)
@@ -29,6 +29,7 @@ def comparison_of(**arms: np.ndarray) -> Comparison:
 
 def said(comparison: Comparison, arm: str) -> str:
     cell = next(c for c in comparison.cells if c.arm == arm)
+    assert cell.verdict is not None
     return cell.verdict.text
 
 
@@ -43,28 +44,45 @@ def test_numbers_are_those_of_the_scores() -> None:
         (expected.estimate, expected.low, expected.high)
     )
     assert row["brown_forsythe_p"] == pytest.approx(stats.levene(NARROW, WIDE, center="median").pvalue)
-    assert row["brown_forsythe_holm"] == row["brown_forsythe_p"]
+    spread = paired_deviation_ratio(NARROW, WIDE)
+    names = [f"deviation_{key}" for key in ("ratio", "ratio_low", "ratio_high", "p", "holm")]
+    assert row[names].tolist() == [spread.estimate, spread.low, spread.high, spread.p, spread.p]
+    level = stats.ttest_rel(NARROW, WIDE)
+    limits = level.confidence_interval(0.95)
+    assert row["level_difference"] == pytest.approx((NARROW - WIDE).mean())
+    assert (row["level_low"], row["level_high"]) == pytest.approx((limits.low, limits.high))
+    assert (row["level_p"], row["level_holm"]) == pytest.approx((level.pvalue, level.pvalue))
+    assert (row["pairing"], row["pairs"], row["dropped"]) == ("paired", 20, 0)
+    assert row["correlation"] == pytest.approx(np.corrcoef(NARROW, WIDE)[0, 1])
     assert (row["n"], row["planned"], row["failed"]) == (20, 20, 0)
 
 
 def test_direction_is_stated() -> None:
-    narrow = said(comparison_of(plain=WIDE, reinit=NARROW), "reinit")
-    assert narrow.startswith("more stable (SD ratio 0.")
-    assert said(comparison_of(plain=NARROW, reinit=WIDE), "reinit").startswith("less stable (SD ratio ")
-    assert said(comparison_of(plain=WIDE, other=OTHER), "other").startswith("no difference in spread detected")
-    assert said(comparison_of(plain=HALF_FAILED, other=OTHER), "other").startswith("fails less often (Fisher p = ")
-    assert said(comparison_of(plain=OTHER, other=HALF_FAILED), "other").startswith("fails more often (Fisher p = ")
+    narrow = said(comparison_of(plain=WIDE, reinit=NARROW + 0.02), "reinit")
+    assert narrow.startswith("no run failed; closer together: 0.")
+    assert re.search(r"; higher by 3\.\d points \[\d\.\d, \d\.\d\], p = ", narrow)
+    wide = said(comparison_of(plain=NARROW + 0.02, reinit=WIDE), "reinit")
+    assert wide.startswith("no run failed; farther apart: ")
+    assert "; lower by 3." in wide
+    assert "; no difference in spread shown: " in said(comparison_of(plain=WIDE, other=OTHER), "other")
+    assert said(comparison_of(plain=HALF_FAILED, other=OTHER), "other").startswith(
+        "fails less often (0 of 20 against 12 of 20, p = "
+    )
+    assert said(comparison_of(plain=OTHER, other=HALF_FAILED), "other").startswith("fails more often (12 of 20 against")
 
 
 def test_a_difference_must_outlive_the_adjustment() -> None:
     rng = np.random.default_rng(4)
     arms = {f"arm{i}": rng.normal(0.8, 0.03, 20) for i in range(8)}
-    narrow = 0.8 + (WIDE - WIDE.mean()) * 0.6
+    narrow = rng.permutation(0.8 + (WIDE - WIDE.mean()) * 0.58)
     alone, among = comparison_of(plain=WIDE, narrow=narrow), comparison_of(plain=WIDE, narrow=narrow, **arms)
     row = among.to_frame().set_index("arm").loc["narrow"]
-    assert row["brown_forsythe_p"] < 0.05 < row["brown_forsythe_holm"]
-    assert said(alone, "narrow").startswith("more stable")
-    assert said(among, "narrow").startswith("no difference in spread detected")
+    assert row["deviation_p"] < 0.05 < row["deviation_holm"]
+    assert "; closer together: 0." in said(alone, "narrow")
+    assert re.search(
+        r"; no difference in spread shown: 0\.\d+ \[0\.\d+, 0\.\d+\], alone p = 0\.0\d+, not after Holm over 9;",
+        said(among, "narrow"),
+    )
 
 
 def test_fisher_counts_each_arm_out_of_its_own_runs() -> None:
@@ -79,9 +97,13 @@ def test_failed_runs_withhold_the_interval() -> None:
     row = comparison.to_frame().set_index("arm").loc["other"]
     assert math.isnan(row["sd_ratio_low"])
     assert row["sd_ratio_note"] == "withheld: failed runs (12/20 here, 0/20 in the baseline)"
-    # 8 runs that did not fail are too few to be set beside the baseline's
+    # 8 runs that did not fail are too few for an SD to be set beside the baseline's, and enough for the test
     assert math.isnan(row["sd_ratio_not_failed"])
-    assert "spread not compared" in said(comparison, "other")
+    expected = deviation_ratio(WIDE[12:], WIDE)
+    assert row["deviation_p"] == expected.p
+    assert math.isfinite(row["deviation_ratio_all"])
+    assert "among the 8 and 20 that did not fail, no difference in spread shown" in said(comparison, "other")
+    assert "taken as independent: too few pairs without a failed run" in said(comparison, "other")
 
 
 def test_two_parts_when_enough_runs_did_not_fail() -> None:
@@ -92,7 +114,9 @@ def test_two_parts_when_enough_runs_did_not_fail() -> None:
     assert row["n_not_failed"] == 17
     assert row["sd_not_failed"] == pytest.approx(kept.std(ddof=1))
     assert row["sd_ratio_not_failed"] == pytest.approx(kept.std(ddof=1) / WIDE.std(ddof=1))
-    assert said(comparison, "other").endswith("descriptive")
+    paired = paired_deviation_ratio(kept, WIDE[3:])
+    assert (row["deviation_ratio"], row["deviation_n"]) == (paired.estimate, 17)
+    assert "among the 17 pairs without a failed run, closer together: 0." in said(comparison, "other")
     assert "stable" not in said(comparison, "other")
 
 
@@ -101,9 +125,12 @@ def test_families_are_separate_and_hold_every_test_of_the_comparison() -> None:
     frame = compare(scores, "bert-adam").to_frame()
     tested = frame[~frame["baseline"]]
     assert len(tested) == 6
-    for raw, adjusted in (("fisher_p", "fisher_holm"), ("brown_forsythe_p", "brown_forsythe_holm")):
+    for raw, adjusted in (("failure_p", "failure_holm"), ("level_p", "level_holm")):
         smallest = tested.loc[tested[raw].idxmin()]
         assert smallest[adjusted] == pytest.approx(6 * smallest[raw])
+    # six runs of the baseline that did not fail are too few for a test of spread, which leaves the family
+    assert tested[["deviation_p", "deviation_holm"]].isna().all(axis=None)
+    assert tested["deviation_note"].eq("no interval: the baseline has 6 of the 7 runs needed").all()
 
 
 def test_unfinished_runs_enter_no_statistic() -> None:
@@ -116,10 +143,11 @@ def test_unfinished_runs_enter_no_statistic() -> None:
 
 def test_arms_without_enough_runs_are_not_compared() -> None:
     nothing = np.full(20, np.nan)
-    assert said(comparison_of(plain=WIDE, other=WIDE[:1]), "other").startswith(
-        "not compared: this arm has 1 finished run, fewer than 3"
+    assert said(comparison_of(plain=WIDE, other=WIDE[:1]), "other") == (
+        "no run failed; spread not tested: 1 run of this arm, 7 needed; level not tested: "
+        "1 and 20 runs, 4 needed (higher by 0.5 points)"
     )
-    assert said(comparison_of(plain=nothing, other=WIDE), "other").startswith("not compared: the baseline has 0")
+    assert said(comparison_of(plain=nothing, other=WIDE), "other") == "not compared: the baseline has no finished run"
     row = comparison_of(plain=WIDE, other=nothing).to_frame().set_index("arm").loc["other"]
     assert math.isnan(row["mean"])
     assert math.isnan(row["failure_rate"])
@@ -127,11 +155,17 @@ def test_arms_without_enough_runs_are_not_compared() -> None:
 
 def test_constant_arms_are_told_apart_from_failures() -> None:
     flat = np.full(20, 0.8)
-    assert said(comparison_of(plain=flat, other=flat), "other") == "spread not tested: both arms are constant"
-    assert said(comparison_of(plain=WIDE, other=flat), "other").startswith("all scores are equal, perhaps collapsed")
-    assert said(comparison_of(plain=flat, other=WIDE), "other").startswith("all scores of the baseline are equal")
+    assert said(comparison_of(plain=flat, other=flat), "other") == "identical runs: all 20 pairs have equal scores"
+    assert said(comparison_of(plain=flat, other=flat - 0.1), "other") == (
+        "no run failed; spread not compared: all runs equal in either arm; "
+        "level not tested: every pair differs by the same (lower by 10.0 points)"
+    )
+    assert "; spread not compared: all runs of this arm equal;" in said(comparison_of(plain=WIDE, other=flat), "other")
+    assert "; spread not compared: all runs of the baseline equal;" in said(
+        comparison_of(plain=flat, other=WIDE), "other"
+    )
     lost = np.full(20, NO_SKILL)
-    assert said(comparison_of(plain=lost, other=lost), "other") == "every run failed, as in the baseline"
+    assert said(comparison_of(plain=lost, other=lost - 0.1), "other").startswith("all 40 runs at or below no skill; ")
 
 
 def test_what_varied_is_read_from_the_seeds() -> None:
@@ -201,7 +235,8 @@ def test_terminal_shows_verdicts_and_names_as_plain_text() -> None:
     text = console.export_text()
     assert "[red]debiased[/red]" in text
     assert "14/20" in text
-    assert "fails less often (Fisher p = 3e-6, Holm 2e-5)" in text
+    assert "fails less often (0 of 20 against 14 of 20, p = 5e-5, Holm 3e-4; collapsed 0 of 20 against 7 of 20" in text
+    assert "20 pairs of equal seeds, correlation -0." in text
     assert "higher is better" in text
     assert "Fixed: subset" in text
     assert text.splitlines().count("pocket/acceptability") == 1
@@ -211,7 +246,7 @@ def test_numbers_stay_whole_in_a_narrow_terminal() -> None:
     console = Console(width=80, file=io.StringIO(), record=True)
     print_comparison(comparison_of(plain=WIDE, reinit=NARROW), console)
     line = next(line for line in console.export_text().splitlines() if line.startswith("reinit"))
-    assert re.search(r"0/20 +\d\d\.\d ± 0\.\d +0\.\d\d \[0\.\d+, 0\.\d\d\] +more stable", line)
+    assert re.search(r"0/20 +\d\d\.\d ± 0\.\d +no run failed", line)
 
 
 @pytest.mark.parametrize(
@@ -251,14 +286,14 @@ def test_unknown_failures_are_shown_as_unknown_and_leave_the_family() -> None:
         {(t, arm): values for t in ("a", "b") for arm, values in (("plain", OTHER), ("other", known))}
     )
     both = compare(scores, "plain").to_frame().set_index(["task", "arm"])
-    assert both.loc[("a", "other"), "fisher_holm"] == pytest.approx(2 * both.loc[("a", "other"), "fisher_p"])
+    assert both.loc[("a", "other"), "failure_holm"] == pytest.approx(2 * both.loc[("a", "other"), "failure_p"])
     scores["failed"] = scores["failed"].astype(object).mask(scores["task"] == "b", None)
     comparison = compare(scores, "plain")
     one = comparison.to_frame().set_index(["task", "arm"])
-    assert one.loc[("a", "other"), "fisher_holm"] == one.loc[("a", "other"), "fisher_p"]
+    assert one.loc[("a", "other"), "failure_holm"] == one.loc[("a", "other"), "failure_p"]
     wide, narrow = (f.loc[("a", "other"), "detectable_rate_above"] for f in (both, one))
     assert narrow < wide
-    assert one.loc[("b", "other"), ["failed", "failure_rate", "fisher_p", "failure_difference"]].isna().all()
+    assert one.loc[("b", "other"), ["failed", "failure_rate", "failure_p", "failure_difference"]].isna().all()
     console = Console(file=io.StringIO(), width=200)
     print_comparison(comparison, console)
     assert console.file.getvalue().count("?/20") == 2  # type: ignore[attr-defined]

@@ -20,12 +20,11 @@ from stabilitybench.comparison.detectable import (
     seeds_for_sd_ratio,
 )
 from stabilitybench.statistics.failure_power import fisher_power, minimal_detectable_rate, seeds_for_rates
-from stabilitybench.statistics.power import brown_forsythe_power, minimal_detectable_ratio, seeds_for_ratio
+from stabilitybench.statistics.power import brown_forsythe_power, minimal_detectable_ratio
 from support.score_frames import NO_SKILL, study_frames
 
 RNG = np.random.default_rng(21)
-WIDE, NARROW = RNG.normal(0.8, 0.03, 20), RNG.normal(0.82, 0.006, 20)
-MIDDLE = 0.8 + (WIDE - WIDE.mean()) * 0.8
+WIDE, NARROW, OTHER = (RNG.normal(0.8, sd, 20) for sd in (0.03, 0.006, 0.04))
 
 
 def compared(**arms: np.ndarray) -> Comparison:
@@ -43,72 +42,75 @@ def failing(count: int, n: int = 20) -> np.ndarray:
 
 
 def test_a_claim_is_told_with_its_numbers() -> None:
-    assert told(compared(plain=WIDE, reinit=NARROW), "reinit") == "spreads less: SD 0.4 against 3.7 points"
-    assert told(compared(plain=NARROW, worse=WIDE), "worse").startswith("spreads more: SD ")
-    assert told(compared(plain=failing(20), fixed=failing(0)), "fixed") == "fails less often: 0 of 20 against 20 of 20"
-    assert told(compared(plain=failing(1), worse=failing(16)), "worse") == "fails more often: 16 of 20 against 1 of 20"
-
-
-def test_seeds_needed_are_those_of_the_size_seen() -> None:
-    text = told(compared(plain=WIDE, other=MIDDLE), "other")
-    match = re.fullmatch(
-        r"20 seeds cannot tell: an SD ratio of the size seen, 0\.80, would need about (\d+) per arm", text
+    text = told(compared(plain=WIDE, reinit=NARROW + 0.03), "reinit")
+    assert re.fullmatch(
+        r"No run failed\. Runs lie closer together: 0\.1\d times as far from their median on average\. "
+        r"Scores are higher by 2\.\d points on average\.",
+        text,
     )
-    assert match, text
-    assert int(match[1]) == pytest.approx(seeds_for_ratio(0.8), rel=0.05)
-    text = told(compared(plain=failing(5), other=failing(2)), "other")
-    match = re.fullmatch(
-        r"20 seeds cannot tell: failure rates of the size seen, 10 % and 25 %, would need about (\d+) per arm", text
+    assert "Runs lie farther apart: " in told(compared(plain=NARROW, worse=WIDE), "worse")
+    fixed = told(compared(plain=failing(20), fixed=failing(0)), "fixed")
+    assert fixed.startswith(
+        "Fails less often: 0 of 20 against 20 of 20. How far the runs that did not fail scatter cannot"
     )
-    assert match, text
-    assert int(match[1]) == pytest.approx(seeds_for_rates(0.1, 0.25), rel=0.1)
+    worse = told(compared(plain=failing(1), worse=failing(16)), "worse")
+    assert worse.startswith("Fails more often: 16 of 20 against 1 of 20. ")
 
 
-def test_more_arms_need_more_seeds_for_the_same_effect() -> None:
-    alone = told(compared(plain=WIDE, other=MIDDLE), "other")
-    among = told(compared(plain=WIDE, other=MIDDLE, **{f"arm{i}": WIDE[::-1] for i in range(9)}), "other")
-    one, ten = (int(re.search(r"about (\d+)", text)[1]) for text in (alone, among))  # type: ignore[index]
-    assert 1.4 < ten / one < 3
-
-
-def test_what_no_number_of_seeds_shows_is_said() -> None:
-    nearly = 0.8 + (WIDE - WIDE.mean()) * 0.999
-    assert told(compared(plain=WIDE, other=nearly), "other") == (
-        "20 seeds cannot tell: an SD ratio of the size seen, 1.00, would need more than 10,000 per arm"
+def test_what_could_have_been_seen_stands_where_nothing_is_shown() -> None:
+    comparison = compared(plain=WIDE, other=OTHER)
+    against = comparison.cells[1].against
+    assert against is not None
+    found = detectable_ratio(20, 20, 1)
+    assert found is not None
+    assert (
+        f"they would have shown a ratio ≤ {found.below:.2f} or ≥ {found.above:.2f}, and a factor of 1.5 takes about "
+        in told(comparison, "other")
     )
-    assert told(compared(plain=failing(3), other=failing(3)), "other").startswith(
-        "fails as often as the baseline, 3 of 20 against 3 of 20; 20 seeds would show a rate ≥ "
+    seen = 100 * (against.detectable_difference or 0.0)
+    assert f"not told apart; a difference of {seen:.1f} points would have been" in told(comparison, "other")
+    text = told(compared(plain=failing(5), other=np.r_[failing(2)[10:], failing(2)[:10]]), "other")
+    rate = detectable_rate(20, 20, 5, 1)
+    assert rate is not None
+    assert rate.above is not None
+    assert (
+        f"failures apart, 2 of 20 against 5 of 20; they would have shown a rate ≥ {math.ceil(100 * rate.above)} %"
+        in text
     )
-    assert told(compared(plain=failing(20), other=failing(20)), "other").startswith("every run failed, 20 of 20")
+
+
+@settings(deadline=None, derandomize=True, max_examples=20)
+@given(st.floats(0.4, 1.6), st.floats(-0.05, 0.05), st.integers(0, 5))
+def test_nothing_follows_from_the_effect_seen_but_the_effect(ratio: float, shift: float, failed: int) -> None:
+    # observed power would give other numbers of seeds for other effects seen
+    arm = np.where(np.arange(20) < failed, NO_SKILL, 0.8 + shift + ratio * (OTHER - OTHER.mean()))
+    text = told(compared(plain=WIDE, other=arm), "other")
+    needed = re.findall(r"takes about ([\d,]+) per arm", text)
+    assert set(needed) <= {f"{seeds_for_sd_ratio(1.5, 0.05)}"}
+    assert "power" not in text
+    assert "would need" not in text
 
 
 def test_unequal_numbers_of_runs_and_too_few_are_named() -> None:
-    assert told(compared(plain=WIDE, other=MIDDLE[:12]), "other").startswith("12 and 20 seeds cannot tell")
-    assert told(compared(plain=WIDE, other=MIDDLE[:2]), "other") == (
-        "too few runs to tell: 2 here and 20 in the baseline; each needs 3"
+    text = told(compared(plain=WIDE, other=OTHER[:12]), "other")
+    assert "12 and 20 seeds do not tell the spreads apart" in text
+    text = told(compared(plain=np.array([0.7, 0.71, 0.72]), other=np.array([0.81, 0.8, 0.83])), "other")
+    assert text == (
+        "No run failed. How far runs scatter cannot be told: 3 and 3 are too few. Scores are higher by 10.3 points on "
+        "average (3 of 3 above all 3 of the baseline, by chance in 1 of 20)."
     )
     assert told(compared(plain=WIDE, other=WIDE), "plain") == ""
+    assert told(compared(plain=WIDE, other=WIDE), "other") == "Both arms are the same runs: nothing changed."
+    assert told(compared(plain=np.full(3, np.nan), other=WIDE[:3]), "other").startswith("Nothing can be told: 3 runs")
 
 
-def test_a_large_effect_that_was_missed_is_not_promised_to_fewer_seeds() -> None:
-    # one score far out makes the SDs differ and the test, rightly, unsure
-    outlying = np.where(np.arange(20) == 0, 0.99, NARROW)
-    text = told(compared(plain=NARROW, other=outlying), "other")
-    assert text.endswith("per arm and did not here"), text
-
-
-def test_constant_arms_have_no_ratio_and_still_a_sentence() -> None:
+def test_every_shape_has_a_sentence() -> None:
     flat = np.full(20, 0.8)
-    assert told(compared(plain=flat, other=flat), "other") == "spread cannot be compared: both arms are constant"
-    assert told(compared(plain=flat, other=WIDE), "other").startswith("every run of the baseline scores 80.0: see")
-    assert told(compared(plain=WIDE, other=flat), "other").startswith("every run of this arm scores 80.0: see")
-
-
-def test_nothing_is_said_of_observed_power() -> None:
-    for arms in ((WIDE, MIDDLE), (failing(5), failing(2)), (failing(3), failing(3)), (WIDE, NARROW)):
-        text = told(compared(plain=arms[0], other=arms[1]), "other")
-        assert "power" not in text
-        assert "cannot tell" not in text or "of the size seen" in text
+    for plain in (flat, WIDE, failing(20), failing(3)):
+        for other in (flat, flat - 0.1, WIDE, failing(20), failing(3), failing(18)):
+            text = told(compared(plain=plain, other=other), "other")
+            assert re.fullmatch(r"([A-Z0-9]([^.]|\.\d)*\. ?)+", text), text
+            assert not re.search(r"\b(nan|inf|None)\b", text), text
 
 
 @settings(deadline=None, derandomize=True, max_examples=30)
@@ -122,16 +124,16 @@ def test_a_detectable_rate_is_what_the_exact_power_says(failed: int, tests: int,
 
 
 def test_detectable_effects_stand_beside_the_tests_and_only_there() -> None:
-    few = MIDDLE[:2]
-    frame = compared(plain=WIDE, other=MIDDLE, few=few).to_frame().set_index("arm")
-    # two arms have a Fisher test; one of them has too few runs for a test of spread
-    found, rate = minimal_detectable_ratio(20, 20, 0.05), minimal_detectable_rate(20, 20, 0.0, 0.025)
+    frame = compared(plain=failing(3), other=OTHER, few=OTHER[:2]).to_frame().set_index("arm")
+    # two arms have a test of failures; one of them has too few runs for a test of spread
+    found, rate = minimal_detectable_ratio(17, 17, 0.05), minimal_detectable_rate(20, 20, 0.15, 0.025)
     assert frame.loc["other", "detectable_ratio_above"] == found.above
     assert frame.loc["other", "detectable_ratio_below"] == found.below
     assert frame.loc["other", "detectable_rate_above"] == rate.above
-    assert math.isnan(frame.loc["few", "brown_forsythe_p"])
+    assert math.isnan(frame.loc["few", "deviation_p"])
     assert math.isnan(frame.loc["few", "detectable_ratio_above"])
-    assert frame.loc["plain", ["detectable_ratio_above", "detectable_rate_above"]].isna().all()
+    nothing = frame.loc["plain", ["detectable_ratio_above", "detectable_rate_above", "detectable_difference"]]
+    assert nothing.isna().all()
 
 
 def test_detectable_ratios_need_more_in_a_larger_family() -> None:
@@ -158,10 +160,9 @@ def test_the_closed_form_takes_over_where_it_agrees_with_the_enumeration(one: fl
     assert seeds_for_failure_rates(one, two, 0.05) == pytest.approx(seeds_for_rates(one, two), rel=error)
 
 
-def test_the_terminal_shows_conclusion_and_detectable_effect() -> None:
+def test_the_terminal_shows_what_could_have_been_seen() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    print_comparison(compared(plain=WIDE, other=MIDDLE), console)
+    print_comparison(compared(plain=WIDE, other=OTHER), console)
     text = console.export_text()
-    assert "20 seeds cannot tell: an SD ratio of the size seen, 0.80, would need about" in text
-    assert re.search(r"\(detectable: SD ratio ≤ 0\.4\d or ≥ 2\.\d+\)", text)
-    assert "an effect of exactly the size seen" in " ".join(text.split())
+    assert re.search(r"would have shown ratios ≤ 0\.4\d or ≥ 2\.\d+\n", re.sub(" +\n", "\n", text))
+    assert re.search(r"would have shown differences ≥ \d\.\d points", text)

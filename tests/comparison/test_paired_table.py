@@ -1,8 +1,6 @@
-"""Pairs are compared only where the study declares them, and by the seeds, whatever the order of the rows."""
+"""The table of pairs: runs of equal seeds, whatever the order of the rows."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +8,7 @@ import pytest
 from stabilitybench.comparison import compare, write_report
 from stabilitybench.comparison.score_table import check_scores
 from stabilitybench.comparison.tables.pairs import paired
-from stabilitybench.errors import UserError
-from stabilitybench.statistics import holm, paired_spread
-from stabilitybench.studies import Study
+from stabilitybench.statistics import paired_spread
 from support.score_frames import facts, study_frames
 
 RNG = np.random.default_rng(3)
@@ -34,13 +30,12 @@ def test_the_table_shows_the_paired_statistics():
     found = rows(scores)
     assert set(found) == {"calm", "other"}
     expected = {arm: paired_spread(CELLS["rte", arm], CELLS["rte", "plain"], np.random.default_rng(0)) for arm in found}
-    adjusted = holm({arm: e.permutation.p for arm, e in expected.items()})
     for arm, row in found.items():
         assert row["pairs"].text == "20"
         assert row["correlation"].order == pytest.approx(expected[arm].correlation.estimate)
         assert row["sd_ratio"].order == pytest.approx(expected[arm].ratio.estimate)
         assert row["pitman_morgan_p"].order == pytest.approx(expected[arm].pitman_morgan.p)
-        assert row["permutation_holm"].order == pytest.approx(adjusted[arm])
+        assert row["permutation_p"].order == pytest.approx(expected[arm].permutation.p)
     assert found["calm"]["correlation"].order > 0.9
 
 
@@ -60,23 +55,14 @@ def test_failed_pairs_withhold_the_interval():
     assert row["note"].text.endswith("a run failed in 2 pairs")
 
 
-def test_the_report_has_pairs_only_where_they_are_declared(tmp_path):
+def test_the_report_has_pairs_where_seeds_are_shared(tmp_path):
     scores, curves = study_frames(CELLS)
     said = facts(baseline="plain", arms=("plain", "calm", "other"))
-    for declared in (False, True):
-        paths = write_report(scores, curves, replace(said, paired=declared), tmp_path / str(declared))
+    apart = scores["arm"] != "plain"
+    for shared in (False, True):
+        frame = scores if shared else scores.assign(seed_init=scores["seed_init"] + 100 * apart)
+        paths = write_report(frame, curves, said, tmp_path / str(shared))
         text = paths.markdown.read_text()
-        assert ("Paired comparison of spread" in text) == declared
-        assert ("compared in pairs of equal seeds" in text) == declared
-
-
-def test_a_study_file_declares_them():
-    raw = {
-        "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": ["pocket/sentiment"], "seeds": 2,
-        "baseline": "plain", "arms": {"plain": []},
-    }  # fmt: skip
-    assert not Study.from_dict(raw).file.paired
-    assert Study.from_dict({**raw, "paired": True}).file.paired
-    assert Study.from_dict({**raw, "paired": True}).file.plain()["paired"] is True
-    with pytest.raises(UserError, match=r"paired = .yes.: must be"):
-        Study.from_dict({**raw, "paired": "yes"})
+        assert ("## Runs in pairs" in text) == shared
+        assert ("20 pairs of equal seeds" in text) == shared
+        assert ("independent runs (none of 20 seeds shared)" in text) != shared

@@ -105,7 +105,7 @@ def test_every_section_is_there_and_in_the_contents(written: tuple[Path, pd.Data
     page = Parts(text)
     assert page.sections == [
         "verdicts", "figures", "failures-and-spread", "performance-part", "across-tasks", "predictions",
-        "seed-selection", "coverage-part", "failed", "methods", "spec", "environment", "glossary", "data",
+        "seed-selection", "pairs", "coverage-part", "failed", "methods", "spec", "environment", "glossary", "data",
     ]  # fmt: skip
     assert len(page.ids) == len(set(page.ids))
     assert set(page.sections) <= {link.removeprefix("#") for link in page.links}
@@ -180,14 +180,14 @@ def test_two_parts_tell_what_the_sd_comes_from() -> None:
         ("rte", "constant"): np.full(20, 0.7),
     })  # fmt: skip
     rows = table_of(
-        two_parts(compare(scores, "plain"), ""), "arm", "difference [95 %]", "did not fail", "SD ratio (descriptive)",
+        two_parts(compare(scores, "plain"), ""), "arm", "difference [95 %]", "did not fail", "SD ratio",
         "the SD comes from",
     )  # fmt: skip
     assert [r["the SD comes from"] for r in rows] == ["spread", "failures", "nothing"]
     assert rows[1]["did not fail"] == "16/20"
     assert rows[1]["difference [95 %]"].startswith("+20 [")
     kept = CELLS["rte", "calm"][4:]
-    assert rows[1]["SD ratio (descriptive)"] == f"{kept.std(ddof=1) / CELLS['rte', 'plain'].std(ddof=1):.2f}"
+    assert rows[1]["SD ratio"] == f"{kept.std(ddof=1) / CELLS['rte', 'plain'].std(ddof=1):.2f}"
 
 
 def test_agreement_is_that_of_the_stored_predictions() -> None:

@@ -126,6 +126,9 @@ def compare(
         float | None, typer.Option("--no-skill", help="Best score of a constant prediction; runs not above it failed.")
     ] = None,
     points: Annotated[bool, typer.Option("--points", help="The scores are times 100.")] = False,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Take runs of equal seeds as independent; the verdicts say so.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write a report there.")] = None,
 ) -> None:
     """Compare results folders, or CSV files of scores from anywhere: one line per run, a column `score`.
@@ -135,7 +138,8 @@ def compare(
     stabilitybench compare plain.csv mixout.csv reinit.csv --column accuracy --points
     stabilitybench compare results/rte-small results/rte-large
 
-    Columns used where present: encoder, task, arm, seed, metric, status, failed, no_skill.
+    Columns used where present: encoder, task, arm, seed (runs of equal seeds are compared in pairs), metric, status,
+    failed, constant, no_skill.
     """
     from stabilitybench.comparison.file_comparison import check_out, compared, read_files, write_files
 
@@ -143,7 +147,7 @@ def compare(
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
         check_out(out, paths)
-    comparison = compared(files)
+    comparison = compared(files, unpaired=unpaired)
     comparison.show(console)
     if out is not None:
         console.print(f"report: {write_files(files, comparison, out).html}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Arms against the baseline: failures and spread as two questions, with a verdict in words."""
+"""Arms against the baseline: failures, spread and level as three questions, with a verdict in words."""
 
 from __future__ import annotations
 
@@ -6,28 +6,18 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from stabilitybench.comparison.conclusions import conclusion
-from stabilitybench.comparison.detectable import detectable_rate, detectable_ratio
+from stabilitybench.comparison.contrast import adjusted, against, collapsed
 from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
-from stabilitybench.comparison.score_table import GROUP, check_scores, finished, seed_streams
+from stabilitybench.comparison.score_table import GROUP, check_scores, finished, pair_keys, seed_streams
 from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.errors import UserError, suggest
-from stabilitybench.statistics import (
-    Rate,
-    TestResult,
-    brown_forsythe,
-    fisher,
-    holm,
-    median_centred_permutation,
-    sd,
-    sd_ratio,
-    wilson,
-)
+from stabilitybench.statistics import Rate, sd, wilson
 from stabilitybench.statistics.decisions import LEVEL
-from stabilitybench.statistics.two_part_model import mixture, two_part
+from stabilitybench.statistics.pairing import independent, pairing
+from stabilitybench.statistics.two_part_model import mixture
 
 
 class Tabular(Protocol):
@@ -37,11 +27,12 @@ class Tabular(Protocol):
         """Return the table of runs."""
 
 
-def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
+def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = False) -> Comparison:
     r"""Compare every arm with the baseline on each encoder and task.
 
-    Holm's adjustment runs over all Fisher tests, and separately over all Brown-Forsythe tests, of the whole comparison.
-    The result is deterministic: the permutation test draws from a fixed seed.
+    Three questions, each with Holm's adjustment over all its tests in the whole comparison: how often runs fail, how
+    far they scatter, how good they are. Runs of equal seeds are compared in pairs (`statistics.pairing`). The result is
+    deterministic: the permutation test draws from a fixed seed.
 
     Parameters
     ----------
@@ -50,6 +41,8 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
         Unfinished runs count as planned and enter no statistic.
     baseline : str
         Name of the arm against which the others are compared.
+    unpaired : bool, default False
+        Whether to take runs of equal seeds as independent all the same; the verdicts then say so.
 
     Returns
     -------
@@ -88,15 +81,18 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
         hint = suggest(baseline, arms)
         raise UserError(f'baseline "{baseline}": must be one of the arms {", ".join(arms)}{hint}')
     varied, fixed, shared = seed_streams(scores)
+    scores["_key"] = pd.Series(pair_keys(scores)[0], index=scores.index, dtype=object)
     cells: list[ArmResult] = []
     for (encoder, task), part in scores.groupby(GROUP, sort=False):
         by_arm = {str(arm): rows for arm, rows in part.groupby("arm", sort=False)}
         if baseline not in by_arm:
             raise UserError(f'baseline "{baseline}": has no runs on task "{task}" with encoder "{encoder}"')
-        base = _cell(by_arm.pop(baseline), None)
-        cells.append(base)
-        reference = finished(part[part["arm"] == baseline])
-        cells += [_cell(rows, reference) for rows in by_arm.values()]
+        reference = by_arm.pop(baseline)
+        cells.append(_cell(reference, None))
+        for rows in by_arm.values():
+            made = pairing([*rows["_key"]], [*reference["_key"]])
+            pairs = independent("unpaired, as asked for") if unpaired and made.pairs else made
+            cells.append(_cell(rows, against(rows, reference, pairs)))
     notes = []
     if shared:
         notes.append(
@@ -105,20 +101,21 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str) -> Comparison:
         )
     elsewhere = not varied and not fixed
     told = ("not stated", "not stated") if elsewhere else (_listed(varied), _listed(fixed))
-    return Comparison(baseline, _judged(_adjusted(cells)), *told, tuple(notes), elsewhere)
+    return Comparison(baseline, _judged(adjusted(cells)), *told, tuple(notes), elsewhere)
 
 
-def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> ArmResult:
+def _cell(rows: pd.DataFrame, contrast: BaselineContrast | None) -> ArmResult:
     done = finished(rows)
     values = done["score"].to_numpy()
     kept = done.loc[~done["failed"], "score"].to_numpy()
     best = done["score_best"].dropna().to_numpy()
     first = rows.iloc[0]
+    marks = collapsed(done)
     return ArmResult(
         encoder=str(first["encoder"]),
         task=str(first["task"]),
         arm=str(first["arm"]),
-        is_baseline=reference is None,
+        is_baseline=contrast is None,
         metric=str((done if len(done) else rows).iloc[0]["metric"]),
         no_skill=float(done["no_skill"].iloc[0]) if len(done) and done["no_skill"].notna().all() else None,
         n_train=", ".join(f"{int(n)}" for n in sorted(rows["n_train"].dropna().unique())),
@@ -128,6 +125,7 @@ def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> ArmResult:
         near_no_skill=_flagged(done["near_no_skill"]),
         constant=_flagged(done["constant"]),
         diverged=int((done["status"] == "diverged").sum()),
+        collapsed=None if marks is None else int(marks.sum()),
         mean=float(values.mean()) if len(values) else None,
         sd=sd(values) if len(values) > 1 else None,
         median=float(np.median(values)) if len(values) else None,
@@ -139,7 +137,7 @@ def _cell(rows: pd.DataFrame, reference: pd.DataFrame | None) -> ArmResult:
         mean_kept=float(kept.mean()) if len(kept) else None,
         sd_kept=sd(kept) if len(kept) > 1 else None,
         mixture=mixture(values, done["failed"].to_numpy()),
-        against=None if reference is None else _against(done, reference),
+        against=contrast,
     )
 
 
@@ -148,72 +146,20 @@ def _failure(done: pd.DataFrame) -> Rate:
     return found if done["failures_known"].all() else replace(found, rate=None, low=None, high=None)
 
 
-def _counted(done: pd.DataFrame) -> str:
-    failed = int(done["failed"].sum())
-    return f"{failed}/{len(done)}" if done["failures_known"].all() else f"at least {failed}/{len(done)}"
-
-
-def _against(done: pd.DataFrame, reference: pd.DataFrame) -> BaselineContrast:
-    arm, base = done["score"].to_numpy(), reference["score"].to_numpy()
-    failed, base_failed = int(done["failed"].sum()), int(reference["failed"].sum())
-    ratio = sd_ratio(arm, base, LEVEL)
-    if failed or base_failed:
-        note = f"withheld: failed runs ({_counted(done)} here, {_counted(reference)} in the baseline)"
-        ratio = replace(ratio, low=None, high=None, log_se=None, note=note)
-    parts = two_part(arm, done["failed"].to_numpy(), base, reference["failed"].to_numpy(), LEVEL)
-    test = fisher(failed, len(arm), base_failed, len(base))
-    if not (done["failures_known"].all() and reference["failures_known"].all()):
-        test = TestResult.undefined("failed runs are not known")
-        difference = replace(parts.difference, estimate=None, low=None, high=None, note=test.reason)
-        parts = replace(parts, difference=difference, fisher=test)
-    return BaselineContrast(
-        ratio=ratio,
-        distance_ratio=_distance(arm) / _distance(base) if len(arm) and len(base) and _distance(base) else None,
-        two_part=parts,
-        brown_forsythe=brown_forsythe(arm, base),
-        permutation=median_centred_permutation(arm, base, np.random.default_rng(0)),
-        fisher=test,
-    )
-
-
 def _flagged(flags: pd.Series[bool]) -> int | None:
     return None if flags.isna().all() and len(flags) else int(flags.sum())
 
 
-def _distance(values: npt.NDArray[np.float64]) -> float:
-    return float(np.abs(values - np.median(values)).mean())
-
-
-def _adjusted(cells: list[ArmResult]) -> tuple[ArmResult, ...]:
-    """Return the cells with Holm's adjustment over each family, and what each test can show in it."""
-    tested = {i: c.against for i, c in enumerate(cells) if c.against is not None}
-    failure = holm({i: a.fisher.p for i, a in tested.items()})
-    spread = holm({i: a.brown_forsythe.p for i, a in tested.items()})
-    failures, spreads = (sum(p is not None for p in family.values()) for family in (failure, spread))
-    base: ArmResult | None = None
-    result = []
-    for i, cell in enumerate(cells):
-        if cell.is_baseline:
-            base = cell
-        if base is not None and i in tested:
-            found = replace(tested[i], fisher_holm=failure[i], brown_forsythe_holm=spread[i])
-            if failure[i] is not None:
-                rate = detectable_rate(cell.n, base.n, base.failure.failed, failures)
-                found = replace(found, detectable_rate=rate)
-            if spread[i] is not None:
-                found = replace(found, detectable_ratio=detectable_ratio(cell.n, base.n, spreads))
-            cell = replace(cell, against=found)
-        result.append(cell)
-    return tuple(result)
-
-
-def _judged(cells: tuple[ArmResult, ...]) -> tuple[ArmResult, ...]:
+def _judged(cells: list[ArmResult]) -> tuple[ArmResult, ...]:
     """Return the cells with the verdict and the conclusion on each; the baseline stands before its arms."""
     result: list[ArmResult] = []
     base = cells[0]
     for cell in cells:
-        base = cell if cell.is_baseline else base
-        result.append(replace(cell, verdict=verdict(cell, base), conclusion=conclusion(cell, base)))
+        if cell.against is None:
+            base = cell
+        else:
+            cell = replace(cell, verdict=verdict(cell, base), conclusion=conclusion(cell, base))
+        result.append(cell)
     return tuple(result)
 
 

@@ -1,25 +1,24 @@
-"""What an arm's runs tell, in a sentence for readers without statistics, and how many seeds would tell more."""
+"""What an arm's runs tell, in sentences for readers without statistics: the three questions, and what is left open."""
 
 from __future__ import annotations
 
-from stabilitybench.comparison.detectable import (
-    detectable_rate_words,
-    seeds_for_failure_rates,
-    seeds_for_sd_ratio,
-)
+from stabilitybench.comparison.detectable import detectable_rate_words, detectable_ratio_words, seeds_for_sd_ratio
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
+from stabilitybench.comparison.verdicts import FAR_OUT, equal_runs, few_runs
 from stabilitybench.documents import formats
-from stabilitybench.statistics.decisions import ALPHA, is_claimed
+from stabilitybench.statistics.decisions import first_step_level, is_claimed
+from stabilitybench.statistics.deviation import FEWEST
 
-#: Seeds needed are printed to this number; a claim that needs more is out of reach.
+#: The effect by which a next study is told in seeds: named beforehand, and never the one seen.
+NAMED = 1.5
 MOST = 10_000
 
 
 def conclusion(cell: ArmResult, base: ArmResult) -> str:
-    """Return what an arm's runs tell against the baseline, in a sentence.
+    """Return what an arm's runs tell against the baseline: failures, spread, level, a sentence each.
 
-    Seeds that "would be needed" are those at which an effect of exactly the size seen is shown in 80 of 100 studies
-    after Holm's adjustment over as many tests as here.  They describe a next study, and not this one.
+    Where nothing is shown it says what could have been seen, and how many seeds a factor of 1.5 in spread takes. It
+    never says how many the effect seen would take: that number follows from p alone.
 
     Parameters
     ----------
@@ -31,72 +30,75 @@ def conclusion(cell: ArmResult, base: ArmResult) -> str:
     against = cell.against
     if against is None:
         return ""
-    if min(cell.n, base.n) < 3:
-        return f"too few runs to tell: {cell.n} here and {base.n} in the baseline; each needs 3"
-    if cell.failure.failed or base.failure.failed:
-        return _about_failures(cell, base, against)
-    return _about_spread(cell, base, against)
+    if not (cell.n and base.n):
+        return f"Nothing can be told: {cell.n} runs here and {base.n} in the baseline."
+    if against.level.note == "identical runs":
+        return "Both arms are the same runs: nothing changed."
+    told = (_failures(cell, base, against), _spread(cell, base, against), _level(cell, base, against))
+    return " ".join(f"{text[0].upper()}{text[1:]}." for text in told)
 
 
-def _about_failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
-    here, there = cell.failure, base.failure
+def _failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
+    here, there, found = cell.failure, base.failure, against.failures
     counts = f"{here.failed} of {here.n} against {there.failed} of {there.n}"
-    if here.failed == here.n and there.failed == there.n:
-        return f"every run failed, {counts}: how the method spreads when it works is not known"
     if here.rate is None or there.rate is None:
-        return ""
-    if is_claimed(against.fisher_holm):
-        return f"fails {'less' if here.rate < there.rate else 'more'} often: {counts}"
-    if here.rate == there.rate:
-        return f"fails as often as the baseline, {counts}; {_would_show(cell, base, against)}"
-    level = against.detectable_rate.level if against.detectable_rate else ALPHA
-    seen = f"failure rates of the size seen, {_percent(here.rate)} and {_percent(there.rate)},"
-    return _cannot_tell(cell, base, seen, seeds_for_failure_rates(here.rate, there.rate, level))
+        return "how often runs fail is not known"
+    if here.failed == here.n and there.failed == there.n:
+        return "every run failed, here and in the baseline"
+    if not here.failed and not there.failed:
+        return "no run failed"
+    if found.p is None:
+        return f"fails as often as the baseline, {counts}"
+    if is_claimed(found.holm) and found.estimate is not None:
+        return f"fails {'less' if found.estimate < 1 else 'more'} often: {counts}"
+    return f"{_seeds(cell, base)} do not tell the failures apart, {counts}; {_would_show_rate(against)}"
 
 
-def _about_spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
-    if cell.level != base.level:
-        which, score = ("this arm", cell.mean) if cell.level else ("the baseline", base.mean)
-        return f"every run of {which} scores {formats.points(score)}: see whether it learned anything"
-    test, ratio = against.brown_forsythe, against.ratio.estimate
-    if test.p is None or against.brown_forsythe_holm is None:
-        return f"spread cannot be compared: {test.reason}"
-    sds = f"SD {formats.spread(cell.sd)} against {formats.spread(base.sd)} points"
-    smaller = (cell.sd or 0.0) < (base.sd or 0.0)
-    if is_claimed(against.brown_forsythe_holm):
-        if against.distance_ratio is not None and smaller != (against.distance_ratio < 1):
-            return f"spreads differently, {sds}, and a few scores far out decide in which direction: see the seeds"
-        return f"spreads {'less' if smaller else 'more'}: {sds}"
-    if not ratio or ratio == 1 or against.detectable_ratio is None:
-        return f"{_seeds(cell, base)} cannot tell: {sds}"
-    level = against.detectable_ratio.level
-    seen = f"an SD ratio of the size seen, {formats.ratio(ratio)},"
-    return _cannot_tell(cell, base, seen, seeds_for_sd_ratio(ratio, level))
-
-
-def _cannot_tell(cell: ArmResult, base: ArmResult, seen: str, needed: int | None) -> str:
-    start = f"{_seeds(cell, base)} cannot tell: {seen}"
-    if needed is None:
-        return f"{start} would need more than {MOST:,} per arm"
-    if needed <= min(cell.n, base.n):
-        # failed or outlying scores cost power that normal scores would have
-        return f"{start} often shows with {_about(needed)} per arm and did not here"
-    return f"{start} would need about {_about(needed)} per arm"
-
-
-def _would_show(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
+def _would_show_rate(against: BaselineContrast) -> str:
     found = against.detectable_rate
     if found is None or (found.below is None and found.above is None):
-        return f"{_seeds(cell, base)} would show no difference"
-    return f"{_seeds(cell, base)} would show a rate {detectable_rate_words(found)}"
+        return "they would have shown no difference"
+    return f"they would have shown a rate {detectable_rate_words(found)}"
+
+
+def _spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
+    found = against.spread
+    whose = "the runs that did not fail" if found.among else "runs"
+    if found.estimate is None or found.p is None:
+        why = "their scores take too few values" if found.estimate else equal_runs(found.note)
+        if min(found.n_arm, found.n_baseline) < FEWEST:
+            why = f"{found.n_arm} and {found.n_baseline} are too few"
+        return f"how far {whose} scatter cannot be told: {why}"
+    distance = f"{formats.ratio(found.estimate)} times as far from their median"
+    if is_claimed(found.holm):
+        if found.outliers:
+            sds = formats.ratio(found.sd_ratio)
+            return f"{whose} lie {FAR_OUT[found.outliers]}: {distance} on average, SD ratio {sds}"
+        return f"{whose} lie {'closer together' if found.estimate < 1 else 'farther apart'}: {distance} on average"
+    seen = detectable_ratio_words(against.detectable_ratio)
+    needed = seeds_for_sd_ratio(NAMED, first_step_level(found.tests))
+    count = f"more than {MOST:,}" if needed is None else f"about {_about(needed)}"
+    return (
+        f"{_seeds(cell, base)} do not tell the spreads apart; they would have shown a ratio {seen}, and a factor of "
+        f"{NAMED:g} takes {count} per arm"
+    )
+
+
+def _level(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
+    found = against.level
+    if found.estimate is None:
+        return "how good the runs are cannot be told"
+    size = f"{'higher' if found.estimate > 0 else 'lower'} by {formats.points(abs(found.estimate))} points"
+    if found.p is None:
+        return f"scores are {size} on average ({few_runs(cell, base) or found.note})"
+    if is_claimed(found.holm):
+        return f"scores are {size} on average"
+    seen = formats.points(against.detectable_difference)
+    return f"the mean scores are not told apart; a difference of {seen} points would have been"
 
 
 def _seeds(cell: ArmResult, base: ArmResult) -> str:
     return f"{cell.n} seeds" if cell.n == base.n else f"{cell.n} and {base.n} seeds"
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.3g} %"
 
 
 def _about(n: int) -> str:

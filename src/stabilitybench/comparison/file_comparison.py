@@ -53,6 +53,7 @@ def compare_files(
     *,
     points: bool = False,
     no_skill: float | None = None,
+    unpaired: bool = False,
     out: Path | str | None = None,
 ) -> tuple[Comparison, ReportPaths | None]:
     r"""Compare results folders or CSV files of scores with one of them.
@@ -72,6 +73,8 @@ def compare_files(
         Whether scores and no-skill scores of files made elsewhere are times 100.
     no_skill : float, optional
         The best score of a constant prediction, in the unit of the scores, for files made elsewhere that lack it.
+    unpaired : bool, default False
+        Whether to take runs of equal seeds as independent all the same; the verdicts then say so.
     out : Path, optional
         Folder for a report.
 
@@ -98,26 +101,28 @@ def compare_files(
     ...     for name, scores in runs.items():
     ...         _ = Path(folder, f"{name}.csv").write_text("\n".join(["score", *map(str, scores)]))
     ...     comparison, _ = compare_files([Path(folder, f"{name}.csv") for name in runs])
-    >>> print(f"{comparison.cells[1].against.ratio.estimate:.2f}")
-    0.11
+    >>> print(f"{comparison.cells[1].against.level.estimate:.3f}")
+    0.057
     """
     paths = several("paths", paths, "results folders and CSV files of scores", (str, Path))
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
         check_out(argument_checks.path("out", out), paths)
-    comparison = compared(files)
+    comparison = compared(files, unpaired=flag("unpaired", unpaired))
     return comparison, None if out is None else write_files(files, comparison, Path(out))
 
 
-def compared(files: Files) -> Comparison:
+def compared(files: Files, *, unpaired: bool = False) -> Comparison:
     """Return the comparison of files with their baseline.
 
     Parameters
     ----------
     files : Files
         As `read_files` returns them; what must be said about them is among the notes of the comparison.
+    unpaired : bool, default False
+        As `compare_files` takes it.
     """
-    comparison = compare(in_order(files.scores, files.facts), files.baseline)
+    comparison = compare(in_order(files.scores, files.facts), files.baseline, unpaired=unpaired)
     return replace(comparison, notes=(*comparison.notes, *files.facts.warnings))
 
 
@@ -233,8 +238,10 @@ def read_files(
     scores = _completed(together)
     if not all(f.made_by_report for f in files):
         scores[[f"seed_{s}" for s in STREAMS]] = float("nan")  # known of a part of the runs only
+        ours = scores["arm"].isin([f.label for f in files if f.made_by_report])
+        scores["pair"] = scores["pair"].mask(ours, scores["seed"].astype(str))
     notes += _told_failures(scores, together["no_skill"].isna(), files)
-    notes += file_notes.failure_definitions(scores, files)
+    notes += file_notes.failure_definitions(scores, files) + file_notes.one_grade(scores)
     if no_skill is not None:
         notes += file_notes.assumed_no_skill(files, f"no_skill = {no_skill:g}")
     named = ", ".join(f'"{f.label}" ({f.path})' for f in files)

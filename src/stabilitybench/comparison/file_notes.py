@@ -29,8 +29,8 @@ def same_runs(files: list[ScoreFile]) -> list[str]:
             both = set(finished(one.scores)["run_id"]) & set(finished(two.scores)["run_id"])
             if both:
                 notes.append(
-                    f"{counted(len(both), 'run')} in both {one.label} and {two.label}: they are not independent, and "
-                    "the tests, which take them as independent, are too cautious."
+                    f"{counted(len(both), 'run')} in both {one.label} and {two.label}: what they share is compared "
+                    "with itself."
                 )
     return notes
 
@@ -96,6 +96,24 @@ def failure_definitions(scores: pd.DataFrame, files: list[ScoreFile]) -> list[st
     return [
         f"Failed runs are those marked so in {', '.join(marked)}, and those not above no skill in {', '.join(told)}: "
         "two definitions of failure are compared."
+    ]
+
+
+def one_grade(scores: pd.DataFrame) -> list[str]:
+    """Say where runs failed and nothing tells which of them collapsed.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        The runs compared, an arm for each file.
+    """
+    failed = scores["failed"].eq(True)
+    unknown = [arm for arm, rows in scores.groupby("arm", sort=False) if rows["constant"].isna().all()]
+    if not (failed.any() and unknown):
+        return []
+    return [
+        f"{', '.join(map(str, unknown))}: without a column constant there is one grade of failure; runs that collapsed "
+        "(constant predictions, or diverged) are not told from others not above no skill."
     ]
 
 

@@ -14,14 +14,20 @@ from stabilitybench.documents.formats import metric
 STATISTICS_REFERENCES = (
     "E. B. Wilson (1927). Probable inference, the law of succession, and statistical inference. "
     "Journal of the American Statistical Association 22, 209-212.",
-    "R. A. Fisher (1935). The logic of inductive inference. Journal of the Royal Statistical Society 98, 39-82.",
+    "B. L. Welch (1947). The generalization of 'Student's' problem when several different population variances are "
+    "involved. Biometrika 34, 28-35.",
+    "R. D. Boschloo (1970). Raised conditional level of significance for the 2 x 2-table when testing the equality of "
+    "two probabilities. Statistica Neerlandica 24, 1-9.",
     "M. B. Brown and A. B. Forsythe (1974). Robust tests for the equality of variances. "
     "Journal of the American Statistical Association 69, 364-367.",
-    "R. G. Miller (1974). The jackknife: a review. Biometrika 61, 1-15.",
     "J. Hartung and G. Knapp (2001). On tests of the overall treatment effect in meta-analysis with normally "
     "distributed responses. Statistics in Medicine 20, 1771-1782.",
+    "D. G. Bonett and E. Seier (2003). Confidence intervals for mean absolute deviations. American Statistician 57, "
+    "233-236.",
     "D. G. Bonett (2006). Robust confidence interval for a ratio of standard deviations. "
     "Applied Psychological Measurement 30, 432-439.",
+    "M. W. Fagerland, S. Lydersen and P. Laake (2013). The McNemar test for binary matched-pairs data: mid-p and "
+    "asymptotic are better than exact conditional. BMC Medical Research Methodology 13, 91.",
     "R. G. Newcombe (1998). Interval estimation for the difference between independent proportions. "
     "Statistics in Medicine 17, 873-890.",
     "S. Holm (1979). A simple sequentially rejective multiple test procedure. "
@@ -57,7 +63,7 @@ def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> 
         Recipe, arms and seeds; without a recipe, its origin is told instead.
     """
     if not facts.recipe:
-        return [facts.origin, _judged(comparison, facts.paired)]
+        return [facts.origin, _judged(comparison)]
     encoders, tasks = _unique(scores["encoder"]), _unique(scores["task"])
     arms = "; ".join(
         f"{name} ({', '.join(lines) if lines else 'the plain recipe'})" for name, lines in facts.arms.items()
@@ -79,22 +85,24 @@ def methods(comparison: Comparison, scores: pd.DataFrame, facts: StudyFacts) -> 
         f"of a constant prediction, when its predictions are constant, or when training diverged; "
         f"undefined metrics count as that no-skill score. "
     )
-    return [trained, data + _judged(comparison, facts.paired)]
+    return [trained, data + _judged(comparison)]
 
 
-def _judged(comparison: Comparison, paired: bool) -> str:
-    ratios = [c.against.ratio for c in comparison.cells if c.against is not None]
-    intervals = _join(list(dict.fromkeys(r.method for r in ratios if r.has_interval)) or ["none here"])
+def _judged(comparison: Comparison) -> str:
+    contrasts = [c.against for c in comparison.cells if c.against is not None]
+    pairings = dict.fromkeys([a.pairing.reason for a in contrasts] or ["none here"])
+    compared = _join(list(pairings)) if len(pairings) < 4 else "pairs of equal seeds where there were, else all runs"
+    how = _join(sorted({a.spread.method for a in contrasts}) or ["none here"])
     return (
-        f'Failures and spread were compared with the arm "{comparison.baseline}" as separate questions. Failure '
-        f"rates carry 95 % Wilson intervals and were compared by Fisher's exact test, two-sided. Spread "
-        f"is the standard deviation across seeds (ddof = 1) and was compared by the Brown-Forsythe test; "
-        f"SD ratios carry 95 % intervals ({intervals}), withheld where either arm has failed "
-        f"runs. p-values were adjusted by Holm's method within each of the two families; the effects called "
-        f"detectable are those that the tests show with 80 % power at the first step of the adjustment. SD ratios of "
-        f"several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp interval. Runs were "
-        f"treated as unpaired"
-        + (", and, as the study declares pairs, compared in pairs of equal seeds beside that." if paired else ".")
+        f'Arms were compared with the arm "{comparison.baseline}" in three separate questions ({compared}): '
+        f"how often runs fail, by an exact unconditional test (McNemar's comparison in pairs) and its odds ratio; how "
+        f"far runs scatter, by the deviation ratio, the ratio of mean distances to the median, among the runs that did "
+        f"not fail ({how}); and how good they are, by the difference of the means (Student's t over pairs, or Welch's "
+        f"t). Each interval is the inverse of its test. p-values were adjusted by Holm's method within each of the "
+        f"three families; the effects called detectable are those that the tests show with 80 % power at the first "
+        f"step of the adjustment. Failure rates carry 95 % Wilson intervals. Standard deviations (ddof = 1) and their "
+        f"ratios describe. SD ratios of several tasks were combined by random effects (Paule-Mandel) with the "
+        f"Hartung-Knapp interval."
     )
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 from stabilitybench.comparison.terminal import print_comparison
 from stabilitybench.documents.table import Tone
 from stabilitybench.statistics import DetectableRate, DetectableRatio, Rate, SdRatio, TestResult
+from stabilitybench.statistics.pairing import Pairing
+from stabilitybench.statistics.questions import Answer, SpreadAnswer
 from stabilitybench.statistics.two_part_model import Mixture, TwoPart
 
 if TYPE_CHECKING:
@@ -17,45 +19,66 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What the tests show about an arm.
+class Line:
+    """The answer to one of the three questions, in words.
 
     Attributes
     ----------
     claim : str
-        In a few words.
-    p : str
-        The p-value behind it.
-    shown : str
-        The effect behind it.
-    aside : str
-        What else was seen.
+        What is shown, or that nothing is, in a few words.
+    evidence : str
+        The numbers behind it; empty where there are none.
     tone : {"better", "worse", "neutral"}
         Whether it speaks for the arm, against it, or neither.
     detectable : str
-        The effects that the test behind p shows in 80 of 100 studies of this size.
+        What could have been seen, where nothing is shown.
     """
 
     claim: str
-    p: str = ""
-    shown: str = ""
-    aside: str = ""
+    evidence: str = ""
     tone: Tone = "neutral"
     detectable: str = ""
 
     @property
     def text(self) -> str:
-        """The whole verdict as one line."""
-        evidence = ", ".join(part for part in (self.shown, self.p) if part)
-        return self.claim + (f" ({evidence})" if evidence else "") + (f"; {self.aside}" if self.aside else "")
+        """Claim and evidence."""
+        return self.claim + self.evidence
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the tests show about an arm: three questions, each answered.
+
+    Attributes
+    ----------
+    failures, spread, level : Line
+        How often runs fail, how far they scatter, how good they are.
+    """
+
+    failures: Line
+    spread: Line
+    level: Line
 
     @property
-    def brief(self) -> str:
-        """Claim and p-value, for a line that shows the other numbers beside it."""
-        return f"{self.claim} ({self.p})" if self.p else self.claim
+    def lines(self) -> tuple[Line, ...]:
+        """The answers in this order; one that says the same as the one before only once."""
+        return tuple(dict.fromkeys((self.failures, self.spread, self.level)))
 
+    @property
+    def text(self) -> str:
+        """The whole verdict as one line."""
+        return "; ".join(line.text for line in self.lines)
 
-NO_VERDICT = Verdict("")
+    @property
+    def detectable(self) -> str:
+        """What could have been seen, of the questions in which nothing is shown."""
+        return "; ".join(line.detectable for line in self.lines if line.detectable)
+
+    @property
+    def tone(self) -> Tone:
+        """What the answers speak for together; neutral where they do not agree."""
+        tones = {line.tone for line in self.lines} - {"neutral"}
+        return tones.pop() if len(tones) == 1 else "neutral"
 
 
 @dataclass(frozen=True)
@@ -64,36 +87,49 @@ class BaselineContrast:
 
     Attributes
     ----------
+    pairing : Pairing
+        Which runs stand against which.
+    correlation : float or None
+        Of the scores of pairs; None without three of them.
+    failures, level : Answer
+        How often runs fail (an odds ratio), and how good they are (a difference of means), with Holm's adjustment over
+        all tests of the same question.
+    spread : SpreadAnswer
+        How far runs scatter: the deviation ratio among the runs that did not fail, likewise.
+    collapsed : Answer or None
+        Collapsed runs compared as failed ones are, without adjustment; None where they are not known.
+    deviation_all : float or None
+        The deviation ratio over all runs, failed ones included; it has no interval.
     ratio : SdRatio
         SD ratio over all runs; its interval is withheld (`ratio.note`) when either side has failed runs.
-    distance_ratio : float or None
-        Mean distance to the median over the baseline's, which is what Brown-Forsythe compares.
     two_part : TwoPart
-        Failure, then spread among the runs that did not fail; the latter is descriptive, as it conditions on the
-        outcome.
-    brown_forsythe, fisher : TestResult
-        The tests of spread and of failures, over all finished runs.
-    permutation : TestResult
-        A companion of Brown-Forsythe without adjustment; no verdict rests on it.
-    brown_forsythe_holm, fisher_holm : float or None
-        p-values adjusted over all printed tests of the same kind; None for a test that is undefined.
+        Failures and the spread of the other runs, which descriptive tables show.
+    brown_forsythe, permutation, fisher : TestResult
+        Tests that are asked for by name, over all finished runs; no verdict rests on them.
     detectable_ratio : DetectableRatio or None
-        What Brown-Forsythe shows in 80 of 100 studies with these numbers of runs at the first step of Holm's
-        adjustment, for normal scores; None beside a test that is undefined or too large to count.
+        The ratios that the test of spread shows in 80 of 100 studies with these numbers of runs at the first step of
+        Holm's adjustment, for normal scores; None beside a test that is undefined or too large to count.
     detectable_rate : DetectableRate or None
-        The same of Fisher's test, for the baseline's rate as seen.
+        The same of the test of failures, for the baseline's rate as seen.
+    detectable_difference : float or None
+        The same of the test of the level, for the standard error as seen.
     """
 
+    pairing: Pairing
+    correlation: float | None
+    failures: Answer
+    spread: SpreadAnswer
+    level: Answer
+    collapsed: Answer | None
+    deviation_all: float | None
     ratio: SdRatio
-    distance_ratio: float | None
     two_part: TwoPart
     brown_forsythe: TestResult
     permutation: TestResult
     fisher: TestResult
-    brown_forsythe_holm: float | None = None
-    fisher_holm: float | None = None
     detectable_ratio: DetectableRatio | None = None
     detectable_rate: DetectableRate | None = None
+    detectable_difference: float | None = None
 
     @property
     def kept_ratio(self) -> float | None:
@@ -131,6 +167,8 @@ class ArmResult:
         Runs so flagged; None where the scores come without these flags.
     diverged : int
         Runs whose loss was no longer a number.
+    collapsed : int or None
+        Runs with constant predictions or diverged, the worse grade of failure; None where constants are not known.
     mean, sd, median, minimum, maximum : float or None
         Of all finished runs, last checkpoint; SD with ddof = 1.
     mean_best, sd_best : float or None
@@ -143,8 +181,8 @@ class ArmResult:
         What failed runs, and what ordinary spread, contribute to the variance.
     against : BaselineContrast or None
         None for the baseline.
-    verdict : Verdict
-        What the tests show; empty for the baseline.
+    verdict : Verdict or None
+        What the tests show; None for the baseline.
     conclusion : str
         What it comes to for readers without statistics; empty for the baseline.
     """
@@ -162,6 +200,7 @@ class ArmResult:
     near_no_skill: int | None
     constant: int | None
     diverged: int
+    collapsed: int | None
     mean: float | None
     sd: float | None
     median: float | None
@@ -174,7 +213,7 @@ class ArmResult:
     sd_kept: float | None
     mixture: Mixture
     against: BaselineContrast | None
-    verdict: Verdict = NO_VERDICT
+    verdict: Verdict | None = None
     conclusion: str = ""
 
     @property
@@ -245,6 +284,7 @@ class Comparison:
                     "near_no_skill": c.near_no_skill,
                     "constant": c.constant,
                     "diverged": c.diverged,
+                    "collapsed": c.collapsed,
                     "no_skill": c.no_skill,
                     "mean": c.mean,
                     "sd": c.sd,
@@ -256,33 +296,57 @@ class Comparison:
                     "n_not_failed": c.kept,
                     "mean_not_failed": c.mean_kept,
                     "sd_not_failed": c.sd_kept,
+                    "pairing": a.pairing.kind if a else "",
+                    "pairs": len(a.pairing.pairs) if a else None,
+                    "dropped": a.pairing.dropped if a else None,
+                    "correlation": a.correlation if a else None,
+                    "failure_odds": a.failures.estimate if a else None,
+                    "failure_odds_low": a.failures.low if a else None,
+                    "failure_odds_high": a.failures.high if a else None,
+                    "failure_p": a.failures.p if a else None,
+                    "failure_holm": a.failures.holm if a else None,
+                    "collapsed_p": a.collapsed.p if a and a.collapsed else None,
+                    "deviation_ratio": a.spread.estimate if a else None,
+                    "deviation_ratio_low": a.spread.low if a else None,
+                    "deviation_ratio_high": a.spread.high if a else None,
+                    "deviation_p": a.spread.p if a else None,
+                    "deviation_holm": a.spread.holm if a else None,
+                    "deviation_note": a.spread.note if a else "",
+                    "deviation_n": a.spread.n_arm if a else None,
+                    "deviation_n_baseline": a.spread.n_baseline if a else None,
+                    "deviation_ratio_all": a.deviation_all if a else None,
+                    "level_difference": a.level.estimate if a else None,
+                    "level_low": a.level.low if a else None,
+                    "level_high": a.level.high if a else None,
+                    "level_p": a.level.p if a else None,
+                    "level_holm": a.level.holm if a else None,
                     "sd_ratio": a.ratio.estimate if a else None,
                     "sd_ratio_low": a.ratio.low if a else None,
                     "sd_ratio_high": a.ratio.high if a else None,
                     "sd_ratio_note": a.ratio.note if a else "",
                     "sd_ratio_not_failed": a.kept_ratio if a else None,
                     "brown_forsythe_p": a.brown_forsythe.p if a else None,
-                    "brown_forsythe_holm": a.brown_forsythe_holm if a else None,
                     "permutation_p": a.permutation.p if a else None,
                     "fisher_p": a.fisher.p if a else None,
-                    "fisher_holm": a.fisher_holm if a else None,
                     "detectable_ratio_below": ratio.below if ratio else None,
                     "detectable_ratio_above": ratio.above if ratio else None,
                     "detectable_rate_below": rate.below if rate else None,
                     "detectable_rate_above": rate.above if rate else None,
+                    "detectable_difference": a.detectable_difference if a else None,
                     "failure_difference": two.difference.estimate if two else None,
                     "failure_difference_low": two.difference.low if two else None,
                     "failure_difference_high": two.difference.high if two else None,
                     "failure_share_of_variance": c.mixture.failure_share,
-                    "verdict": c.verdict.text,
+                    "verdict": c.verdict.text if c.verdict else "",
                     "conclusion": c.conclusion,
                 }
             )
         frame = pd.DataFrame(rows)
-        words = {"encoder", "task", "arm", "baseline", "metric", "sd_ratio_note", "verdict", "conclusion"}
+        words = {"encoder", "task", "arm", "baseline", "metric", "pairing", "deviation_note", "sd_ratio_note"}
         counts = {"planned", "n", "diverged", "n_not_failed"}
-        flags = {"failed", "near_no_skill", "constant"}
-        numeric = [c for c in frame.columns if c not in words | counts | flags]
+        flags = {"failed", "near_no_skill", "constant", "collapsed", "pairs", "dropped"}
+        flags |= {"deviation_n", "deviation_n_baseline"}
+        numeric = [c for c in frame.columns if c not in words | counts | flags | {"verdict", "conclusion"}]
         return frame.astype(dict.fromkeys(numeric, "float64") | dict.fromkeys(flags, "Int64"))
 
     def show(self, console: Console | None = None) -> None:

@@ -41,8 +41,8 @@ class ScoreFile(EqualByContent):
     label : str
         A short name for people.
     scores : DataFrame
-        One row per run with the columns of a report; encoder, task, arm and metric are empty where the file does not
-        name them.
+        One row per run with the columns of a report, and `pair`, the seed as a file made elsewhere has it; encoder,
+        task, arm and metric are empty where the file does not name them.
     made_by_report : bool
         Whether it is a report's own scores.csv.
     flagged : bool
@@ -75,10 +75,10 @@ def read_scores(
 ) -> ScoreFile:
     """Read a results folder (its scores.csv) or a CSV file, one row per run, with a line that names the columns.
 
-    Used where present: encoder, task, arm, seed, metric, status, failed (true or false), no_skill, seconds.  A run is
-    failed if its score is not above the no-skill score, unless the file has a column `failed`, and if its score is
-    undefined (empty or NaN): it then counts as the no-skill score.  A column `status` tells of all failed runs only if
-    it calls some "failed".  Characters that command a terminal are written out.
+    Used where present: encoder, task, arm, seed, metric, status, failed and constant (true or false), no_skill,
+    seconds.  A run is failed if its score is not above the no-skill score, unless the file has a column `failed`, and
+    if its score is undefined (empty or NaN): it then counts as the no-skill score.  A column `status` tells of all
+    failed runs only if it calls some "failed".  Characters that command a terminal are written out.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def read_scores(
             "no_skill": [skill if e else math.nan for skill, e in zip(no_skills, ended, strict=True)],
             "failed": failed,
             "near_no_skill": None,
-            "constant": None,
+            "constant": table.flags("constant") if "constant" in table.columns and not ours else None,
             "train_loss": math.nan,
             "seconds": table.numbers("seconds", [False] * len(ended)) if "seconds" in table.columns else math.nan,
             "device": None,
@@ -149,6 +149,7 @@ def read_scores(
     )
     if "seed" in table.columns:
         _check_twice(table, frame)
+    frame["pair"] = table.rows["seed"].replace("", None) if "seed" in table.columns and not ours else None
     if ours:
         _complete(table, frame)
     marked = "failed" in table.columns and any(e and t for e, t in zip(ended, table.rows["failed"], strict=True))
@@ -162,7 +163,7 @@ def read_scores(
     if sum(ended) < 2:
         raise UserError(f"{file}: {sum(ended)} finished run{'s' if sum(ended) != 1 else ''}; needs at least 2")
     return ScoreFile(
-        file, label, frame[list(SCORE_COLUMNS)], ours, marked or "failed" in status, marked, assumed, versions
+        file, label, frame[[*SCORE_COLUMNS, "pair"]], ours, marked or "failed" in status, marked, assumed, versions
     )
 
 
@@ -286,6 +287,12 @@ class _Table:
             found.append(value)
         return found
 
+    def flags(self, column: str) -> list[bool]:
+        for line, text in zip(self.lines, self.rows[column], strict=True):
+            if text.lower() not in (*TRUE, *FALSE):
+                raise UserError(f"{self.at(line, column)} {shown(text, 60)}: must be true or false")
+        return [text.lower() in TRUE for text in self.rows[column]]
+
     def at(self, line: int, column: str) -> str:
         return f'{self.file}: line {line}, column "{column}":'
 
@@ -327,12 +334,7 @@ def _failed(table: _Table, status: list[str], scores: list[float], no_skill: lis
     """Return which runs failed: what the file says, or what scores and no-skill scores tell."""
     if "failed" not in table.columns:
         return [how != "ok" or value <= skill for how, value, skill in zip(status, scores, no_skill, strict=True)]
-    flags = []
-    for line, text in zip(table.lines, table.rows["failed"], strict=True):
-        if text.lower() not in (*TRUE, *FALSE):
-            raise UserError(f"{table.at(line, 'failed')} {shown(text, 60)}: must be true or false")
-        flags.append(text.lower() in TRUE)
-    return flags
+    return table.flags("failed")
 
 
 def _seeds(table: _Table) -> list[int]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import STREAMS
+from stabilitybench.statistics.pairing import Key
 from stabilitybench.statuses import FINISHED, UNFINISHED
 
 if TYPE_CHECKING:
@@ -182,6 +183,33 @@ def seed_streams(scores: pd.DataFrame) -> tuple[list[str], list[str], bool]:
         for s in varied
     )
     return varied, [s for s in known if s not in varied], shared
+
+
+def pair_keys(scores: pd.DataFrame) -> tuple[list[Key | None], list[str]]:
+    """Return by what each run is paired, and the names of the parts of these keys.
+
+    The seeds of all streams and the number of training rows, where the streams are known; else the column `pair` of
+    files made elsewhere, and without it the column `seed`.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Checked rows.
+
+    Returns
+    -------
+    keys : list of tuple or None
+        One for each row; None where nothing tells a run's seed.
+    names : list of str
+        As many as the parts of a key.
+    """
+    streams = [f"seed_{s}" for s in STREAMS if scores[f"seed_{s}"].notna().any()]
+    columns = [*streams, "n_train"] if streams else ["pair"] if "pair" in scores else ["seed"]
+    values = scores[columns].astype(object)
+    known = scores[streams or columns].notna().any(axis=1)
+    rows = values.where(values.notna(), None).itertuples(index=False, name=None)
+    keys = [row if k else None for row, k in zip(rows, known, strict=True)]
+    return keys, [c.removeprefix("seed_") for c in columns]
 
 
 def _check_flags(scores: pd.DataFrame, column: str) -> None:

@@ -39,7 +39,7 @@ def sections(
     curves : DataFrame or None
         Checked rows, one per evaluation.
     facts : StudyFacts
-        Which seeds varied, and whether runs make pairs.
+        Which seeds varied.
     predictions : callable or None
         Returns the stored predictions of a run by its id.
     """
@@ -75,7 +75,7 @@ def sections(
         Section("seed-selection", "Several seeds at once", _filled(
             selection.early_dropping(dropped), selection.early_failures(dropped), selection.ensembles(averaged),
         )),
-        Section("pairs", "Runs in pairs", (pairs.paired(comparison, scores),) if facts.paired else ()),
+        Section("pairs", "Runs in pairs", _filled(pairs.paired(comparison, scores))),
         Section("variance", "Variance components", _filled(evidence.components(scores))),
         Section("coverage-part", "Coverage", (
             runs.coverage(comparison, scores), *_filled(runs.unfinished_runs(scores)),

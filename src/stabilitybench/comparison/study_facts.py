@@ -37,8 +37,6 @@ class StudyFacts:
         One sentence each, shown at the top.
     origin : str
         Where scores made elsewhere come from, a sentence.
-    paired : bool, default False
-        Whether the study declares that runs of the same seeds make a pair.
 
     Examples
     --------
@@ -58,4 +56,3 @@ class StudyFacts:
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     origin: str = ""
-    paired: bool = False

@@ -107,7 +107,6 @@ def study_facts(results: Results) -> StudyFacts:
         spec_toml=tomli_w.dumps(_without_none(study.plain())),
         environment=_environment(results),
         warnings=tuple(dict.fromkeys(results.warnings())),
-        paired=study.paired,
     )
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from stabilitybench.comparison.tables.cells import caption, failed, ratio
+from stabilitybench.comparison.tables.cells import caption, failed
 from stabilitybench.documents import formats
 from stabilitybench.documents.formats import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stabilitybench.comparison.model import ArmResult, Comparison
+    from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
 
 STYLES = {"better": "green", "worse": "red", "neutral": ""}
-DETECTABLE = (
-    "Detectable: what the test shows in 80 of 100 studies with these numbers of runs, after Holm; seeds that would be "
-    "needed are for an effect of exactly the size seen."
+NUMBERS = (
+    "Three lines per arm: how often runs fail, how far they scatter (mean distance to the median over the baseline's, "
+    "below 1 closer together), how good they are. Intervals: 95 %, each the inverse of its test before Holm's "
+    "adjustment. Would have shown: in 80 of 100 studies with these numbers of runs, after Holm."
 )
-HEADS = ("arm", "failed", "mean ± SD", "SD ratio [95 %]")
+HEADS = ("arm", "failed", "mean ± SD")
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -42,14 +43,18 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     >>> from stabilitybench.comparison import compare_files
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     files = [Path(folder, name) for name in ("one.csv", "two.csv")]
-    ...     for file in files:
-    ...         _ = file.write_text("score\n0.61\n0.48\n")
+    ...     for file, scores in zip(files, ("0.61\n0.48", "0.64\n0.66")):
+    ...         _ = file.write_text(f"score\n{scores}\n")
     ...     comparison, _ = compare_files(files)
     >>> print_comparison(comparison, Console(width=100))  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
     unnamed task
-    arm  failed   mean ± SD  SD ratio [95 %]  verdict
-    one     ?/2  54.5 ± 9.2       (baseline)
-    two     ?/2  54.5 ± 9.2             1.00  not compared: this arm has 2 finished runs, fewer than 3
+    arm  failed   mean ± SD  verdict against one
+    one     ?/2  54.5 ± 9.2
+    two     ?/2  65.0 ± 1.4  failures not compared: failed runs are not known
+                             spread not compared: 2 finished runs in this arm
+                             level not tested: 2 of 2 above all 2 of the baseline, by chance in 1 of 6 (higher
+                             by 10.5 points)
+                             independent runs (no seeds known)
     ...
     """
     from rich.table import Table
@@ -64,25 +69,31 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         for head, width in zip(HEADS[1:], widths[1:], strict=True):
             # numbers never wrap: in a narrow terminal the verdict does
             block.add_column(head, justify="right", min_width=width, no_wrap=True)
-        block.add_column("verdict")
+        block.add_column(Text(printable(f"verdict against {comparison.baseline}")))
         for cell in cells:
-            said = cell.verdict
-            words = Text(said.brief, style=STYLES[said.tone])
-            told = cell.conclusion.removeprefix(f"{said.claim}: ")
-            if told:
-                words.append(
-                    f"\n{told}" + (f" (detectable: {said.detectable})" if said.detectable else ""), style="dim"
-                )
+            words = Text()
+            for line in cell.verdict.lines if cell.verdict else ():
+                words.append(f"{line.text}\n", style=STYLES[line.tone])
+                if line.detectable:
+                    words.append(f"  would have shown {line.detectable}\n", style="dim")
+            if cell.against is not None:
+                words.append(_compared(cell.against), style="dim")
             block.add_row(*(Text(entry) for entry in _row(cell)), words)
         console.print(Text(printable(f"{task} with {encoder}" if several else task), style="bold"))
         console.print(block)
         console.print()
     console.print(Text(printable(caption(comparison, comparison.varied, comparison.fixed)), style="dim"))
     if any(c.against for c in comparison.cells):
-        console.print(Text(DETECTABLE, style="dim"))
+        console.print(Text(NUMBERS, style="dim"))
     for note in comparison.notes:
         console.print(Text(printable(f"note: {note}"), style="yellow"))
 
 
-def _row(cell: ArmResult) -> tuple[str, str, str, str]:
-    return printable(cell.arm), failed(cell).text, formats.mean_sd(cell.mean, cell.sd), ratio(cell).text
+def _compared(against: BaselineContrast) -> str:
+    if against.correlation is None:
+        return against.pairing.reason
+    return f"{against.pairing.reason}, correlation {against.correlation:.2f}"
+
+
+def _row(cell: ArmResult) -> tuple[str, str, str]:
+    return printable(cell.arm), failed(cell).text, formats.mean_sd(cell.mean, cell.sd)

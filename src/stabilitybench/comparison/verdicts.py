@@ -1,83 +1,194 @@
-"""A comparison in words: what was shown, in which direction, and what was not."""
+"""A comparison in words: what was shown of each of the three questions, in which direction, and what was not."""
 
 from __future__ import annotations
 
-from stabilitybench.comparison.detectable import detectable_rate_words, detectable_ratio_words
-from stabilitybench.comparison.model import NO_VERDICT, ArmResult, BaselineContrast, Verdict
-from stabilitybench.documents.formats import estimate, p_value, spread
-from stabilitybench.documents.table import Tone
-from stabilitybench.statistics.decisions import is_claimed, spread_direction
+import math
 
-BETTER: Tone = "better"
-WORSE: Tone = "worse"
+from stabilitybench.comparison.detectable import detectable_rate_words, detectable_ratio_words
+from stabilitybench.comparison.model import ArmResult, BaselineContrast, Line, Verdict
+from stabilitybench.documents import formats
+from stabilitybench.documents.formats import counted
+from stabilitybench.errors import UserError
+from stabilitybench.statistics.decisions import ALPHA, is_claimed
+from stabilitybench.statistics.deviation import FEWEST
+from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL, Answer
+
+#: How the words of an arm whose runs lie closer together, or farther apart, change for what lies far out.
+FAR_OUT = {
+    "worse": "mostly closer together, with rarer and worse outliers",
+    "larger": "mostly closer together, with rarer and larger outliers",
+    "milder": "mostly farther apart, with milder outliers",
+}
 
 
 def verdict(cell: ArmResult, base: ArmResult) -> Verdict:
-    """Say what the tests show about an arm against the baseline.
+    """Say what the tests show about an arm against the baseline: three questions, each answered.
 
-    A difference is claimed when its Holm-adjusted p lies below 0.05.  Failures come first; where either side
-    has failed runs, spread is described and not judged, because the SD then mixes two questions.
+    A difference is claimed when its p, after Holm's adjustment over the tests of the same question, lies below 0.05.
+    Intervals belong to the p before adjustment; where the two differ, the line says both.
 
     Parameters
     ----------
     cell : ArmResult
-        The arm, with its contrast; there is no verdict on the baseline itself.
+        The arm, with its contrast.
     base : ArmResult
         The baseline on the same encoder and task.
+
+    Raises
+    ------
+    UserError
+        For the baseline itself.
     """
     against = cell.against
     if against is None:
-        return NO_VERDICT
+        raise UserError(f'arm "{cell.arm}": is the baseline, on which there is no verdict')
     for name, n in (("this arm", cell.n), ("the baseline", base.n)):
-        if n < 3:
-            return Verdict(f"not compared: {name} has {n} finished {'run' if n == 1 else 'runs'}, fewer than 3")
-    if cell.failure.failed or base.failure.failed:
-        return _about_failures(cell, base, against)
-    return _about_spread(cell, base, against)
+        if n == 0:
+            line = Line(f"not compared: {name} has no finished run")
+            return Verdict(line, line, line)
+    if against.level.note == "identical runs":
+        line = Line("identical runs", f": all {against.level.n_arm} pairs have equal scores")
+        return Verdict(line, line, line)
+    return Verdict(_failures(cell, base, against), _spread(cell, base, against), _level(cell, base, against))
 
 
-def _about_failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Verdict:
-    """Compare failure rates; the spread of what did not fail is told beside it, without a test."""
-    if cell.failure.failed == cell.n and base.failure.failed == base.n:
-        return Verdict("every run failed, as in the baseline")
-    if against.fisher.p is None:
-        return Verdict("failures not compared: failed runs are not known")
-    p = _printed("Fisher", against.fisher.p, against.fisher_holm)
-    detectable = f"failure rate {detectable_rate_words(against.detectable_rate)}"
-    aside = "spread not compared: failed runs"
-    if against.kept_ratio is not None:
-        kept = f"{spread(cell.sd_kept)} against {spread(base.sd_kept)}"
-        aside = f"SD of the runs that did not fail {kept}, descriptive"
-    if not is_claimed(against.fisher_holm):
-        return Verdict("no difference in failures detected", p, aside=aside, detectable=detectable)
-    if cell.failure.failed / cell.n < base.failure.failed / base.n:
-        return Verdict("fails less often", p, aside=aside, tone="better", detectable=detectable)
-    return Verdict("fails more often", p, aside=aside, tone="worse", detectable=detectable)
+def _failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Line:
+    found, here, there = against.failures, cell.failure, base.failure
+    counts = f"{here.failed} of {here.n} against {there.failed} of {there.n}"
+    collapsed = _collapsed(cell, base, against)
+    if here.rate is None or there.rate is None:
+        return Line("failures not compared: failed runs are not known")
+    if here.failed == here.n and there.failed == there.n:
+        return Line(f"all {here.n + there.n} runs at or below no skill", collapsed)
+    if not here.failed and not there.failed:
+        return Line("no run failed")
+    if found.p is None or found.estimate is None:
+        return Line(f"no difference in failures shown ({counts}: {found.note}{collapsed})")
+    evidence = f" ({counts}, {_p(found)}{collapsed})"
+    if not is_claimed(found.holm):
+        detectable = f"failure rates {detectable_rate_words(against.detectable_rate)}"
+        return Line("no difference in failures shown", evidence, detectable=detectable)
+    if found.estimate < 1:
+        return Line("fails less often", evidence, "better")
+    return Line("fails more often", evidence, "worse")
 
 
-def _about_spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Verdict:
-    """Compare spread where no run failed on either side."""
-    if cell.level != base.level:
-        whose = "all scores" if cell.level else "all scores of the baseline"
-        return Verdict(f"{whose} are equal, perhaps collapsed: spread not judged")
-    test, adjusted, found = against.brown_forsythe, against.brown_forsythe_holm, against.ratio
-    if test.p is None or adjusted is None:
-        return Verdict(f"spread not tested: {test.reason}")
-    p = _printed("Brown-Forsythe", test.p, adjusted)
-    detectable = f"SD ratio {detectable_ratio_words(against.detectable_ratio)}"
-    shown = f"SD ratio {estimate(found.estimate, found.low, found.high)}"
+def _collapsed(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
+    """Tell the worse grade of failure apart where arms differ in it and failures alone do not say so."""
+    here, there = cell.collapsed, base.collapsed
+    if here is None or there is None or here * base.n == there * cell.n:
+        return ""
+    if (here, there) == (cell.failure.failed, base.failure.failed):
+        return ""
+    p = against.collapsed.p if against.collapsed else None
+    told = f", p = {formats.p_value(p)}" if p is not None else ""
+    return f"; collapsed {here} of {cell.n} against {there} of {base.n}{told}"
+
+
+def _spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Line:
+    found = against.spread
+    among = _among(against)
+    if found.estimate is None and found.note.startswith("no ratio") and min(found.n_arm, found.n_baseline) >= FEWEST:
+        return Line(f"spread not compared: {among}{equal_runs(found.note)}")
+    for who, n, result in (("this arm", found.n_arm, cell), ("the baseline", found.n_baseline, base)):
+        if n < FEWEST:
+            runs = counted(n, "run") if n else "no run"
+            few = f"only {runs} of {who} did not fail" if result.failure.failed else f"{runs} of {who}"
+            return Line(f"spread not tested: {few}, {FEWEST} needed", _ratio_seen(found))
+    value = f": {formats.estimate(found.estimate, found.low, found.high)}"
+    if found.p is None or found.estimate is None:
+        return Line(f"{among}spread not tested: {found.note.removeprefix('no interval: ')}", _ratio_seen(found))
+    evidence = f"{value}, {_p(found)}"
+    if against.pairing.kind != "independent" and not found.paired:
+        evidence += ", taken as independent: too few pairs without a failed run"
+    if not is_claimed(found.holm):
+        detectable = f"ratios {detectable_ratio_words(against.detectable_ratio)}"
+        return Line(f"{among}no difference in spread shown", evidence, detectable=detectable)
+    closer = found.estimate < 1
+    plain = "closer together" if closer else "farther apart"
+    if found.outliers:
+        evidence += f"; SD ratio {formats.ratio(found.sd_ratio)}"
+        return Line(f"{among}{FAR_OUT[found.outliers]}", evidence)
+    return Line(f"{among}{plain}", evidence, "better" if closer else "worse")
+
+
+def _ratio_seen(found: Answer) -> str:
+    return f" (ratio {formats.ratio(found.estimate)})" if found.estimate else ""
+
+
+def _among(against: BaselineContrast) -> str:
+    """Say among which runs spread is compared, where some failed."""
+    found = against.spread
+    if not found.among:
+        return ""
+    if found.paired:
+        return f"among the {counted(found.n_arm, 'pair')} without a failed run, "
+    n = f"{found.n_arm}" if found.n_arm == found.n_baseline else f"{found.n_arm} and {found.n_baseline}"
+    return f"among the {n} that did not fail, "
+
+
+def equal_runs(note: str) -> str:
+    """Say whose runs are all equal, which leaves no ratio of spreads.
+
+    Parameters
+    ----------
+    note : str
+        Of the answer.
+
+    Examples
+    --------
+    >>> equal_runs("no ratio: the arm has no spread (all scores equal)")
+    'all runs of this arm equal'
+    """
+    if "both arms" in note:
+        return "all runs equal in either arm"
+    if "the arm" in note:
+        return "all runs of this arm equal"
+    return "all runs of the baseline equal" if "the baseline" in note else note.removeprefix("no ratio: ")
+
+
+def _level(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Line:
+    found = against.level
     if found.estimate is None:
-        shown = f"SD {spread(cell.sd)} against {spread(base.sd)}"
-    if not is_claimed(adjusted):
-        return Verdict("no difference in spread detected", p, shown, detectable=detectable)
-    direction = spread_direction(cell.sd or 0.0, base.sd or 0.0, against.distance_ratio)
-    if direction == "unclear":
-        return Verdict("spread differs, direction unclear", p, shown, detectable=detectable)
-    claim, tone = ("more stable", BETTER) if direction == "smaller" else ("less stable", WORSE)
-    return Verdict(claim, p, shown, tone=tone, detectable=detectable)
+        return Line(f"level not compared: {found.note}")
+    higher = found.estimate > 0
+    size = f"{'higher' if higher else 'lower'} by {formats.points(abs(found.estimate))} points"
+    if found.low is None or found.high is None:
+        return Line(f"level not tested: {few_runs(cell, base) or found.note}", f" ({size})")
+    limits = (found.low, found.high) if higher else (-found.high, -found.low)
+    shown = f" [{', '.join(formats.points(x) for x in limits)}], {_p(found)}"
+    if is_claimed(found.holm):
+        return Line(size, shown, "better" if higher else "worse")
+    detectable = f"differences ≥ {formats.points(against.detectable_difference)} points"
+    return Line("no difference in level shown", f": {size}{shown}", detectable=detectable)
 
 
-def _printed(name: str, p: float | None, adjusted: float | None) -> str:
-    """Print a p-value, and the adjusted one where it differs."""
-    text = f"{name} p = {p_value(p)}"
-    return text if p_value(p) == p_value(adjusted) else f"{text}, Holm {p_value(adjusted)}"
+def few_runs(cell: ArmResult, base: ArmResult) -> str:
+    """Say how two or three runs lie against each other, which is all that can be said of them; empty for more.
+
+    Parameters
+    ----------
+    cell, base : ArmResult
+        The arm and the baseline.
+    """
+    n, m = cell.n, base.n
+    limits = (cell.minimum, cell.maximum, base.minimum, base.maximum)
+    low, high, base_low, base_high = (math.nan if x is None else x for x in limits)
+    if min(n, m) >= FEWEST_FOR_LEVEL:
+        return ""
+    chance = f"by chance in 1 of {math.comb(n + m, n):,}"
+    if low > base_high:
+        return f"{n} of {n} above all {m} of the baseline, {chance}"
+    if high < base_low:
+        return f"{n} of {n} below all {m} of the baseline, {chance}"
+    return f"{n} and {m} runs, {FEWEST_FOR_LEVEL} needed"
+
+
+def _p(found: Answer) -> str:
+    """Print p, and what is left of it after Holm's adjustment where that differs."""
+    alone, holm = formats.p_value(found.p), formats.p_value(found.holm)
+    if alone == holm:
+        return f"p = {alone}"
+    if found.p is not None and found.p < ALPHA and not is_claimed(found.holm):
+        return f"alone p = {alone}, not after Holm over {found.tests}"
+    return f"p = {alone}, Holm {holm}"

@@ -55,6 +55,7 @@ from stabilitybench.statistics.power import (
 )
 from stabilitybench.statistics.results import Estimate, TestResult
 from stabilitybench.statistics.robust import distance_ratio, iqr_ratio, mad_ratio
+from stabilitybench.statistics.scored_rows import RowShare, row_pseudo_values, row_share
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio, sd, sd_ratio, sd_ratios
 from stabilitybench.statistics.spread import (
     bonett,
@@ -82,6 +83,7 @@ __all__ = [
     "Mixture",
     "PairedSpread",
     "Rate",
+    "RowShare",
     "SdRatio",
     "SeedEnsembles",
     "TestResult",
@@ -134,6 +136,8 @@ __all__ = [
     "rank_correlation",
     "ranks",
     "risk_difference",
+    "row_pseudo_values",
+    "row_share",
     "sd",
     "sd_precision",
     "sd_ratio",

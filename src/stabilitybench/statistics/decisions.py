@@ -19,7 +19,6 @@ POWER = 0.8
 LEVEL = 0.95
 
 Outcome = Literal["as claimed", "against the claim", "not detected"]
-Direction = Literal["smaller", "larger", "unclear"]
 
 
 def is_claimed(adjusted: float | None, alpha: float = ALPHA) -> bool:
@@ -83,29 +82,6 @@ def first_step_level(tests: int, alpha: float = ALPHA) -> float:
     if tests < 1:
         raise UserError(f"tests = {tests}: must be at least 1")
     return alpha / tests
-
-
-def spread_direction(sd_arm: float, sd_baseline: float, distance_ratio: float | None) -> Direction:
-    """Return which way a claimed difference in spread goes.
-
-    The Brown-Forsythe test compares mean distances to the median, the SD squares: a direction needs both.
-
-    Parameters
-    ----------
-    sd_arm, sd_baseline : float
-        The sample SDs.
-    distance_ratio : float or None
-        Ratio of the mean distances to the median, arm over baseline; None where it is not defined.
-
-    Examples
-    --------
-    >>> spread_direction(0.5, 1.0, 0.6), spread_direction(0.5, 1.0, 1.2)
-    ('smaller', 'unclear')
-    """
-    smaller = sd_arm < sd_baseline
-    if distance_ratio is not None and smaller != (distance_ratio < 1):
-        return "unclear"
-    return "smaller" if smaller else "larger"
 
 
 def seeds_for_effect(n: int, reach: float, effect: float) -> int | None:

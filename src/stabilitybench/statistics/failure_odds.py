@@ -21,6 +21,8 @@ from stabilitybench.statistics.failure import check_counts
 from stabilitybench.statistics.results import Floats, check_level
 
 _RATES = np.linspace(0, 1, 201)
+# with more tables than these the largest chance takes too long, and mid-p alone has a size of at most .055
+_MOST_TABLES = 250_000
 # the log of an odds ratio that no count of runs tells from infinity
 _LARGEST_LOG = 200.0
 
@@ -99,7 +101,7 @@ def failure_contrast(
     above, below = failed_arm * ok[1], failed_baseline * ok[0]
     at = int(failed_arm - max(0, total - n_baseline))
     p, low, high = _exact(sizes, int(total), at, check_level(level))
-    method = "exact unconditional, ranked by mid-p"
+    method = "exact unconditional, ranked by mid-p" if _countable(sizes) else "conditional mid-p"
     counts = (int(failed_arm), int(failed_baseline))
     return FailureContrast(_quotient(above, below), low, high, p, counts, sizes, method)
 
@@ -143,20 +145,31 @@ def paired_failure_contrast(
         raise UserError(f"failed runs of shapes {first.shape} and {second.shape}: must be True or False, one per pair")
     n, counts = first.size, (int((first & ~second).sum()), int((second & ~first).sum()))
     p, low, high = _exact((n,), sum(counts), counts[0], check_level(level))
-    method = "McNemar, exact unconditional, ranked by mid-p"
+    method = "McNemar, exact unconditional, ranked by mid-p" if _countable((n,)) else "McNemar, mid-p"
     return FailureContrast(_quotient(*counts), low, high, p, counts, (n, n), method)
 
 
 def _exact(sizes: tuple[int, ...], total: int, at: int, level: float) -> tuple[float, float, float]:
     """Return p and the limits of the odds ratio at outcome `at` of those with `total` failures or unequal pairs."""
-    ranks, chances = _null(sizes)
     weights = _log_weights(sizes, total)
+    if not _countable(sizes):
+        return float(_mid_p(weights)[at]), *_limits(weights, at, 1 - level)
+    ranks, chances = _null(sizes)
     p = float(chances[np.searchsorted(ranks, _mid_p(weights)[at] - 1e-10)])
     # the conditional interval that leaves 1 out wherever the rank is among those rejected, half-way to the next
     rejected = int(np.searchsorted(chances, 1 - level))
     alpha = float(ranks[rejected] + (ranks[rejected - 1] if rejected else 0)) / 2
+    return p, *_limits(weights, at, alpha)
+
+
+def _countable(sizes: tuple[int, ...]) -> bool:
+    return math.prod(sizes) <= _MOST_TABLES and max(sizes) ** 2 <= 2 * _MOST_TABLES
+
+
+def _limits(weights: Floats, at: int, alpha: float) -> tuple[float, float]:
+    """Return the mid-p limits of the odds ratio, from 0 to infinity at most."""
     beyond = _limit(weights[::-1], len(weights) - 1 - at, alpha / 2)
-    return p, _limit(weights, at, alpha / 2), 1 / beyond if beyond else math.inf
+    return _limit(weights, at, alpha / 2), 1 / beyond if beyond else math.inf
 
 
 @lru_cache(maxsize=512)

@@ -123,14 +123,11 @@ def undeclared_error(sizes: Sequence[int], alpha: float = ALPHA) -> float:
 
 def _checked(sizes: Sequence[int], bounds: Bounds) -> tuple[Floats, Floats]:
     """Return the sizes, and the critical value at each look over that at the last."""
-    n = np.array([whole("sizes", size, "must be at least 2", lambda n: n >= 2) for size in _listed(sizes)], np.float64)
+    given = several("sizes", sizes, "numbers of runs", object)
+    n = np.array([whole("sizes", size, "must be at least 2", lambda n: n >= 2) for size in given], np.float64)
     if n.size == 0 or (np.diff(n) <= 0).any():
         raise UserError(Argument("sizes", sizes), ": must be numbers of runs that ascend from look to look")
     return n, np.sqrt(n[-1] / n) if choice("bounds", bounds, BOUNDS) == "obrien-fleming" else np.ones(n.size)
-
-
-def _listed(sizes: Sequence[int]) -> tuple[int, ...]:
-    return several("sizes", sizes, "numbers of runs", (int, np.integer))
 
 
 def _crossing(sizes: Floats, critical: Floats) -> float:

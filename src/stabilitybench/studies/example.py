@@ -50,7 +50,6 @@ seeds = 10
 # seeds = { init = 3, order = 3, dropout = 2 }      # also: subset (which n rows), prepare
 
 baseline = "bert-adam"                  # the arm that the others are compared with
-# paired = true                         # runs of the same seeds in two arms make a pair: say so before the first run
 
 # What all arms share.  Keys that are left out have the values of their comments.
 [recipe]

@@ -121,8 +121,6 @@ class StudyFile(TomlTable):
         Recipe fields that all arms share.
     tune : TuneEntry or None, default None
         Settings to choose before the study runs.
-    paired : bool, default False
-        Declares that runs of the same seeds in two arms make a pair; the report then compares pairs, too.
     looks : LooksEntry or None, default None
         The numbers of seeds at which one looks, of which `seeds` is one; no run depends on them.
     """
@@ -135,7 +133,6 @@ class StudyFile(TomlTable):
     arms: dict[Name, ArmEntry] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     tune: TuneEntry | None = None
-    paired: bool = False
     looks: LooksEntry | None = None
 
     @field_validator("encoders", "tasks", mode="before")

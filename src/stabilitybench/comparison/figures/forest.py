@@ -68,7 +68,7 @@ def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> FigureGr
             _summary(axes, len(a.ratios), a, limits)
             axes.axhline(len(a.ratios) - 0.5, color=GREY, linewidth=0.6)
             log_ticks(axes)
-            axes.set_xlabel(plain(f"SD ratio to {short(baseline, 30)}\n(left of 1: more stable)"))
+            axes.set_xlabel(plain(f"SD ratio to {short(baseline, 30)}\n(left of 1: smaller SD)"))
             svg = svg_of(canvas)
         title = f"{a.arm} over all tasks" + (f" ({a.encoder})" if several else "")
         s = a.summary

@@ -1,4 +1,4 @@
-"""SD ratios of all arms of a task, with intervals."""
+"""Deviation ratios of all arms of a task, with intervals."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from stabilitybench.documents.report import FigureGroup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
+    from stabilitybench.comparison.model import ArmResult, Comparison
+    from stabilitybench.statistics.questions import SpreadAnswer
 
 
 CAPTION = (
-    "Dots with lines are SD ratios with 95 % intervals. Open diamonds have no interval: where runs failed it is "
-    "withheld, and the diamond is the descriptive ratio among the runs that did not fail (at least 10 on both sides)."
+    "Dots with lines are deviation ratios (mean distance to the median over the baseline's, among the runs that did "
+    "not fail) with 95 % intervals. Open diamonds have no interval: there is none below seven runs, or for scores of "
+    "few values."
 )
 
 
 def ratio_figures(comparison: Comparison) -> FigureGroup:
-    """Draw the SD ratios per task on one logarithmic scale.
+    """Draw the deviation ratios per task on one logarithmic scale.
 
     Parameters
     ----------
@@ -48,8 +50,8 @@ def ratio_figures(comparison: Comparison) -> FigureGroup:
         if cell.against is not None:
             groups.setdefault((cell.encoder, cell.task), []).append(cell)
     shown = [1 / 2, 2.0]
-    for against in (c.against for c in comparison.cells if c.against):
-        shown += [r for r in (against.ratio.low, against.ratio.high) if r is not None] + _without_interval(against)
+    for found in (c.against.spread for c in comparison.cells if c.against):
+        shown += [r for r in (found.low, found.estimate, found.high) if r]
     # an interval that leaves [1/100, 100] runs out of the figure; its limits are in the tables
     limits = max(min(shown), 0.01) / 1.25, min(max(shown), 100.0) * 1.25
     several = len({encoder for encoder, _ in groups}) > 1
@@ -63,39 +65,29 @@ def ratio_figures(comparison: Comparison) -> FigureGroup:
             axes.set_xlim(limits)
             for place, cell in enumerate(cells):
                 if cell.against is not None:
-                    _ratio_row(axes, place, cell.against)
+                    _ratio_row(axes, place, cell.against.spread)
             rows(axes, [c.arm for c in cells])
             log_ticks(axes)
-            axes.set_xlabel(plain(f"SD ratio to {short(comparison.baseline, 30)}\n(left of 1: more stable)"))
+            axes.set_xlabel(plain(f"deviation ratio to {short(comparison.baseline, 30)}\n(left of 1: closer together)"))
             svg = svg_of(canvas)
-        alt = "; ".join(f"{c.arm}: {_ratio_words(c.against)}" for c in cells if c.against)
-        figures.append(Figure(f"SD ratios: {task} ({encoder})" if several else f"SD ratios: {task}", alt, svg))
-    return FigureGroup("ratios", "SD ratios", CAPTION, tuple(figures))
+        alt = "; ".join(f"{c.arm}: {_ratio_words(c.against.spread)}" for c in cells if c.against)
+        figures.append(
+            Figure(f"Deviation ratios: {task} ({encoder})" if several else f"Deviation ratios: {task}", alt, svg)
+        )
+    return FigureGroup("ratios", "Deviation ratios", CAPTION, tuple(figures))
 
 
-def _ratio_row(axes: Axes, place: int, against: BaselineContrast) -> None:
-    found = against.ratio
+def _ratio_row(axes: Axes, place: int, found: SpreadAnswer) -> None:
     if found.estimate and found.low is not None and found.high is not None:
         axes.plot([found.low, found.high], [place, place], color=BLUE, linewidth=2, solid_capstyle="butt")
         axes.plot(found.estimate, place, "o", color=BLUE, markersize=6)
         return
-    for ratio in _without_interval(against):
-        axes.plot(ratio, place, "D", markerfacecolor="white", markeredgecolor=VERMILION, markersize=6)
-    words = _ratio_words(against)
-    remark(axes, place - 0.28, words)
+    if found.estimate:
+        axes.plot(found.estimate, place, "D", markerfacecolor="white", markeredgecolor=VERMILION, markersize=6)
+    remark(axes, place - 0.28, _ratio_words(found))
 
 
-def _without_interval(against: BaselineContrast) -> list[float]:
-    """Return the point to draw for an arm that has no interval, if it has one that fits a logarithmic axis."""
-    if against.ratio.has_interval:
-        return []
-    ratio = against.kept_ratio if against.withheld else against.ratio.estimate
-    return [ratio] if ratio else []
-
-
-def _ratio_words(against: BaselineContrast) -> str:
-    if against.withheld:
-        return "interval withheld: failed runs"
-    if not against.ratio.has_interval:
-        return f"{formats.estimate(against.ratio.estimate, None, None)}, no interval"
-    return formats.estimate(against.ratio.estimate, against.ratio.low, against.ratio.high)
+def _ratio_words(found: SpreadAnswer) -> str:
+    if found.low is not None:
+        return formats.estimate(found.estimate, found.low, found.high)
+    return f"{formats.ratio(found.estimate)}, no interval" if found.estimate else found.note

@@ -1,4 +1,4 @@
-"""What the tables of a comparison share: the cells that name an arm, its failures, its SD ratio, and the caption."""
+"""What the tables of a comparison share: the cells of an arm, its three answers, and the caption."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from stabilitybench.documents.table import Column, TableCell, span, texts
 
 if TYPE_CHECKING:
     from stabilitybench.comparison.model import ArmResult, Comparison
+    from stabilitybench.statistics.questions import Answer
 
 
 class Placed(Protocol):
@@ -78,13 +79,74 @@ def caption(comparison: Comparison, varied: str, fixed: str) -> str:
     n = span(c.n for c in comparison.cells)
     return (
         f"n = {n} finished {'run' if n == '1' else 'runs'} per arm. {metrics}: {what}, in points (x100), "
-        f"higher is better. SD across seeds (ddof = 1), lower is more stable; "
-        f'SD ratio = SD of the arm / SD of the baseline "{comparison.baseline}", below 1 is more stable. '
+        f'higher is better. SD across seeds (ddof = 1). Baseline: "{comparison.baseline}". '
         f"Varied: {varied}. Fixed: {fixed}."
     )
 
 
-def ratio(cell: ArmResult) -> TableCell:
+def deviation(cell: ArmResult) -> TableCell:
+    """Return the deviation ratio with its interval, among the runs that did not fail.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        An arm or the baseline.
+    """
+    if cell.against is None:
+        return TableCell("(baseline)", 1.0)
+    found = cell.against.spread
+    return TableCell(formats.estimate(found.estimate, found.low, found.high), found.estimate)
+
+
+def difference(cell: ArmResult) -> TableCell:
+    """Return the difference of the means with its interval, in points.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        An arm or the baseline.
+    """
+    if cell.against is None:
+        return TableCell("(baseline)", 0.0)
+    found = cell.against.level
+    if found.estimate is None:
+        return TableCell(formats.ABSENT)
+    text = f"{100 * found.estimate:+.1f}".replace("-0.0", "0.0").replace("+0.0", "0.0")
+    if found.low is not None and found.high is not None:
+        text += f" [{formats.points(found.low)}, {formats.points(found.high)}]"
+    return TableCell(text, found.estimate)
+
+
+def p_values(cell: ArmResult, found: Answer | None, key: str) -> dict[str, TableCell]:
+    """Return the cells of p and of Holm's p of an answer; empty for the baseline.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        An arm or the baseline.
+    found : Answer or None
+        One of the arm's.
+    key : str
+        What the keys of the two columns begin with.
+    """
+    p, holm = (found.p, found.holm) if found is not None else (None, None)
+    return {f"{key}_p": p_cell(cell, p), f"{key}_holm": p_cell(cell, holm)}
+
+
+def p_cell(cell: ArmResult, p: float | None) -> TableCell:
+    """Return the cell of a p-value; empty for the baseline.
+
+    Parameters
+    ----------
+    cell : ArmResult
+        An arm or the baseline.
+    p : float or None
+        None is printed as absent.
+    """
+    return TableCell("" if cell.is_baseline else formats.p_value(p), p)
+
+
+def sd_ratio(cell: ArmResult) -> TableCell:
     """Return the SD ratio with its interval, or why there is none to print.
 
     Parameters

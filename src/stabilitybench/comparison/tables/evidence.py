@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stabilitybench.comparison.score_table import GROUP, finished
-from stabilitybench.comparison.tables.cells import place, place_columns
+from stabilitybench.comparison.tables.cells import difference, p_values, place, place_columns
 from stabilitybench.documents import formats
 from stabilitybench.documents.table import Table, TableCell, count, numeric, sentences, share, texts
 from stabilitybench.errors import UserError
 from stabilitybench.seeds import STREAMS
 from stabilitybench.statistics import level, location
 from stabilitybench.statistics.components import variance_components
+from stabilitybench.statistics.pairing import crossed_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,15 +59,18 @@ def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
             found = level.probability_of_improvement(own, base)
             limits = "" if found.low is None else f" [{formats.percent(found.low)}, {formats.percent(found.high)}]"
             cells["better"] = TableCell(formats.percent(found.estimate) + limits, found.estimate)
-        rows.append({**place(comparison.cells, c), "n": count(c.n), **cells})
+        tested = {"level_difference": difference(c), **p_values(c, c.against.level if c.against else None, "level")}
+        rows.append({**place(comparison.cells, c), "n": count(c.n), **tested, **cells})
     columns = (
         *place_columns(comparison.cells),
-        *numeric(n="n", mean="mean [95 %]", median="median [95 %]", iqm="interquartile mean [95 %]"),
+        *numeric(n="n", level_difference="difference of means [95 %]", level_p="p", level_holm="Holm p"),
+        *numeric(mean="mean [95 %]", median="median [95 %]", iqm="interquartile mean [95 %]"),
         *numeric(**{f"best_of_{b}": f"best of {b}" for b in BUDGETS}, better="% better than baseline [95 %]"),
     )
     caption = (
         "All finished runs, failed ones included; they pull the mean most and the interquartile mean (without the "
-        "lowest and highest quarter) least. Intervals: Student's t, order statistics, Tukey-McLaughlin. Best of m: the "
+        "lowest and highest quarter) least. Difference: to the baseline, over pairs of equal seeds where there are, "
+        "else Welch's. Intervals: Student's t, order statistics, Tukey-McLaughlin. Best of m: the "
         "expected best of m runs drawn from these without replacement. % better: the chance that a run of the arm "
         f"beats one of the baseline, ties counting half, with the Brunner-Munzel interval. {caption}"
     )
@@ -106,7 +110,7 @@ def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
     )
     caption = (
         "Random-effects mean of the log SD ratios over tasks (Paule-Mandel), with the Hartung-Knapp interval; below 1 "
-        "is more stable. Prediction: where the ratio of another task like these would lie. tau: SD of the true log "
+        "the SD is smaller. Prediction: where the ratio of another task like these would lie. tau: SD of the true log "
         "ratios between tasks; I²: per cent of the variance that lies between tasks. A task whose interval is withheld "
         "for failed runs does not enter, and at least three must."
     )
@@ -143,7 +147,7 @@ def instability(found: Sequence[Agreement]) -> Table:
     )
     caption = (
         "Predicted classes on the test split, last checkpoint, in pairs of runs of one arm (Du & Nguyen 2023). "
-        "Disagreement: texts on which two runs predict different classes, lower is more stable. Fleiss kappa: "
+        "Disagreement: texts on which two runs predict different classes. Fleiss kappa: "
         "agreement beyond chance, 1 is full. JS divergence of the predicted probabilities, in nats, 0 to 0.693. Churn: "
         "texts on which not all runs agree, which grows with the number of runs. Both right: texts on which two runs "
         "are right. Runs that always predict one class agree perfectly: read these numbers beside the failures."
@@ -223,11 +227,8 @@ def crossed_streams(runs: pd.DataFrame) -> list[str]:
     list of str
         Empty unless there are two or more; streams that vary together count once.
     """
-    varied: list[str] = [s for s in STREAMS if runs[f"seed_{s}"].nunique() > 1]
-    together = {s: tuple(runs[f"seed_{s}"]) for s in varied}
-    apart = [s for i, s in enumerate(varied) if together[s] not in [together[t] for t in varied[:i]]]
-    repeated = all(runs[f"seed_{s}"].duplicated().any() for s in apart)
-    return apart if len(apart) > 1 and repeated else []
+    keys = [*runs[[f"seed_{s}" for s in STREAMS]].itertuples(index=False, name=None)]
+    return [STREAMS[part] for part in crossed_parts(keys)]
 
 
 def _points(estimate: float, low: float, high: float) -> TableCell:

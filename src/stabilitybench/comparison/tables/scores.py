@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from stabilitybench.comparison.detectable import detectable_rate_words, detectable_ratio_words
-from stabilitybench.comparison.tables.cells import failed, place, place_columns, ratio
+from stabilitybench.comparison.tables.cells import (
+    deviation,
+    difference,
+    failed,
+    p_cell,
+    p_values,
+    place,
+    place_columns,
+    sd_ratio,
+)
 from stabilitybench.documents import formats
 from stabilitybench.documents.table import Table, TableCell, count, numeric, score, sentences, share, texts
 
 if TYPE_CHECKING:
     from stabilitybench.comparison.model import ArmResult, Comparison
     from stabilitybench.statistics import Estimate
+    from stabilitybench.statistics.questions import Answer
 
 DETECTABLE = "detectable at 80 %"
+RATIO = (
+    "Deviation ratio: mean distance to the median over that of the baseline, among the runs that did not fail; below 1 "
+    "the runs lie closer together."
+)
 
 
 def summary(comparison: Comparison, caption: str) -> Table:
-    """Return the table of verdicts: failures, mean and SD, SD ratio, what the tests show, and what to conclude.
+    """Return the table of verdicts: failures, mean and SD, the three answers, and what to conclude.
 
     Parameters
     ----------
@@ -31,21 +46,25 @@ def summary(comparison: Comparison, caption: str) -> Table:
             **place(comparison.cells, c),
             "failed": failed(c),
             "mean": TableCell(formats.mean_sd(c.mean, c.sd), c.mean),
-            "sd_ratio": ratio(c),
-            "verdict": TableCell(c.verdict.text, None, c.verdict.claim, c.verdict.tone),
-            "detectable": TableCell(c.verdict.detectable),
+            "deviation_ratio": deviation(c),
+            "level_difference": difference(c),
+            "verdict": _verdict(c),
+            "compared": TableCell(_compared(c)),
+            "detectable": TableCell(c.verdict.detectable if c.verdict else ""),
             "conclusion": TableCell(c.conclusion),
         }
         for c in comparison.cells
     )
     columns = (
         *place_columns(comparison.cells),
-        *numeric(failed="failed", mean="mean ± SD", sd_ratio="SD ratio [95 %]"),
-        *sentences(verdict="verdict", detectable=DETECTABLE, conclusion="conclusion"),
+        *numeric(failed="failed", mean="mean ± SD", deviation_ratio="deviation ratio [95 %]"),
+        *numeric(level_difference="difference [95 %]"),
+        *sentences(verdict="verdict", compared="compared", detectable=DETECTABLE, conclusion="conclusion"),
     )
     caption += (
-        " Detectable at 80 %: the effects that the test shows in 80 of 100 studies with these numbers of runs, after "
-        "Holm. Seeds that would be needed are for an effect of exactly the size seen, with as many tests."
+        f" {RATIO} Difference of the means, in points, failed runs included. Three questions, each with Holm's "
+        "adjustment over its own tests; intervals belong to p before it. Detectable at 80 %: the effects that the "
+        "tests show in 80 of 100 studies with these numbers of runs, after Holm."
     )
     return Table("summary", "Verdicts", caption, columns, rows, stacked=True)
 
@@ -63,6 +82,7 @@ def failures(comparison: Comparison, caption: str) -> Table:
     flags = {
         "near_no_skill": ("near no skill", [c.near_no_skill for c in comparison.cells]),
         "constant": ("constant", [c.constant for c in comparison.cells]),
+        "collapsed": ("collapsed", [c.collapsed for c in comparison.cells]),
     }
     if not comparison.elsewhere:
         flags["diverged"] = ("diverged", [c.diverged for c in comparison.cells])
@@ -75,27 +95,34 @@ def failures(comparison: Comparison, caption: str) -> Table:
                 **place(comparison.cells, c),
                 "failed": failed(c),
                 "rate": _rate(c),
-                "fisher_p": _p(a.fisher.p if a else None, c),
-                "fisher_holm": _p(a.fisher_holm if a else None, c),
+                "failure_odds": _odds(a.failures) if a else TableCell("(baseline)", 1.0),
+                **p_values(c, a.failures if a else None, "failure"),
                 "detectable": TableCell(detectable_rate_words(a.detectable_rate) if a else ""),
                 "no_skill": score(c.no_skill),
                 **{key: count(counts[i]) for key, (_, counts) in known.items()},
+                "collapsed_p": p_cell(c, a.collapsed.p if a and a.collapsed else None),
+                "fisher_p": p_cell(c, a.fisher.p if a else None),
             }
         )
     columns = (
         *place_columns(comparison.cells),
-        *numeric(failed="failed", rate="% [95 % Wilson]", fisher_p="Fisher p", fisher_holm="Holm p"),
-        *numeric(detectable=DETECTABLE, no_skill="no skill", **{key: title for key, (title, _) in known.items()}),
+        *numeric(failed="failed", rate="% [95 % Wilson]", failure_odds="odds ratio [95 %]", failure_p="p"),
+        *numeric(failure_holm="Holm p", detectable=DETECTABLE, no_skill="no skill"),
+        *numeric(**{key: title for key, (title, _) in known.items()}),
+        *numeric(collapsed_p="collapsed p", fisher_p="Fisher p"),
     )
     caption += (
-        " Detectable: failure rates of the arm that Fisher's test, at the first step of Holm's adjustment, tells from "
-        "the baseline's rate as seen here. No skill (majority baseline): the best score of a constant prediction."
+        " Exact unconditional test of equal rates (in pairs: of the pairs of which one run failed, McNemar's), and its "
+        "odds ratio. Detectable: failure rates of the arm that are told from the baseline's rate as seen here, at the "
+        "first step of Holm's adjustment. No skill (majority baseline): the best score of a constant prediction. "
+        "Collapsed: constant predictions or diverged; its p is outside the family. Fisher's test, for those who ask "
+        "for it, takes runs as independent and its p often contradicts an interval of the rates."
     )
     return Table("failures", "Failures", caption, columns, tuple(rows))
 
 
 def spreads(comparison: Comparison, caption: str) -> Table:
-    """Return the spread of all finished runs, with the tests of equal spread.
+    """Return how far runs scatter: what was tested, and beside it the SDs with the tests that are asked for by name.
 
     Parameters
     ----------
@@ -107,37 +134,48 @@ def spreads(comparison: Comparison, caption: str) -> Table:
     rows = []
     for c in comparison.cells:
         a = c.against
+        among = f"{a.spread.n_arm} / {a.spread.n_baseline}" if a else ""
         rows.append(
             {
                 **place(comparison.cells, c),
-                "n": count(c.n),
+                "runs": TableCell(among if a else f"{c.kept}"),
+                "deviation_ratio": deviation(c),
+                **p_values(c, a.spread if a else None, "deviation"),
+                "detectable": TableCell(detectable_ratio_words(a.detectable_ratio) if a else ""),
+                "deviation_all": TableCell(formats.ratio(a.deviation_all) if a else "", a.deviation_all if a else 1.0),
                 "mean": score(c.mean),
                 "sd": TableCell(formats.spread(c.sd), c.sd),
                 "median": score(c.median),
                 "min": score(c.minimum),
                 "max": score(c.maximum),
-                "sd_ratio": ratio(c),
-                "brown_forsythe_p": _p(a.brown_forsythe.p if a else None, c),
-                "brown_forsythe_holm": _p(a.brown_forsythe_holm if a else None, c),
-                "detectable": TableCell(detectable_ratio_words(a.detectable_ratio) if a else ""),
-                "permutation_p": _p(a.permutation.p if a else None, c),
+                "sd_ratio": sd_ratio(c),
+                "brown_forsythe_p": p_cell(c, a.brown_forsythe.p if a else None),
+                "permutation_p": p_cell(c, a.permutation.p if a else None),
+                "method": TableCell(a.spread.note or a.spread.method if a else ""),
             }
         )
     columns = (
         *place_columns(comparison.cells),
-        *numeric(n="n", mean="mean", sd="SD", median="median", min="min", max="max", sd_ratio="SD ratio [95 %]"),
-        *numeric(brown_forsythe_p="Brown-Forsythe p", brown_forsythe_holm="Holm p"),
-        *numeric(detectable=DETECTABLE, permutation_p="permutation p"),
+        *numeric(
+            runs="runs tested", deviation_ratio="deviation ratio [95 %]", deviation_p="p", deviation_holm="Holm p"
+        ),
+        *numeric(
+            detectable=DETECTABLE, deviation_all="over all runs", mean="mean", sd="SD", median="median", min="min"
+        ),
+        *numeric(max="max", sd_ratio="SD ratio [95 %]", brown_forsythe_p="Brown-Forsythe p"),
+        *numeric(permutation_p="permutation p"),
+        *sentences(method="method"),
     )
     caption += (
-        " Tests cover all finished runs, failed ones included. Detectable: SD ratios that Brown-Forsythe, at the first "
-        "step of Holm's adjustment, shows for normal scores; heavy tails and failed runs make it fewer."
+        f" {RATIO} Over all runs: the same with failed runs, which no interval fits. Everything from the mean on is of "
+        "all finished runs and describes: where arms differ in shape, the interval of the SD ratio covers in as few as "
+        "7 of 10 studies, and Brown-Forsythe, the permutation test and the SD contradict each other."
     )
     return Table("spread", "Spread", caption, columns, tuple(rows))
 
 
 def two_parts(comparison: Comparison, caption: str) -> Table:
-    """Return failure first, then the spread of the runs that did not fail, and which of the two makes the SD.
+    """Return failure first, then the SD of the runs that did not fail, and which of the two makes that of all.
 
     Parameters
     ----------
@@ -168,14 +206,14 @@ def two_parts(comparison: Comparison, caption: str) -> Table:
     columns = (
         *place_columns(comparison.cells),
         *numeric(rate="% failed [95 % Wilson]", difference="difference [95 %]", kept="did not fail", mean_kept="mean"),
-        *numeric(sd_kept="SD", sd_ratio_kept="SD ratio (descriptive)", failure_share="% of variance by failures"),
+        *numeric(sd_kept="SD", sd_ratio_kept="SD ratio", failure_share="% of variance by failures"),
         *texts(source="the SD comes from"),
     )
     caption = (
         "Part one: how often runs fail, and the difference to the baseline in percentage points with Newcombe's "
-        "interval. Part two: the runs that did not fail. It is descriptive, as it looks only at runs that turned out "
-        "well, so no p-value belongs to it; the ratio needs 10 such runs on both sides. The last columns take the "
-        f"variance of all runs apart: what failing contributes, and the spread of the others. {caption}"
+        "interval. Part two: the runs that did not fail; their spread is tested in the table before, by the deviation "
+        "ratio. The SD ratio needs 10 such runs on both sides. The last columns take the variance of all runs apart: "
+        f"what failing contributes, and the spread of the others. {caption}"
     )
     return Table("two-part", "Failure and spread apart", caption, columns, tuple(rows))
 
@@ -220,5 +258,21 @@ def _rate(cell: ArmResult) -> TableCell:
     return TableCell(formats.percent(f.rate) + limits, f.rate)
 
 
-def _p(p: float | None, cell: ArmResult) -> TableCell:
-    return TableCell("" if cell.is_baseline else formats.p_value(p), p)
+def _verdict(cell: ArmResult) -> TableCell:
+    if cell.verdict is None:
+        return TableCell("")
+    return TableCell(cell.verdict.text, None, cell.verdict.lines[0].claim, cell.verdict.tone)
+
+
+def _compared(cell: ArmResult) -> str:
+    a = cell.against
+    if a is None:
+        return ""
+    return a.pairing.reason + ("" if a.correlation is None else f", correlation {a.correlation:.2f}")
+
+
+def _odds(found: Answer) -> TableCell:
+    if found.estimate is None or found.p is None:
+        return TableCell(formats.ABSENT)
+    value, low, high = ("∞" if x == math.inf else formats.ratio(x) for x in (found.estimate, found.low, found.high))
+    return TableCell(f"{value} [{low}, {high}]", found.estimate if math.isfinite(found.estimate) else None)
