@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from stabilitybench.comparison.detectable import detectable_rate, detectable_ratio
+from stabilitybench.comparison.detectable import detectable_difference, detectable_rate, detectable_ratio
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.statistics import (
@@ -20,8 +20,7 @@ from stabilitybench.statistics import (
     median_centred_permutation,
     sd_ratio,
 )
-from stabilitybench.statistics.contrasts import Contrast
-from stabilitybench.statistics.decisions import LEVEL, first_step_level
+from stabilitybench.statistics.decisions import LEVEL
 from stabilitybench.statistics.pairing import Pairing
 from stabilitybench.statistics.questions import (
     Answer,
@@ -122,11 +121,13 @@ def _with_detectable(found: BaselineContrast, cell: ArmResult, base: ArmResult) 
     failures, spread, level = found.failures, found.spread, found.level
     rate = ratio = difference = None
     if failures.p is not None:
-        rate = detectable_rate(cell.n, base.n, base.failure.failed, failures.tests)
+        failed = base.failure.failed / base.n
+        rate = detectable_rate(failures.n_arm, failures.n_baseline, failed, failures.tests, failures.paired)
     if spread.p is not None:
-        ratio = detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests)
+        correlation = found.correlation if spread.paired else None
+        ratio = detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests, correlation)
     if level.se is not None and level.df is not None:
-        difference = Contrast(0.0, level.se, level.df).detectable(first_step_level(level.tests))
+        difference = detectable_difference(level.se, level.df, level.tests)
     return replace(found, detectable_rate=rate, detectable_ratio=ratio, detectable_difference=difference)
 
 

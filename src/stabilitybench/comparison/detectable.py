@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from scipy import optimize, stats
 
+from stabilitybench.documents import formats
 from stabilitybench.statistics.decisions import POWER, first_step_level
 from stabilitybench.statistics.failure_odds_power import failure_power, failure_reach
 from stabilitybench.statistics.failure_power import DetectableRate
@@ -19,7 +20,7 @@ from stabilitybench.statistics.seed_search import first_reaching
 from stabilitybench.statistics.simulated_studies import MOST_RUNS, Conditions
 
 #: The effects of which a report says how many seeds they need.
-NAMED_RATIO, NAMED_POINTS, NAMED_RATES = 1.5, 5.0, (0.1, 0.4)
+NAMED_RATIO, NAMED_DIFFERENCE, NAMED_RATES = 1.5, 0.01, (0.1, 0.4)
 
 
 def detectable_ratio(
@@ -34,7 +35,7 @@ def detectable_ratio(
     tests : int
         Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
     correlation : float or None, default None
-        Of the scores of pairs, taken to one digit of Fisher's z; None for independent arms.
+        Of the scores of pairs, taken to steps of 0.05 of Fisher's z; None for independent arms.
 
     Returns
     -------
@@ -50,8 +51,7 @@ def detectable_ratio(
     if max(n_arm, n_baseline) > MOST_RUNS:
         return None
     if correlation is not None:
-        z = round(math.atanh(min(max(correlation, -0.995), 0.995)), 1)
-        correlation = math.tanh(z)
+        correlation = math.tanh(round(20 * math.atanh(min(max(correlation, -0.995), 0.995))) / 20)
     return _ratio(n_arm, n_baseline, first_step_level(tests), correlation)
 
 
@@ -63,7 +63,7 @@ def _ratio(n_arm: int, n_baseline: int, level: float, correlation: float | None)
 
 @lru_cache(maxsize=4096)
 def detectable_rate(
-    n_arm: int, n_baseline: int, failed_baseline: int, tests: int, paired: bool = False
+    n_arm: int, n_baseline: int, rate_baseline: float, tests: int, paired: bool = False
 ) -> DetectableRate | None:
     """Return the failure rates of an arm that a report shows in 80 of 100 studies after Holm.
 
@@ -71,8 +71,8 @@ def detectable_rate(
     ----------
     n_arm, n_baseline : int
         Finished runs; in pairs as many in either arm.
-    failed_baseline : int
-        Failed ones of the baseline, whose true rate is taken to be the one seen.
+    rate_baseline : float
+        True failure rate of the baseline, taken to be the one seen.
     tests : int
         Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
     paired : bool, default False
@@ -85,13 +85,13 @@ def detectable_rate(
 
     Examples
     --------
-    >>> print(f"{detectable_rate(20, 20, 0, 1).above:.2f}")
+    >>> print(f"{detectable_rate(20, 20, 0.0, 1).above:.2f}")
     0.26
     """
     if max(n_arm, n_baseline) > MOST_RUNS:
         return None
     level = first_step_level(tests)
-    found = failure_reach(failed_baseline / n_baseline, (Look(n_arm, n_baseline, level),), paired, POWER)
+    found = failure_reach(rate_baseline, (Look(n_arm, n_baseline, level),), paired, POWER)
     return DetectableRate(found.below, found.above, level, POWER)
 
 
@@ -154,11 +154,6 @@ def seeds_for_spread(ratio: float, tests: int, correlation: float | None = None)
     return first_reaching(shows, 7, 10_000, after=1)
 
 
-def seeds_for_sd_ratio(sd_ratio: float, level: float) -> int | None:
-    """Return about how many runs per arm show a ratio of spread (until conclusions name their effects)."""
-    return seeds_for_spread(sd_ratio, round(0.05 / level))
-
-
 def seeds_for_level(difference: float, sd: float, tests: int) -> int | None:
     """Return how many runs per arm show a difference of means with 80 % power, by Student's t over pairs.
 
@@ -188,15 +183,15 @@ def seeds_for_level(difference: float, sd: float, tests: int) -> int | None:
 
 
 @lru_cache(maxsize=1024)
-def seeds_for_failure_rates(rate_arm: float, rate_baseline: float, level: float, paired: bool = False) -> int | None:
+def seeds_for_failures(rate_arm: float, rate_baseline: float, tests: int, paired: bool = False) -> int | None:
     """Return about how many runs per arm tell two failure rates apart with 80 % power.
 
     Parameters
     ----------
     rate_arm, rate_baseline : float
         True rates, between 0 and 1; they must differ.
-    level : float
-        Significance level of the test.
+    tests : int
+        Size of the family, at least 1.
     paired : bool, default False
         Whether the runs make pairs.
 
@@ -207,14 +202,12 @@ def seeds_for_failure_rates(rate_arm: float, rate_baseline: float, level: float,
 
     Examples
     --------
-    >>> seeds_for_failure_rates(0.5, 0.05, 0.05), seeds_for_failure_rates(0.1, 0.4, 0.05, paired=True)
-    (14, 35)
+    >>> seeds_for_failures(0.5, 0.05, 1), seeds_for_failures(0.1, 0.4, 1, paired=True)
+    (14, 33)
     """
+    level = first_step_level(tests)
     return first_reaching(
-        lambda n: failure_power(rate_arm, rate_baseline, one_look(n, level), paired) >= POWER,
-        2,
-        10_000,
-        after=5,
+        lambda n: failure_power(rate_arm, rate_baseline, one_look(n, level), paired) >= POWER, 2, 10_000, after=5
     )
 
 
