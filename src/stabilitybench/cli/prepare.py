@@ -83,8 +83,10 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
+    from stabilitybench.planning.seed_lines import seed_lines
     from stabilitybench.storage.writing import write_atomically
     from stabilitybench.studies.example import example
+    from stabilitybench.studies.file import read
 
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file, such as {path / 'study.toml'}")
@@ -92,6 +94,7 @@ def new_study(
         raise UserError(f"{path}: exists already; give another name, or --force")
     write_atomically(path, example(path.stem))
     print(f"{path}: written; next: stabilitybench run {path}")
+    print(*seed_lines(read(path)), sep="\n")
 
 
 @commands.command(rich_help_panel=PANEL)

@@ -138,7 +138,7 @@ def seeds_for_spread(ratio: float, tests: int, correlation: float | None = None)
     Examples
     --------
     >>> seeds_for_spread(2.0, 1), seeds_for_spread(2.0, 1, correlation=0.8)
-    (22, 13)
+    (22, 12)
     """
     rho = correlation or 0.0
     shared = (math.sqrt(1 - rho * rho) + rho * math.asin(rho) - 1) / (math.pi / 2 - 1)

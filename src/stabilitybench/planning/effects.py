@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from stabilitybench.documents.formats import ratio
+from stabilitybench.statistics.deviation import FEWEST
 from stabilitybench.statistics.failure_odds_power import failure_power
-from stabilitybench.statistics.question_power import FEWEST_FOR_LEVEL, Look, level_power, spread_power
+from stabilitybench.statistics.question_power import Look, level_power, spread_power
+from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL
 from stabilitybench.statistics.simulated_studies import Conditions
 
 
@@ -55,7 +57,7 @@ class SpreadEffect(Effect):
     """
 
     ratio: float
-    fewest: ClassVar[int] = 7
+    fewest: ClassVar[int] = FEWEST
 
     def __str__(self) -> str:
         return f"spread ratio {ratio(self.ratio)}"

@@ -50,7 +50,7 @@ def failure_power(rate_arm: float, rate_baseline: float, looks: Sequence[Look], 
     --------
     >>> from stabilitybench.statistics.question_power import one_look
     >>> print(f"{failure_power(0.1, 0.4, one_look(20, 0.05)):.2f}")
-    0.54
+    0.56
     """
     for name, rate in (("rate_arm", rate_arm), ("rate_baseline", rate_baseline)):
         number(name, rate, "must be a rate between 0 and 1", lambda share: 0 <= share <= 1)

@@ -21,15 +21,13 @@ from stabilitybench.statistics.deviation import (
     log_deviation_ratios,
     paired_log_deviation_ratios,
 )
+from stabilitybench.statistics.pairing import SHARED
+from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL
 from stabilitybench.statistics.results import Floats
 from stabilitybench.statistics.simulated_studies import MOST_RUNS, Conditions, Flags, Studies, simulated, studies_of
 
 #: A ratio beyond this counts as never detectable: no study meets it.
 LARGEST_RATIO = 100.0
-#: An interval of means needs so many runs, or pairs.
-FEWEST_FOR_LEVEL = 4
-#: Pairs without a failed run that a paired test of spread needs, as a share of the runs that did not fail.
-PAIRS_NEEDED = 0.8
 
 
 class Look(NamedTuple):
@@ -63,7 +61,7 @@ def one_look(n: int, level: float) -> tuple[Look, ...]:
 def spread_power(ratio: float, looks: Sequence[Look], conditions: Conditions) -> float:
     """Return the chance that the test of the deviation ratio shows an arm's spread to differ, in its direction.
 
-    Spread is tested among the runs that did not fail: in pairs where `PAIRS_NEEDED` of these are left, else by Welch.
+    Spread is tested among the runs that did not fail: in pairs where 80 % of these are left, else by Welch.
 
     Parameters
     ----------
@@ -86,7 +84,7 @@ def spread_power(ratio: float, looks: Sequence[Look], conditions: Conditions) ->
 
     Examples
     --------
-    >>> round(spread_power(0.5, one_look(20, 0.05), Conditions()), 1)
+    >>> round(spread_power(0.5, one_look(24, 0.05), Conditions()), 1)
     0.8
     """
     if not (math.isfinite(ratio) and ratio > 0):
@@ -258,7 +256,7 @@ def _log_ratios(studies: Studies, paired: bool) -> LogRatios:
     left = np.stack([(~out).sum(axis=1), (~gone).sum(axis=1)], axis=1)
     if paired:
         pairs = both.sum(axis=1)
-        enough = pairs >= PAIRS_NEEDED * left.max(axis=1)
+        enough = pairs >= SHARED * left.max(axis=1)
         left = np.where(enough[:, None], pairs[:, None], left)
     else:
         enough = np.zeros(len(arm), dtype=np.bool_)
