@@ -1,4 +1,4 @@
-"""The line that a study begins with: true to the powers of its tests, with a warning where a factor of 2 is too much."""
+"""The line that a study begins with: true to its tests' powers, with a warning where a factor of 2 is not shown."""
 
 from __future__ import annotations
 

@@ -9,6 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from scipy import stats
+
 from stabilitybench.argument_checks import choice, flag, number, of_kind, several, whole
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.assumptions import Assumed, assumed
@@ -17,6 +20,7 @@ from stabilitybench.planning.effects import Effect, FailureEffect, LevelEffect, 
 from stabilitybench.planning.pilot import Pilot, read_pilot
 from stabilitybench.seeds import grid
 from stabilitybench.statistics.decisions import first_step_level
+from stabilitybench.statistics.failure_odds_power import chance_to_tell
 from stabilitybench.statistics.looks import BOUNDS, Bounds, look_levels
 from stabilitybench.statistics.question_power import Look, one_look
 from stabilitybench.statistics.seed_search import first_reaching
@@ -91,23 +95,29 @@ class Plan:
         """What the scores are taken to be like."""
         return self.assumed.conditions
 
-    def looks_of(self, n: int) -> tuple[Look, ...]:
+    def looks_of(self, n: int, tests: int | None = None) -> tuple[Look, ...]:
         """Return the looks of a study of n runs per arm: declared ones, shifted in proportion where n is another.
 
         Parameters
         ----------
         n : int
             At the last look.
+        tests : int, optional
+            In the family; unset, all.
         """
+        alpha = first_step_level(self.tests if tests is None else tests)
         if not self.looks:
-            return one_look(n, self.alpha)
+            return one_look(n, alpha)
         sizes = sorted({max(2, round(n * size / self.looks[-1])) for size in self.looks[:-1]} - {n})
         sizes = [size for size in sizes if size < n] + [n]
-        levels = look_levels(sizes, self.alpha, self.bounds)
+        levels = look_levels(sizes, alpha, self.bounds)
         return tuple(Look(size, size, level) for size, level in zip(sizes, levels, strict=True))
 
     def power_of(self, effect: Effect, n: int) -> float:
-        """Return the chance that n runs per arm show a difference at the hardest step of Holm's method.
+        """Return the chance that n runs per arm show a difference, where the other arms are as the baseline.
+
+        It is that of the hardest step of Holm's method. Arms of which no run, or of whose pairs none, tells the
+        failures apart leave the family of failures, as they do in a report.
 
         Parameters
         ----------
@@ -116,7 +126,17 @@ class Plan:
         n : int
             Runs per arm.
         """
-        return effect.power(self.looks_of(n), self.conditions)
+        if not isinstance(effect, FailureEffect) or self.tests == 1:
+            return effect.power(self.looks_of(n), self.conditions)
+        told = chance_to_tell(effect.baseline, n, self.conditions.paired)
+        families = stats.binom.pmf(np.arange(self.tests), self.tests - 1, told)
+        return float(
+            sum(
+                share * effect.power(self.looks_of(n, 1 + others), self.conditions)
+                for others, share in enumerate(families.tolist())
+                if share > 1e-4
+            )
+        )
 
     def seeds_of(self, effect: Effect) -> int | None:
         """Return the runs per arm that a difference needs, or None where 1,000 are not enough.

@@ -116,6 +116,27 @@ def failure_reach(rate_baseline: float, looks: Sequence[Look], paired: bool = Tr
     return Reach(nearest(0.0), nearest(1.0))
 
 
+def chance_to_tell(rate: float, n: int, paired: bool = True) -> float:
+    """Return the chance that two arms with one failure rate can be told apart at all: some run failed, and not all.
+
+    Parameters
+    ----------
+    rate : float
+        Of failure in both arms, in [0, 1].
+    n : int
+        Runs per arm.
+    paired : bool, default True
+        Whether the runs make pairs, which are told apart by those alone of which one run failed.
+
+    Examples
+    --------
+    >>> chance_to_tell(0.0, 20), round(chance_to_tell(0.1, 20), 2)
+    (0.0, 0.98)
+    """
+    same = rate * rate + (1 - rate) ** 2
+    return 1 - same**n if paired else 1 - rate ** (2 * n) - (1 - rate) ** (2 * n)
+
+
 @lru_cache(maxsize=64)
 def p_table(sizes: tuple[int, ...]) -> Floats:
     """Return the p-value of every outcome of `failure_contrast` or, for one size, of `paired_failure_contrast`.
