@@ -21,7 +21,7 @@ from stabilitybench.comparison.tables.scores import two_parts
 from stabilitybench.documents.latex import escape
 from stabilitybench.errors import UserError
 from stabilitybench.instability import disagreement
-from stabilitybench.statistics import sd_ratio
+from stabilitybench.statistics import paired_deviation_ratio, sd_ratio
 from stabilitybench.statistics.across import meta_analysis
 from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.level import probability_of_improvement
@@ -141,21 +141,25 @@ def test_the_appendix_holds_every_score_folded_up(written: tuple[Path, pd.DataFr
 def test_the_forest_summary_is_the_meta_analysis_of_the_tasks_with_an_interval() -> None:
     scores, _ = frames()
     found = {a.arm: a for a in over_tasks(compare(scores, "plain"))}
-    expected = meta_analysis({t: sd_ratio(CELLS[t, "calm"], CELLS[t, "plain"]) for t in TASKS})
+    expected = meta_analysis({t: paired_deviation_ratio(CELLS[t, "calm"], CELLS[t, "plain"]) for t in TASKS})
+    sds = meta_analysis({t: sd_ratio(CELLS[t, "calm"], CELLS[t, "plain"]) for t in TASKS})
+    assert found["calm"].sd_summary.estimate == pytest.approx(sds.estimate)
     got = found["calm"].summary
     assert (got.estimate, got.low, got.high) == pytest.approx((expected.estimate, expected.low, expected.high))
-    row = next(r for r in table_of(across_tasks(list(found.values())), "arm", "tasks with interval", "SD ratio [95 %]"))
+    row = next(
+        r for r in table_of(across_tasks(list(found.values())), "arm", "tasks with interval", "deviation ratio [95 %]")
+    )
     assert row["tasks with interval"] == "4/4"
-    assert row["SD ratio [95 %]"].startswith(f"{expected.estimate:.2f} [")
+    assert row["deviation ratio [95 %]"].startswith(f"{expected.estimate:.2f} [")
 
 
 def test_too_few_tasks_with_an_interval_have_no_summary_and_say_why() -> None:
     cells = {k: v for k, v in CELLS.items() if k[0] in ("rte", "cola", "mrpc")}
-    cells["rte", "calm"] = np.where(np.arange(20) < 3, NO_SKILL, cells["rte", "calm"])
+    cells["rte", "calm"] = np.where(np.arange(20) < 14, NO_SKILL, cells["rte", "calm"])
     scores, _ = frames(cells)
-    table = table_of(across_tasks(over_tasks(compare(scores, "plain"))), "arm", "SD ratio [95 %]", "note")
-    assert table[0]["SD ratio [95 %]"] == "–"
-    assert table[0]["note"] == "no summary: 2 of the 3 tasks needed have an SD ratio with an interval"
+    table = table_of(across_tasks(over_tasks(compare(scores, "plain"))), "arm", "deviation ratio [95 %]", "note")
+    assert table[0]["deviation ratio [95 %]"] == "–"
+    assert table[0]["note"] == "no summary: 2 of the 3 tasks needed have a ratio with an interval"
     assert table[1]["note"] == ""
     one, _ = frames({k: v for k, v in CELLS.items() if k[0] == "rte"})
     assert over_tasks(compare(one, "plain")) == ()

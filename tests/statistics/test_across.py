@@ -16,8 +16,10 @@ from stabilitybench.errors import UserError
 from stabilitybench.statistics import (
     SdRatio,
     cluster_bootstrap,
+    deviation_ratio,
     iqm,
     meta_analysis,
+    paired_deviation_ratio,
     ranks,
     sd_ratio,
     stratified_bootstrap,
@@ -56,6 +58,25 @@ def test_meta_analysis_by_its_formulas(rows: list[tuple[float, float]]) -> None:
     assert found.tasks["weight"].sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_meta_analysis_of_deviation_ratios_by_dersimonian_and_laird_where_tasks_agree(paired: bool) -> None:
+    """Without heterogeneity the mean is the one weighted by precision, whichever estimate of tau one takes."""
+    rng = np.random.default_rng(5)
+    of = paired_deviation_ratio if paired else deviation_ratio
+    ratios = {t: of(rng.normal(size=30), 2 * rng.normal(size=30)) for t in "abcd"} | {"few": of([1, 2, 4], [1, 3, 9])}
+    found = meta_analysis(ratios)
+    logs = np.log([ratios[t].estimate for t in "abcd"])
+    weights = np.array([ratios[t].log_se for t in "abcd"]) ** -2.0
+    q = float((weights * (logs - np.average(logs, weights=weights)) ** 2).sum())
+    assert q < 3  # tasks agree better than chance has it
+    assert (found.q, found.tau2) == (pytest.approx(q), 0)
+    assert math.log(found.estimate) == pytest.approx(np.average(logs, weights=weights))
+    se = math.sqrt(q / 3 / weights.sum())
+    assert math.log(found.high / found.low) == pytest.approx(2 * stats.t.ppf(0.975, 3) * se)
+    assert found.tasks.loc["few", "note"] == "no interval: the arm has 3 of the 7 runs needed"
+    assert found.tasks.loc["few", "weight"] == 0
+
+
 def test_meta_analysis_of_inverse_ratios_is_the_inverse() -> None:
     rows = [(0.3, 0.2), (-0.1, 0.3), (0.8, 0.25), (0.5, 0.1)]
     one = meta_analysis({str(i): ratio(*row) for i, row in enumerate(rows)})
@@ -80,7 +101,7 @@ def test_a_task_without_an_interval_leaves_visibly() -> None:
     assert found.tasks["weight"].sum() == pytest.approx(1)
     few = meta_analysis({"a": ratio(0.1, 0.2), "b": withheld, "c": ratio(0.3, 0.2)})
     assert few.estimate is None
-    assert few.note == "no summary: 2 of the 3 tasks needed have an SD ratio with an interval"
+    assert few.note == "no summary: 2 of the 3 tasks needed have a ratio with an interval"
     assert list(few.tasks.index) == ["a", "b", "c"]
     assert meta_analysis({}).note.startswith("no summary: 0 of the 3")
     constant = sd_ratio([0.5] * 5, [0.1, 0.2, 0.4, 0.3, 0.6])

@@ -146,14 +146,21 @@ SHAPES = {
 }
 
 
-def covered(rng: np.random.Generator, size: tuple[int, int], share: tuple[float, float], dropped: int) -> list[float]:
-    """Coverage for level, and for the spread of each shape, of arms whose seeds correlate by .5."""
-    init, order = (codes.ravel()[dropped:] for codes in np.indices(size))
+def covered(
+    rng: np.random.Generator, size: tuple[int, int], share: tuple[float, float], dropped: int, repeats: int
+) -> list[float]:
+    """Coverage for level, and for the spread of each shape, of arms whose seeds correlate by .5.
+
+    Runs of one init and order, with dropout seeds of their own, share half of what is left.
+    """
+    init, order = (np.tile(codes.ravel(), repeats)[dropped:] for codes in np.indices(size))
     z = np.zeros((2, STUDIES, init.size))
+    rest = (1 - sum(share)) / 2
     for part, count, at in (
         (share[0], size[0], init),
         (share[1], size[1], order),
-        (1 - sum(share), init.size, np.arange(init.size)),
+        (rest, size[0] * size[1], init * size[1] + order),
+        (rest, init.size, np.arange(init.size)),
     ):
         common, own = rng.standard_normal((STUDIES, count)), rng.standard_normal((2, STUDIES, count))
         z += math.sqrt(part) * (math.sqrt(0.5) * common + math.sqrt(0.5) * own)[..., at]
@@ -174,11 +181,12 @@ def covered(rng: np.random.Generator, size: tuple[int, int], share: tuple[float,
 def test_coverage_of_crossed_designs() -> None:
     rng = np.random.default_rng(2201)
     rows: list[list[object]] = []
-    for size, dropped in (((5, 5), 0), ((5, 5), 3), ((5, 10), 0), ((10, 10), 0)):
+    for size, dropped, repeats in (((5, 5), 0, 1), ((5, 5), 3, 1), ((5, 5), 0, 2), ((5, 10), 0, 1), ((10, 10), 0, 1)):
         for share in ((0.0, 0.0), (0.25, 0.0), (0.0, 0.25), (0.25, 0.25)):
-            found = covered(rng, size, share, dropped)
+            found = covered(rng, size, share, dropped, repeats)
             assert min(found) >= 0.92 - 3 * math.sqrt(0.92 * 0.08 / STUDIES), (size, share)
             design = f"{size[0]} x {size[1]}" + (f", {dropped} missing" if dropped else "")
+            design += f" x {repeats} of dropout" if repeats > 1 else ""
             rows.append([design, *(f"{x:g}" for x in share), *map(float, found)])
     assert_published(
         ["init x order", "share of init", "of order", "level", *(f"spread, {name}" for name in SHAPES)], rows

@@ -31,6 +31,9 @@ With = Annotated[
 ]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of finished runs, shared by all studies.")]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of reports: <results>/<name of the study>/.")]
+Unpaired = Annotated[
+    bool, typer.Option("--unpaired", help="Take runs of equal seeds as independent; the verdicts say so.")
+]
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", help="Worker processes; default: one for each core, or each GPU.")
 ]

@@ -20,6 +20,7 @@ from stabilitybench.cli.options import (
     StoreFolder,
     StudyPath,
     Timeout,
+    Unpaired,
     With,
     open_console,
     read_study,
@@ -99,6 +100,7 @@ def report(
     files: With = None,
     store: StoreFolder = Path("store"),
     results: ResultsFolder = Path("results"),
+    unpaired: Unpaired = False,
 ) -> None:
     """Write report.html, report.md, tables.tex and scores.csv from what the store holds of a study, complete or not.
 
@@ -107,7 +109,7 @@ def report(
     """
     it = read_study(study, overrides, files, store, results)
     it.claim_name()  # another study's report is not overwritten
-    _report(it, it.results(), open_console())
+    _report(it, it.results(), open_console(), unpaired=unpaired)
 
 
 @commands.command(rich_help_panel=PANEL)
@@ -126,9 +128,7 @@ def compare(
         float | None, typer.Option("--no-skill", help="Best score of a constant prediction; runs not above it failed.")
     ] = None,
     points: Annotated[bool, typer.Option("--points", help="The scores are times 100.")] = False,
-    unpaired: Annotated[
-        bool, typer.Option("--unpaired", help="Take runs of equal seeds as independent; the verdicts say so.")
-    ] = False,
+    unpaired: Unpaired = False,
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Write a report there.")] = None,
 ) -> None:
     """Compare results folders, or CSV files of scores from anywhere: one line per run, a column `score`.
@@ -173,13 +173,13 @@ def show(
     print_run(record, open_console(), runs.predictions(record["id"]) if record["status"] in FINISHED else None)
 
 
-def _report(study: Study, found: Results, console: Console) -> None:
+def _report(study: Study, found: Results, console: Console, *, unpaired: bool = False) -> None:
     from stabilitybench.comparison.study_report import report as write_report
 
     if not found.records:
         raise UserError(f"{study.source}: no run of this study is in the store; start it with `stabilitybench run`")
     with waiting(console, "writing the report"):
-        comparison, paths = write_report(found, study.folder, study.store.predictions)
+        comparison, paths = write_report(found, study.folder, study.store.predictions, unpaired=unpaired)
     comparison.show(console)
     if not found.complete:
         _print_coverage(found, console)

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from stabilitybench.argument_checks import flag
 from stabilitybench.comparison.conclusions import conclusion
 from stabilitybench.comparison.contrast import adjusted, against, collapsed
 from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
@@ -71,6 +72,7 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
     >>> print([f"{cell.arm}: SD {cell.sd:.3f}" for cell in found.cells])
     ['plain: SD 0.093', 'mixout: SD 0.010']
     """
+    flag("unpaired", unpaired)
     if not isinstance(scores, pd.DataFrame):
         if not hasattr(scores, "to_frame"):
             raise UserError(f"scores: {type(scores).__name__}: must be the results of a study or a table of its runs")
@@ -81,7 +83,8 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
         hint = suggest(baseline, arms)
         raise UserError(f'baseline "{baseline}": must be one of the arms {", ".join(arms)}{hint}')
     varied, fixed, shared = seed_streams(scores)
-    scores["_key"] = pd.Series(pair_keys(scores)[0], index=scores.index, dtype=object)
+    keys, parts = pair_keys(scores)
+    scores["_key"] = pd.Series(keys, index=scores.index, dtype=object)
     cells: list[ArmResult] = []
     for (encoder, task), part in scores.groupby(GROUP, sort=False):
         by_arm = {str(arm): rows for arm, rows in part.groupby("arm", sort=False)}
@@ -90,18 +93,20 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
         reference = by_arm.pop(baseline)
         cells.append(_cell(reference, None))
         for rows in by_arm.values():
-            made = pairing([*rows["_key"]], [*reference["_key"]])
+            made = pairing([*rows["_key"]], [*reference["_key"]], parts)
             pairs = independent("unpaired, as asked for") if unpaired and made.pairs else made
             cells.append(_cell(rows, against(rows, reference, pairs)))
-    notes = []
-    if shared:
-        notes.append(
-            "Runs of one arm share seeds of a stream (a crossed design): they are not independent, and the "
-            "intervals and p-values, which take them as independent, are too optimistic."
-        )
+    notes = [_crossed_note(cells)] if shared else []
     elsewhere = not varied and not fixed
     told = ("not stated", "not stated") if elsewhere else (_listed(varied), _listed(fixed))
     return Comparison(baseline, _judged(adjusted(cells)), *told, tuple(notes), elsewhere)
+
+
+def _crossed_note(cells: list[ArmResult]) -> str:
+    said = "Runs of one arm share seeds of a stream (a crossed design) and are not independent: "
+    if all(c.against.pairing.kind == "crossed" for c in cells if c.against is not None):
+        return f"{said}the answers on spread and level allow for it, the test of failures takes pairs as independent."
+    return f"{said}the intervals and p-values, which take them as independent, are too optimistic."
 
 
 def _cell(rows: pd.DataFrame, contrast: BaselineContrast | None) -> ArmResult:

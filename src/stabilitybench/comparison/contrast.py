@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,7 @@ from stabilitybench.comparison.detectable import detectable_difference, detectab
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.comparison.score_table import finished
 from stabilitybench.statistics import (
+    DetectableRatio,
     SdRatio,
     TestResult,
     brown_forsythe,
@@ -20,7 +22,7 @@ from stabilitybench.statistics import (
     median_centred_permutation,
     sd_ratio,
 )
-from stabilitybench.statistics.decisions import LEVEL
+from stabilitybench.statistics.decisions import LEVEL, POWER, first_step_level
 from stabilitybench.statistics.pairing import Pairing
 from stabilitybench.statistics.questions import (
     Answer,
@@ -124,11 +126,20 @@ def _with_detectable(found: BaselineContrast, cell: ArmResult, base: ArmResult) 
         failed = base.failure.failed / base.n
         rate = detectable_rate(failures.n_arm, failures.n_baseline, failed, failures.tests, failures.paired)
     if spread.p is not None:
-        correlation = found.correlation if spread.paired else None
-        ratio = detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests, correlation)
+        ratio = _detectable_ratio(found)
     if level.se is not None and level.df is not None:
         difference = detectable_difference(level.se, level.df, level.tests)
     return replace(found, detectable_rate=rate, detectable_ratio=ratio, detectable_difference=difference)
+
+
+def _detectable_ratio(found: BaselineContrast) -> DetectableRatio | None:
+    spread = found.spread
+    if found.pairing.kind != "crossed" or spread.se is None or spread.df is None:
+        correlation = found.correlation if spread.paired else None
+        return detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests, correlation)
+    # runs that share seeds count for less than their number says, which the standard error knows
+    log = detectable_difference(spread.se, spread.df, spread.tests)
+    return DetectableRatio(math.exp(-log), math.exp(log), first_step_level(spread.tests), POWER)
 
 
 def _family(answers: dict[int, Kind]) -> dict[int, Kind]:

@@ -108,7 +108,7 @@ def compare_files(
     files = read_files(paths, baseline, column, points=points, no_skill=no_skill)
     if out is not None:
         check_out(argument_checks.path("out", out), paths)
-    comparison = compared(files, unpaired=flag("unpaired", unpaired))
+    comparison = compared(files, unpaired=unpaired)
     return comparison, None if out is None else write_files(files, comparison, Path(out))
 
 

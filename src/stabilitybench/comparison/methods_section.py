@@ -101,7 +101,7 @@ def _judged(comparison: Comparison) -> str:
         f"t). Each interval is the inverse of its test. p-values were adjusted by Holm's method within each of the "
         f"three families; the effects called detectable are those that the tests show with 80 % power at the first "
         f"step of the adjustment. Failure rates carry 95 % Wilson intervals. Standard deviations (ddof = 1) and their "
-        f"ratios describe. SD ratios of several tasks were combined by random effects (Paule-Mandel) with the "
+        f"ratios describe. Deviation ratios of several tasks were combined by random effects (Paule-Mandel) with the "
         f"Hartung-Knapp interval."
     )
 

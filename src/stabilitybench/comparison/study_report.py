@@ -34,7 +34,7 @@ SAID = (
 
 
 def report(
-    results: Results, folder: Path | str, predictions: Predictions | None = None
+    results: Results, folder: Path | str, predictions: Predictions | None = None, *, unpaired: bool = False
 ) -> tuple[Comparison, ReportPaths]:
     """Compare the arms of a study and write report.html, report.md, tables.tex and scores.csv.
 
@@ -46,6 +46,8 @@ def report(
         Where to write; it is made where it is not there.
     predictions : callable, optional
         `study.store.predictions`, for the disagreement of runs; without it the report says nothing of that.
+    unpaired : bool, default False
+        Whether to take runs of equal seeds as independent all the same; the verdicts then say so.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def report(
     folder = path("folder", folder)
     scores = results.to_frame()
     facts = study_facts(results)
-    comparison = compare(in_order(scores, facts), facts.baseline)
+    comparison = compare(in_order(scores, facts), facts.baseline, unpaired=unpaired)
     built = build(comparison, scores, results.curves(), facts, predictions)
     return comparison, write(built, scores, folder)
 

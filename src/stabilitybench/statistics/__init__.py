@@ -1,6 +1,7 @@
 """Inference across seeds on failure, spread and level: pure functions, arrays in, frozen results out."""
 
 from stabilitybench.statistics.across import MetaAnalysis, cluster_bootstrap, meta_analysis, ranks, stratified_bootstrap
+from stabilitybench.statistics.bands import expected_best_bands
 from stabilitybench.statistics.components import variance_components
 from stabilitybench.statistics.contrasts import welch_anova, welch_contrast
 from stabilitybench.statistics.correlation import rank_correlation
@@ -104,6 +105,7 @@ __all__ = [
     "early_dropping",
     "equivalence",
     "expected_best",
+    "expected_best_bands",
     "factor_effect",
     "factor_ratio",
     "failure_auc",

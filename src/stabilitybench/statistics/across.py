@@ -1,4 +1,4 @@
-"""Across tasks: one SD ratio from several, means and ranks over tasks, with the uncertainty of all runs."""
+"""Across tasks: one ratio of spreads from several, means and ranks over tasks, with the uncertainty of all runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scipy import stats
 
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import UserError
+from stabilitybench.statistics.deviation import DeviationRatio
 from stabilitybench.statistics.results import Estimate, Floats, check_draws, check_level, sample
 from stabilitybench.statistics.sd_ratio_intervals import SdRatio
 
@@ -40,12 +41,12 @@ STATISTICS: dict[str, Statistic] = {
 
 @dataclass(frozen=True, eq=False)
 class MetaAnalysis(EqualByContent):
-    """Random-effects summary of SD ratios over tasks.
+    """Random-effects summary of ratios of spread over tasks.
 
     Attributes
     ----------
     estimate, low, high : float or None
-        The mean ratio with the Hartung-Knapp interval; below 1 the arm is the more stable one.
+        The mean ratio with the Hartung-Knapp interval; below 1 the arm scatters less.
     prediction_low, prediction_high : float or None
         Where the ratio of a new task like these would lie.
     p : float or None
@@ -76,8 +77,8 @@ class MetaAnalysis(EqualByContent):
     note: str
 
 
-def meta_analysis(ratios: Mapping[str, SdRatio], level: float = 0.95) -> MetaAnalysis:
-    """Combine the SD ratios of several tasks by random effects on the logarithm.
+def meta_analysis(ratios: Mapping[str, SdRatio | DeviationRatio], level: float = 0.95) -> MetaAnalysis:
+    """Combine the ratios of spread of several tasks by random effects on the logarithm.
 
     The variance between tasks is Paule and Mandel's [1]_, the interval Hartung and Knapp's [2]_ with Student's t and k
     - 1 df, both by statsmodels; the prediction interval is that of Higgins, Thompson & Spiegelhalter [3]_ with k - 2
@@ -85,8 +86,8 @@ def meta_analysis(ratios: Mapping[str, SdRatio], level: float = 0.95) -> MetaAna
 
     Parameters
     ----------
-    ratios : mapping of str to SdRatio
-        Task to ratio, from `sd_ratio`. A task without an interval (withheld for failed runs, say) leaves the summary,
+    ratios : mapping of str to SdRatio or DeviationRatio
+        Task to ratio, all of one kind. A task without an interval (withheld for failed runs, say) leaves the summary,
         and its row says why.
     level : float, default 0.95
         Confidence level of the intervals, in (0, 1).
@@ -131,7 +132,7 @@ def meta_analysis(ratios: Mapping[str, SdRatio], level: float = 0.95) -> MetaAna
     table.insert(4, "weight", 0.0)
     used = [task for task, found in ratios.items() if _usable(found)]
     if len(used) < ENOUGH_TASKS:
-        note = f"no summary: {len(used)} of the {ENOUGH_TASKS} tasks needed have an SD ratio with an interval"
+        note = f"no summary: {len(used)} of the {ENOUGH_TASKS} tasks needed have a ratio with an interval"
         return MetaAnalysis(None, None, None, None, None, None, None, None, None, None, table, note)
     from statsmodels.stats.meta_analysis import combine_effects
 
@@ -160,8 +161,8 @@ def meta_analysis(ratios: Mapping[str, SdRatio], level: float = 0.95) -> MetaAna
     )
 
 
-def _usable(found: SdRatio) -> bool:
-    return found.has_interval and bool(found.log_se)
+def _usable(found: SdRatio | DeviationRatio) -> bool:
+    return found.low is not None and bool(found.log_se)
 
 
 def _exp(value: float) -> float:

@@ -1,6 +1,6 @@
-"""Spread of paired runs: only where a study declares, before it starts, that run i of one arm and of another belong.
+"""SD ratios of paired runs with the tests that are asked for by name; verdicts rest on `paired_deviation_ratio`.
 
-Sharing a seed does not make a pair worth having: where the correlation is near 0, pairing gains nothing.
+Pitman-Morgan needs normal scores, and all of them speak of SDs, which mislead where arms differ in shape.
 """
 
 from __future__ import annotations

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from stabilitybench.statistics.crossed_contrast import FEWEST_VALUES
 
 Key = tuple[Hashable, ...]
 Kind = Literal["paired", "crossed", "independent"]
@@ -32,8 +35,8 @@ class Pairing:
         Places of the runs of each pair in the arm and in the baseline; empty for independent arms.
     dropped : int
         Runs of either arm that no pair holds; 0 for independent arms.
-    crossed : tuple of int
-        Which parts of the keys are crossed factors; empty but for crossed designs.
+    streams : tuple of (str, tuple)
+        Each crossed seed stream with its value in every pair; empty but for crossed designs.
     why : str
         Why the arms are independent; empty otherwise.
     """
@@ -41,7 +44,7 @@ class Pairing:
     kind: Kind
     pairs: tuple[tuple[int, int], ...]
     dropped: int
-    crossed: tuple[int, ...]
+    streams: tuple[tuple[str, Key], ...]
     why: str
 
     @property
@@ -51,10 +54,12 @@ class Pairing:
             return f"independent runs ({self.why})"
         n = len(self.pairs)
         said = f"{n} {'pair' if n == 1 else 'pairs'} of equal seeds"
-        if self.crossed:
-            said += ", crossed"
         if self.dropped:
             said += f", {self.dropped} {'run' if self.dropped == 1 else 'runs'} without a partner left out"
+        if self.streams:
+            said += f", {' and '.join(name for name, _ in self.streams)} crossed"
+            few = [name for name, values in self.streams if len(set(values)) < FEWEST_VALUES]
+            said += f": holds for these values of {' and '.join(few)}" if few else ""
         return said
 
     def finished(self, arm: npt.NDArray[np.bool_], baseline: npt.NDArray[np.bool_]) -> Pairing:
@@ -74,8 +79,10 @@ class Pairing:
         if self.kind == "independent":
             return self
         places = [np.cumsum(there) - 1 for there in (arm, baseline)]
-        kept = tuple((int(places[0][i]), int(places[1][j])) for i, j in self.pairs if arm[i] and baseline[j])
-        return replace(self, pairs=kept, dropped=int(arm.sum() + baseline.sum()) - 2 * len(kept))
+        there = [bool(arm[i] and baseline[j]) for i, j in self.pairs]
+        kept = tuple((int(places[0][i]), int(places[1][j])) for i, j in compress(self.pairs, there))
+        streams = tuple((name, tuple(compress(values, there))) for name, values in self.streams)
+        return replace(self, pairs=kept, dropped=int(arm.sum() + baseline.sum()) - 2 * len(kept), streams=streams)
 
 
 def independent(why: str) -> Pairing:
@@ -94,7 +101,7 @@ def independent(why: str) -> Pairing:
     return Pairing("independent", (), 0, (), why)
 
 
-def pairing(arm: Sequence[Key | None], baseline: Sequence[Key | None]) -> Pairing:
+def pairing(arm: Sequence[Key | None], baseline: Sequence[Key | None], names: Sequence[str] = ()) -> Pairing:
     """Pair the runs of two arms by their keys.
 
     Runs of equal keys pair where at least 80 % of the runs of the smaller and of the larger arm have a partner; else
@@ -105,6 +112,8 @@ def pairing(arm: Sequence[Key | None], baseline: Sequence[Key | None]) -> Pairin
     arm, baseline : sequence of tuple or None
         The key of each run planned, such as its seeds and its number of training rows; None where it is not known. All
         keys have as many parts.
+    names : sequence of str, optional
+        What each part of a key is called.
 
     Returns
     -------
@@ -136,9 +145,11 @@ def pairing(arm: Sequence[Key | None], baseline: Sequence[Key | None]) -> Pairin
     if len(pairs) < SHARED * max(len(arm), len(baseline)):
         sizes = f"{len(arm)}" if len(arm) == len(baseline) else f"{len(arm)} and {len(baseline)}"
         return independent(f"{len(pairs) or 'none'} of {sizes} seeds shared")
-    crossed = crossed_parts([known[i] for i, _ in pairs])
+    shared = [known[i] for i, _ in pairs]
+    called = names or [f"part {part + 1}" for part in range(len(shared[0]))]
+    streams = tuple((called[part], tuple(key[part] for key in shared)) for part in crossed_parts(shared))
     dropped = len(arm) + len(baseline) - 2 * len(pairs)
-    return Pairing("crossed" if crossed else "paired", pairs, dropped, crossed, "")
+    return Pairing("crossed" if streams else "paired", pairs, dropped, streams, "")
 
 
 def crossed_parts(keys: Sequence[Key]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from stabilitybench.statistics.contrasts import welch_contrast
+from stabilitybench.statistics.crossed_contrast import crossed_deviation_ratio, crossed_difference
 from stabilitybench.statistics.decisions import LEVEL
 from stabilitybench.statistics.deviation import deviation_ratio, paired_deviation_ratio
 from stabilitybench.statistics.failure_odds import failure_contrast, paired_failure_contrast
@@ -158,7 +159,7 @@ def spread_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = LE
     """Answer how far runs scatter: the deviation ratio among the runs that did not fail.
 
     A run that failed drops its pair; where the pairs that remain are fewer than 80 % of the runs that did not fail in
-    either arm, these are compared as independent.
+    either arm, these are compared as independent (but for crossed designs, whose runs never are).
 
     Parameters
     ----------
@@ -185,9 +186,15 @@ def spread_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = LE
         scores = _paired(arm.scores, baseline.scores, pairs)
         lost = _paired(arm.failed, baseline.failed, pairs)
         ok = ~(lost[0] | lost[1])
-        if not (arm.failed.any() or baseline.failed.any()) or ok.sum() >= SHARED * max(first.size, second.size):
+        failures = bool(arm.failed.any() or baseline.failed.any())
+        # runs that share seeds of a stream are never independent
+        if pairs.kind == "crossed" or not failures or ok.sum() >= SHARED * max(first.size, second.size):
             first, second, paired = scores[0][ok], scores[1][ok], True
-    found = (paired_deviation_ratio if paired else deviation_ratio)(first, second, level)
+    if pairs.kind == "crossed":
+        streams = {name: np.array(values, dtype=object)[ok] for name, values in pairs.streams}
+        found = crossed_deviation_ratio(first, second, streams, level)
+    else:
+        found = (paired_deviation_ratio if paired else deviation_ratio)(first, second, level)
     return SpreadAnswer(
         found.estimate,
         found.low,
@@ -209,7 +216,7 @@ def spread_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = LE
 def level_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = LEVEL) -> Answer:
     """Answer how good runs are: the difference of the mean scores, failed runs included.
 
-    Student's t over pairs, or Welch's [1]_.
+    Student's t over pairs (over crossed seeds, with the variance of `crossed_difference`), or Welch's [1]_.
 
     Parameters
     ----------
@@ -242,9 +249,16 @@ def level_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = LEV
 
     if min(sizes) < FEWEST_FOR_LEVEL:
         return without(f"{min(sizes)} of the {FEWEST_FOR_LEVEL} {'pairs' if paired else 'runs'} needed")
+    if paired and np.array_equal(first, second):
+        return without("identical runs")
+    if pairs.kind == "crossed":
+        streams = {name: np.array(values, dtype=object) for name, values in pairs.streams}
+        crossed = crossed_difference(first, second, streams, level)
+        return Answer(
+            crossed.estimate, crossed.low, crossed.high, crossed.p, *sizes, True, crossed.method,
+            crossed.note.removeprefix("no interval: "), crossed.se, crossed.df,
+        )  # fmt: skip
     if paired:
-        if np.array_equal(first, second):
-            return without("identical runs")
         gaps = first - second
         if np.ptp(gaps) <= 1e-12 * max(np.abs(first).max(), np.abs(second).max()):
             return without("every pair differs by the same")

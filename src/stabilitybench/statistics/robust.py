@@ -32,7 +32,7 @@ def distance_ratio(arm: npt.ArrayLike, baseline: npt.ArrayLike, level: float = 0
     Returns
     -------
     Estimate
-        Below 1 the arm is the more stable one. Undefined cases carry a note.
+        Below 1 that of the arm is smaller. Undefined cases carry a note.
 
     Raises
     ------

@@ -30,7 +30,7 @@ METHODS = {
 
 @dataclass(frozen=True)
 class SdRatio(Estimate):
-    """SD of an arm over the SD of the baseline; below 1 the arm is the more stable one.
+    """SD of an arm over the SD of the baseline; below 1 that of the arm is smaller.
 
     Attributes
     ----------

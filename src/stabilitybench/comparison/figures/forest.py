@@ -1,4 +1,4 @@
-"""SD ratios of one arm over all tasks, with their random-effects summary."""
+"""Deviation ratios of one arm over all tasks, with their random-effects summary."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from stabilitybench.comparison.across_tasks import TaskMetaAnalysis
-    from stabilitybench.statistics.sd_ratio_intervals import SdRatio
+    from stabilitybench.statistics.deviation import DeviationRatio
 
 
 CAPTION = (
-    "One row per task, SD ratio with 95 % interval; squares grow with the weight in the summary. The diamond is the "
-    "random-effects mean with its Hartung-Knapp interval, the grey line below it the 95 % prediction interval for "
+    "One row per task, deviation ratio with 95 % interval; squares grow with the weight in the summary. The diamond is "
+    "the random-effects mean with its Hartung-Knapp interval, the grey line below it the 95 % prediction interval for "
     "another task. Fewer than three tasks with an interval have no summary, as two cannot tell how tasks differ."
 )
 
@@ -68,7 +68,7 @@ def forest_figures(found: Sequence[TaskMetaAnalysis], baseline: str) -> FigureGr
             _summary(axes, len(a.ratios), a, limits)
             axes.axhline(len(a.ratios) - 0.5, color=GREY, linewidth=0.6)
             log_ticks(axes)
-            axes.set_xlabel(plain(f"SD ratio to {short(baseline, 30)}\n(left of 1: smaller SD)"))
+            axes.set_xlabel(plain(f"deviation ratio to {short(baseline, 30)}\n(left of 1: closer together)"))
             svg = svg_of(canvas)
         title = f"{a.arm} over all tasks" + (f" ({a.encoder})" if several else "")
         s = a.summary
@@ -84,13 +84,13 @@ def _limits(found: Sequence[TaskMetaAnalysis]) -> tuple[float, float]:
         s = a.summary
         numbers = [s.low, s.high, s.prediction_low, s.prediction_high]
         for ratio in a.ratios.values():
-            numbers += [ratio.low, ratio.high] if ratio.has_interval else []
+            numbers += [ratio.low, ratio.high]
         shown += [n for n in numbers if n is not None]
     # an interval that leaves [1/100, 100] runs out of the figure; its limits are in the tables
     return max(min(shown), 0.01) / 1.25, min(max(shown), 100.0) * 1.25
 
 
-def _task(axes: Axes, place: int, ratio: SdRatio, weight: float) -> None:
+def _task(axes: Axes, place: int, ratio: DeviationRatio, weight: float) -> None:
     if ratio.estimate and ratio.low is not None and ratio.high is not None:
         axes.plot([ratio.low, ratio.high], [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
         axes.plot(ratio.estimate, place, "s", color=BLUE, markersize=4 + 7 * weight**0.5)
@@ -111,7 +111,5 @@ def _summary(axes: Axes, place: int, a: TaskMetaAnalysis, limits: tuple[float, f
     )
 
 
-def _words(ratio: SdRatio) -> str:
-    if ratio.note.startswith("withheld"):
-        return "interval withheld: failed runs"
-    return formats.estimate(ratio.estimate, ratio.low, ratio.high) if ratio.has_interval else "no interval"
+def _words(ratio: DeviationRatio) -> str:
+    return formats.estimate(ratio.estimate, ratio.low, ratio.high) if ratio.low is not None else "no interval"

@@ -78,7 +78,7 @@ def levels(comparison: Comparison, scores: pd.DataFrame, caption: str) -> Table:
 
 
 def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
-    """Return the random-effects summary of each arm's SD ratios over tasks, or why there is none.
+    """Return the random-effects summary of each arm's deviation ratios over tasks, or why there is none.
 
     Parameters
     ----------
@@ -88,33 +88,35 @@ def across_tasks(found: Sequence[TaskMetaAnalysis]) -> Table:
     several = len({a.encoder for a in found}) > 1
     rows = []
     for a in found:
-        s = a.summary
+        s, sds = a.summary, a.sd_summary
         rows.append(
             {
                 **({"encoder": TableCell(a.encoder)} if several else {}),
                 "arm": TableCell(a.arm),
                 "tasks": TableCell(f"{a.usable}/{len(a.ratios)}", a.usable),
-                "sd_ratio": TableCell(formats.estimate(s.estimate, s.low, s.high), s.estimate),
+                "deviation_ratio": TableCell(formats.estimate(s.estimate, s.low, s.high), s.estimate),
                 "prediction": TableCell(formats.interval(s.prediction_low, s.prediction_high)),
                 "tau": TableCell(formats.ABSENT if s.tau2 is None else f"{s.tau2**0.5:.2f}", s.tau2),
                 "i2": share(s.i2),
+                "sd_ratio": TableCell(formats.estimate(sds.estimate, sds.low, sds.high), sds.estimate),
                 "note": TableCell(s.note),
             }
         )
     columns = (
         *(texts(encoder="encoder") if several else ()),
         *texts(arm="arm"),
-        *numeric(tasks="tasks with interval", sd_ratio="SD ratio [95 %]", prediction="95 % prediction"),
-        *numeric(tau="tau", i2="I²"),
+        *numeric(tasks="tasks with interval", deviation_ratio="deviation ratio [95 %]"),
+        *numeric(prediction="95 % prediction", tau="tau", i2="I²", sd_ratio="SD ratio [95 %]"),
         *sentences(note="note"),
     )
     caption = (
-        "Random-effects mean of the log SD ratios over tasks (Paule-Mandel), with the Hartung-Knapp interval; below 1 "
-        "the SD is smaller. Prediction: where the ratio of another task like these would lie. tau: SD of the true log "
-        "ratios between tasks; I²: per cent of the variance that lies between tasks. A task whose interval is withheld "
-        "for failed runs does not enter, and at least three must."
+        "Random-effects mean of the log deviation ratios over tasks (Paule-Mandel), with the Hartung-Knapp interval; "
+        "below 1 the runs that did not fail lie closer together. Prediction: where the ratio of another task like "
+        "these would lie. tau: SD of the true log ratios between tasks; I²: per cent of the variance that lies between "
+        "tasks. A task without an interval does not enter, and at least three must. SD ratio: the same of all runs, "
+        "for description; a task with failed runs does not enter."
     )
-    return Table("across", "SD ratios over all tasks", caption, columns, tuple(rows), stacked=True)
+    return Table("across", "Deviation ratios over all tasks", caption, columns, tuple(rows), stacked=True)
 
 
 def instability(found: Sequence[Agreement]) -> Table:
