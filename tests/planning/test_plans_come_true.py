@@ -205,12 +205,14 @@ def printed(effect: Effect, simulator: Simulator, arms: list[Runs]) -> bool:
     return said == ("fails more often" if effect.arm > effect.baseline else "fails less often")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [k for k in range(PLANS) if not CASES[k].plan.looks])
 def test_the_printed_verdict_says_the_same(index: int) -> None:
     case, told = CASES[index], []
     for k, effect in enumerate(case.plan.effects):
         simulator = Simulator(case, effect, np.random.default_rng([2027, index, k]))
         for _ in range(REPORTS):
-            arms = simulator.arms()
+            # a report takes no score beyond 1, which heavy tails reach
+            arms = [Runs(np.clip(runs.scores, -1, 1), runs.failed) for runs in simulator.arms()]
             told.append((shown(case, effect, simulator, arms), printed(effect, simulator, arms)))
     assert [first for first, _ in told] == [second for _, second in told]
