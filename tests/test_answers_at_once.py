@@ -64,7 +64,7 @@ def loaded_after(place: Path, *arguments: str, environment: dict[str, str] | Non
         "report study.toml",
         "compare a.csv b.csv",
         "compare results/tiny results/other",
-        "plan --sd-ratio 2",
+        "plan --spread 2",
         "plan --failures 0.5 0.05",
         "plan study.toml --pilot results/tiny",
         "claims --tier analytic",

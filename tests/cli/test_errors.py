@@ -28,7 +28,7 @@ SCORES = "score\n0.7\n0.8\n"
         (("suite", "run", "head-n", "--jobs", "0"), "--jobs 0: must be at least 1\n"),
         (("compare", "a.csv", "b.csv", "--no-skill", "5"), "--no-skill 5: must lie between -1 and 1, as the scores do"),
         (("compare", "a.csv", "b.csv", "--column", "x"), 'a.csv: no column "x"'),
-        (("plan", "--sd-ratio", "1"), "--sd-ratio 1: must lie between 0.01 and 100 and differ from 1"),
+        (("plan", "--spread", "1"), "--spread 1: must lie between 0.01 and 100 and differ from 1"),
         (("plan", "--failures", "2", "0.5"), "--failures 2: must be a rate between 0 and 1"),
         (("claims", "--tier", "pockt"), '--tier "pockt": must be one of analytic, '),
         (

@@ -11,13 +11,13 @@ from pathlib import Path
 
 def test_a_plan_without_a_study_by_the_installed_command(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("stabilitybench")
-    asked = [program, "plan", "--sd-ratio", "2", "--tests", "4", "--figure", "power.png"]
+    asked = [program, "plan", "--spread", "0.5", "--tests", "4", "--figure", "power.png"]
     environment = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, env=environment)
     out = done.stdout
     assert (done.returncode, done.stderr) == (0, "")
     assert "Holm's first step: each at 0.05 / 4" in out
-    assert re.search(r"SD ratio 2.00 \(or 0.50\) +11 % +44 % +96 % +3\d", out)
+    assert re.search(r"spread ratio 0.50 +15 % +50 % +96 % +3\d", out)
     assert "figure: power.png" in out
     assert (tmp_path / "power.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["power.png"]
@@ -25,7 +25,7 @@ def test_a_plan_without_a_study_by_the_installed_command(tmp_path: Path) -> None
 
 def test_a_mistake_is_one_sentence(cli, tmp_path: Path) -> None:
     for args, said in (
-        (("plan",), "error: plan: give a study, or --sd-ratio, --failures or --seeds"),
+        (("plan",), "error: plan: give a study, or --spread, --level, --failures or --seeds"),
         (("plan", "--failures", "0.5"), "error: "),
         (("plan", "none.toml"), "error: none.toml: there is no such study file"),
         (("plan", "--seeds", "20", "--pilot", "none"), "error: --pilot none: there is no such file"),
@@ -50,7 +50,7 @@ def test_a_study_is_planned_timed_by_its_own_runs_and_by_those_of_another(
     assert (code, err) == (0, "")
     assert "as planned: 40 runs, 4 of them in the store, about" in out
     assert "timed by 4 runs in the store" in out
-    assert re.search(r"SD ratio 2.00 .* \d+ +\d+ +[\d.e-]+\n", out)
+    assert re.search(r"failures in 5 % against 50 % .* \d+ +\d+ +[\d.e-]+\n", out)
 
     other = ("--set", "name=other", "--set", "recipe.steps=3")
     code, out, err = cli("plan", "study.toml", *other, "--pilot", "results/tiny", "--figure", "figures/power.svg")
@@ -64,5 +64,5 @@ def test_a_study_is_planned_timed_by_its_own_runs_and_by_those_of_another(
 def test_the_help_teaches_by_example(cli) -> None:
     code, out, _ = cli("plan", "--help")
     assert code == 0
-    assert "stabilitybench plan --sd-ratio 2 --tests 4" in out
+    assert "stabilitybench plan --spread 0.5 --tests 4" in out
     assert "stabilitybench plan rte.toml --pilot results/rte-small" in out

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from stabilitybench.cli.views.progress import Bar
+from stabilitybench.planning.seed_lines import seed_lines
 from stabilitybench.studies import Study
 
 STUDY = {
@@ -53,9 +54,10 @@ def test_a_log_gets_a_line_each_tenth_and_one_at_the_end(clock):
         watcher.finished(f"{i:016x}", "failed" if i < 5 else "diverged" if i == 5 else "ok")
     watcher.end()
     lines = out.getvalue().splitlines()
-    assert lines[1] == "running: 80 runs to do, 2 workers"
-    assert [line.split()[1] for line in lines[2:]] == [f"{k}/80" for k in range(8, 81, 8)]
-    assert lines[2] == "running 8/80  2 workers  6 failed  ETA 3:36"
+    assert lines[:3] == [Study.from_dict(STUDY).headline, *seed_lines(Study.from_dict(STUDY).file)]
+    assert lines[3] == "running: 80 runs to do, 2 workers"
+    assert [line.split()[1] for line in lines[4:]] == [f"{k}/80" for k in range(8, 81, 8)]
+    assert lines[4] == "running 8/80  2 workers  6 failed  ETA 3:36"
     assert lines[-1].endswith("ETA 0:00")
 
 
@@ -84,7 +86,7 @@ def test_nothing_to_do_is_said(clock):
     watcher, out = bar(clock)
     watcher.start(80, 80, 1)
     watcher.end()
-    assert out.getvalue().splitlines()[1] == "running: all 80 runs are in the store already"
+    assert out.getvalue().splitlines()[3] == "running: all 80 runs are in the store already"
 
 
 def test_tuning_and_running_are_told_apart_under_one_headline(clock):
@@ -92,7 +94,8 @@ def test_tuning_and_running_are_told_apart_under_one_headline(clock):
     for total in (12, 80):
         watcher.start(total, 0, 1)
         watcher.end()
-    assert [line.split(":")[0] for line in out.getvalue().splitlines()] == ["Study  demo", "tuning", "running"]
+    head, *_, first, second = (line.split(":")[0] for line in out.getvalue().splitlines())
+    assert (head, first, second) == ("Study  demo", "tuning", "running")
 
 
 def test_a_terminal_gets_a_bar_with_counts_workers_failures_and_messages(clock):

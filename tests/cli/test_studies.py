@@ -27,6 +27,7 @@ def test_from_a_new_file_to_a_report_and_nothing_is_done_twice(cli, tmp_path, ti
     code, out, _ = cli("new", "study", "mine.toml")
     assert code == 0
     assert "stabilitybench run mine.toml" in out
+    assert "10 seeds show in 80 of 100 studies: spread ratios up to " in out
     given = (*SMALL, "--set", f'encoders=["{tiny_bert}"]', "--set", f'tasks=["file:{tiny_task}"]')
 
     code, out, err = cli("run", "mine.toml", "--jobs", "1", *given)
@@ -89,6 +90,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(cli, study_file, t
     code, out, _ = cli("run", study_file, "--dry-run")
     assert code == 0
     assert "2 arms x 1 task x 2 seeds = 4 runs" in out
+    assert "2 seeds show nothing: every run of an arm beats all others by chance in 1 of 6" in out
     assert "4 runs to do; nothing was trained or written" in out
     assert set(tmp_path.rglob("*")) == before
 

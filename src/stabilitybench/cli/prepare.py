@@ -83,8 +83,10 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
+    from stabilitybench.planning.seed_lines import seed_lines
     from stabilitybench.storage.writing import write_atomically
     from stabilitybench.studies.example import example
+    from stabilitybench.studies.file import read
 
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the name of a file, such as {path / 'study.toml'}")
@@ -92,6 +94,7 @@ def new_study(
         raise UserError(f"{path}: exists already; give another name, or --force")
     write_atomically(path, example(path.stem))
     print(f"{path}: written; next: stabilitybench run {path}")
+    print(*seed_lines(read(path)), sep="\n")
 
 
 @commands.command(rich_help_panel=PANEL)
@@ -118,8 +121,11 @@ def plan(
     study: Annotated[
         Path | None, typer.Argument(metavar="STUDY.toml", help="The study file, if there is one.", show_default=False)
     ] = None,
-    sd_ratios: Annotated[
-        list[float] | None, typer.Option("--sd-ratio", help="An SD ratio to be shown, as often as needed.")
+    spread: Annotated[
+        list[float] | None, typer.Option("--spread", help="A ratio of spread to be shown, as often as needed: 0.5.")
+    ] = None,
+    level: Annotated[
+        list[float] | None, typer.Option("--level", help="A difference of means to be shown, in points.")
     ] = None,
     failures: Annotated[
         tuple[float, float] | None,
@@ -128,17 +134,31 @@ def plan(
     seeds: Annotated[int | None, typer.Option("--seeds", help="Seeds per arm; default: the study's own.")] = None,
     tests: Annotated[
         int | None,
-        typer.Option("--tests", help="Tests in the family; default: each arm of the study on each task, or 1."),
+        typer.Option("--tests", help="Tests of each question; default: each arm of the study on each task, or 1."),
     ] = None,
     power: Annotated[float, typer.Option("--power", help="Chance that a true difference is to be shown with.")] = 0.8,
-    scores: Annotated[
-        str | None,
-        typer.Option("--scores", help="normal, t4 (heavy tails) or pilot; default: the pilot's, or normal."),
+    looks: Annotated[
+        str | None, typer.Option("--looks", metavar="N,N", help="Seeds at which you will look: 10,20.")
     ] = None,
+    bounds: Annotated[str, typer.Option("--bounds", help="Of the looks: pocock or obrien-fleming.")] = "pocock",
     pilot: Annotated[
         Path | None, typer.Option("--pilot", help="Runs done before: a results folder, or a CSV with a score column.")
     ] = None,
     points: Annotated[bool, typer.Option("--points", help="The scores of the pilot's CSV are times 100.")] = False,
+    scores: Annotated[
+        str | None,
+        typer.Option("--scores", help="normal, t3, contaminated or pilot; default: the pilot's, or normal."),
+    ] = None,
+    correlation: Annotated[
+        float | None, typer.Option("--correlation", help="Of the two runs of a seed; default: the pilot's, or 0.")
+    ] = None,
+    unpaired: Annotated[bool, typer.Option("--unpaired", help="The arms share no seeds.")] = False,
+    sd: Annotated[
+        float | None, typer.Option("--sd", help="SD of the baseline in points; default: the pilot's, or 2.")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", help="Test rows, for accuracy; default: the study's own.")
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Draw power against seeds: .svg, .png or .pdf.")
     ] = None,
@@ -151,9 +171,16 @@ def plan(
 
     stabilitybench plan rte.toml
     stabilitybench plan rte.toml --pilot results/rte-small --figure power.svg
-    stabilitybench plan --sd-ratio 2 --tests 4
-    stabilitybench plan --failures 0.5 0.05
+    stabilitybench plan --spread 0.5 --tests 4
+    stabilitybench plan --level 2 --sd 1.5 --correlation 0.8
+    stabilitybench plan --failures 0.05 0.5
+    stabilitybench plan --spread 0.5 --sd 1 --rows 138 --scores t3
     stabilitybench plan --seeds 20
+    stabilitybench plan --looks 10,20
+
+    Powers are those of the report's own tests. What a run of a seed in one arm tells of its run in another (the
+    correlation), how wide the baseline scatters, heavy tails and failures decide as much as the number of seeds: a
+    pilot tells them, and what is assumed without one is printed.
     """
     from stabilitybench.planning import plan as planning
     from stabilitybench.planning.figure import check_figure, draw_power
@@ -169,14 +196,29 @@ def plan(
         None if study is None else read_study(study, overrides, files, store, results),
         seeds=seeds,
         tests=tests,
-        sd_ratios=sd_ratios or [],
+        spread=spread or [],
+        level=level or [],
         failures=failures,
         power=power,
-        scores=scores,
+        looks=_sizes(looks),
+        bounds=bounds,
         pilot=before,
+        scores=scores,
+        correlation=correlation,
+        paired=not unpaired,
+        sd=sd,
+        rows=rows,
     )
     console = open_console()
     console.print(plan_view(it))
     if figure is not None:
         draw_power(it, figure)
         console.print(f"figure: {figure}", soft_wrap=True)
+
+
+def _sizes(looks: str | None) -> list[int]:
+    """Return the numbers of seeds of `--looks 10,20`."""
+    parts = [part.strip() for part in looks.split(",")] if looks is not None else []
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise UserError(f"--looks {looks}: must be numbers of seeds with commas between them, such as 10,20")
+    return [int(part) for part in parts]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from stabilitybench.comparison.detectable import detectable_rate_words, detectable_ratio_words, seeds_for_sd_ratio
+import math
+
+from stabilitybench.comparison.detectable import (
+    NAMED_DIFFERENCE,
+    NAMED_RATES,
+    NAMED_RATIO,
+    detectable_rate_words,
+    detectable_ratio_words,
+    seeds_for_failures,
+    seeds_for_level,
+    seeds_for_spread,
+)
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.comparison.verdicts import FAR_OUT, equal_runs, few_runs
 from stabilitybench.documents import formats
-from stabilitybench.statistics.decisions import first_step_level, is_claimed
+from stabilitybench.statistics.decisions import is_claimed
 from stabilitybench.statistics.deviation import FEWEST
 
-#: The effect by which a next study is told in seeds: named beforehand, and never the one seen.
-NAMED = 1.5
 MOST = 10_000
 
 
 def conclusion(cell: ArmResult, base: ArmResult) -> str:
     """Return what an arm's runs tell against the baseline: failures, spread, level, a sentence each.
 
-    Where nothing is shown it says what could have been seen, and how many seeds a factor of 1.5 in spread takes. It
-    never says how many the effect seen would take: that number follows from p alone.
+    Where nothing is shown it says what could have been seen, and how many seeds an effect takes that is named
+    beforehand. It never says how many the effect seen would take: that number follows from p alone.
 
     Parameters
     ----------
@@ -55,10 +64,11 @@ def _failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> st
 
 
 def _would_show_rate(against: BaselineContrast) -> str:
-    found = against.detectable_rate
+    found, rates = against.detectable_rate, " against ".join(f"{100 * rate:g} %" for rate in NAMED_RATES)
+    needed = _needed(seeds_for_failures(*NAMED_RATES, against.failures.tests, against.failures.paired))
     if found is None or (found.below is None and found.above is None):
-        return "they would have shown no difference"
-    return f"they would have shown a rate {detectable_rate_words(found)}"
+        return f"they would have shown no difference; {rates} take {needed}"
+    return f"they would have shown a rate {detectable_rate_words(found)}, and {rates} take {needed}"
 
 
 def _spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
@@ -76,11 +86,11 @@ def _spread(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
             return f"{whose} lie {FAR_OUT[found.outliers]}: {distance} on average, SD ratio {sds}"
         return f"{whose} lie {'closer together' if found.estimate < 1 else 'farther apart'}: {distance} on average"
     seen = detectable_ratio_words(against.detectable_ratio)
-    needed = seeds_for_sd_ratio(NAMED, first_step_level(found.tests))
-    count = f"more than {MOST:,}" if needed is None else f"about {_about(needed)}"
+    correlation = against.correlation if found.paired else None
+    needed = _needed(seeds_for_spread(NAMED_RATIO, found.tests, correlation))
     return (
         f"{_seeds(cell, base)} do not tell the spreads apart; they would have shown a ratio {seen}, and a factor of "
-        f"{NAMED:g} takes {count} per arm"
+        f"{NAMED_RATIO:g} takes {needed}"
     )
 
 
@@ -93,14 +103,18 @@ def _level(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> str:
         return f"scores are {size} on average ({few_runs(cell, base) or found.note})"
     if is_claimed(found.holm):
         return f"scores are {size} on average"
-    seen = formats.points(against.detectable_difference)
-    return f"the mean scores are not told apart; a difference of {seen} points would have been"
+    seen, named = formats.points(against.detectable_difference), f"{100 * NAMED_DIFFERENCE:g} point"
+    told = f"the mean scores are not told apart; a difference of {seen} points would have been"
+    if found.se is None:
+        return told
+    sd = found.se / math.sqrt(1 / found.n_arm if found.paired else (1 / found.n_arm + 1 / found.n_baseline) / 2)
+    return f"{told}, and {named} takes {_needed(seeds_for_level(NAMED_DIFFERENCE, sd, found.tests))}"
 
 
 def _seeds(cell: ArmResult, base: ArmResult) -> str:
     return f"{cell.n} seeds" if cell.n == base.n else f"{cell.n} and {base.n} seeds"
 
 
-def _about(n: int) -> str:
-    """Print a number of seeds to two digits."""
-    return f"{n if n < 100 else int(float(f'{n:.2g}')):,}"
+def _needed(n: int | None) -> str:
+    """Print a number of seeds, to two digits."""
+    return f"more than {MOST:,} per arm" if n is None else f"about {n if n < 100 else int(float(f'{n:.2g}')):,} per arm"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from stabilitybench.comparison.detectable import detectable_rate, detectable_ratio
+from stabilitybench.comparison.detectable import detectable_difference, detectable_rate, detectable_ratio
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.equality import EqualByContent
 from stabilitybench.statistics import (
@@ -22,7 +22,6 @@ from stabilitybench.statistics import (
     median_centred_permutation,
     sd_ratio,
 )
-from stabilitybench.statistics.contrasts import Contrast
 from stabilitybench.statistics.decisions import LEVEL, POWER, first_step_level
 from stabilitybench.statistics.pairing import Pairing
 from stabilitybench.statistics.questions import (
@@ -155,22 +154,23 @@ def _with_detectable(found: BaselineContrast, cell: ArmResult, base: ArmResult) 
     failures, spread, level = found.failures, found.spread, found.level
     rate = ratio = difference = None
     if failures.p is not None:
-        rate = detectable_rate(cell.n, base.n, base.failure.failed, failures.tests)
+        failed = base.failure.failed / base.n
+        rate = detectable_rate(failures.n_arm, failures.n_baseline, failed, failures.tests, failures.paired)
     if spread.p is not None:
         ratio = _detectable_ratio(found)
     if level.se is not None and level.df is not None:
-        difference = Contrast(0.0, level.se, level.df).detectable(first_step_level(level.tests))
+        difference = detectable_difference(level.se, level.df, level.tests)
     return replace(found, detectable_rate=rate, detectable_ratio=ratio, detectable_difference=difference)
 
 
 def _detectable_ratio(found: BaselineContrast) -> DetectableRatio | None:
     spread = found.spread
     if found.pairing.kind != "crossed" or spread.se is None or spread.df is None:
-        return detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests)
+        correlation = found.correlation if spread.paired else None
+        return detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests, correlation)
     # runs that share seeds count for less than their number says, which the standard error knows
-    level = first_step_level(spread.tests)
-    log = Contrast(0.0, spread.se, spread.df).detectable(level)
-    return DetectableRatio(math.exp(-log), math.exp(log), level, POWER)
+    log = detectable_difference(spread.se, spread.df, spread.tests)
+    return DetectableRatio(math.exp(-log), math.exp(log), first_step_level(spread.tests), POWER)
 
 
 def _family(answers: dict[int, Kind]) -> dict[int, Kind]:

@@ -1,68 +1,82 @@
-"""What so many seeds can show: minimal detectable effects, and about how many seeds an effect of a given size needs."""
+"""What so many seeds could have shown, and about how many seeds an effect that is named beforehand needs.
+
+Nothing here looks at the effect that a study happened to find: the power at that effect says what its p-value says.
+"""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
 
-from scipy import stats
+from scipy import optimize, stats
 
 from stabilitybench.documents import formats
 from stabilitybench.statistics.decisions import POWER, first_step_level
-from stabilitybench.statistics.failure_power import (
-    MOST_SEEDS_FISHER,
-    DetectableRate,
-    minimal_detectable_rate,
-    seeds_for_rates,
-)
-from stabilitybench.statistics.power import DetectableRatio, minimal_detectable_ratio
-from stabilitybench.statistics.seed_search import MOST_SEEDS
+from stabilitybench.statistics.failure_odds_power import failure_power, failure_reach
+from stabilitybench.statistics.failure_power import DetectableRate
+from stabilitybench.statistics.power import DetectableRatio
+from stabilitybench.statistics.question_power import Look, one_look, spread_reach
+from stabilitybench.statistics.seed_search import first_reaching
+from stabilitybench.statistics.simulated_studies import MOST_RUNS, Conditions
 
-# beyond, counting all tables takes seconds
-_ENUMERATED = 200
-# seeds per arm at which the smallest detectable ratio is simulated; between them it is interpolated
-_GRID = (4, 5, 6, 7, 8, 10, 14, 20, 40, 80, 160, 320)
+#: The effects of which a report says how many seeds they need.
+NAMED_RATIO, NAMED_DIFFERENCE, NAMED_RATES = 1.5, 0.01, (0.1, 0.4)
 
 
-@lru_cache(maxsize=1024)
-def detectable_ratio(n_arm: int, n_baseline: int, tests: int) -> DetectableRatio | None:
-    """Return the SD ratios that Brown-Forsythe shows in 80 of 100 studies after Holm, for normal scores.
+def detectable_ratio(
+    n_arm: int, n_baseline: int, tests: int, correlation: float | None = None
+) -> DetectableRatio | None:
+    """Return the deviation ratios that a report shows in 80 of 100 studies after Holm, for normal scores.
 
     Parameters
     ----------
     n_arm, n_baseline : int
-        Finished runs.
+        Runs that did not fail; in pairs as many in either arm.
     tests : int
         Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
+    correlation : float or None, default None
+        Of the scores of pairs, taken to steps of 0.05 of Fisher's z; None for independent arms.
 
     Returns
     -------
     DetectableRatio or None
-        None beyond 10,000 runs.
+        None beyond 1,000 runs.
 
     Examples
     --------
     >>> found = detectable_ratio(20, 20, 1)
     >>> print(f"{found.below:.1f} {found.above:.1f}")
-    0.5 2.2
+    0.5 2.1
     """
-    if max(n_arm, n_baseline) > MOST_SEEDS:
+    if max(n_arm, n_baseline) > MOST_RUNS:
         return None
-    return minimal_detectable_ratio(n_arm, n_baseline, first_step_level(tests), POWER)
+    if correlation is not None:
+        correlation = math.tanh(round(20 * math.atanh(min(max(correlation, -0.995), 0.995))) / 20)
+    return _ratio(n_arm, n_baseline, first_step_level(tests), correlation)
 
 
-@lru_cache(maxsize=1024)
-def detectable_rate(n_arm: int, n_baseline: int, failed_baseline: int, tests: int) -> DetectableRate | None:
-    """Return the failure rates of an arm that Fisher's test shows in 80 of 100 studies after Holm.
+@lru_cache(maxsize=4096)
+def _ratio(n_arm: int, n_baseline: int, level: float, correlation: float | None) -> DetectableRatio:
+    found = spread_reach((Look(n_arm, n_baseline, level),), Conditions(correlation), POWER)
+    return DetectableRatio(found.below, found.above, level, POWER)
+
+
+@lru_cache(maxsize=4096)
+def detectable_rate(
+    n_arm: int, n_baseline: int, rate_baseline: float, tests: int, paired: bool = False
+) -> DetectableRate | None:
+    """Return the failure rates of an arm that a report shows in 80 of 100 studies after Holm.
 
     Parameters
     ----------
     n_arm, n_baseline : int
-        Finished runs.
-    failed_baseline : int
-        Failed ones of the baseline, whose true rate is taken to be the one seen.
+        Finished runs; in pairs as many in either arm.
+    rate_baseline : float
+        True failure rate of the baseline, taken to be the one seen.
     tests : int
         Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
+    paired : bool, default False
+        Whether the runs make pairs.
 
     Returns
     -------
@@ -71,106 +85,134 @@ def detectable_rate(n_arm: int, n_baseline: int, failed_baseline: int, tests: in
 
     Examples
     --------
-    >>> print(f"{detectable_rate(20, 20, 0, 1).above:.2f}")
-    0.31
+    >>> print(f"{detectable_rate(20, 20, 0.0, 1).above:.2f}")
+    0.26
     """
-    if max(n_arm, n_baseline) > MOST_SEEDS_FISHER:
+    if max(n_arm, n_baseline) > MOST_RUNS:
         return None
-    return minimal_detectable_rate(n_arm, n_baseline, failed_baseline / n_baseline, first_step_level(tests), POWER)
+    level = first_step_level(tests)
+    found = failure_reach(rate_baseline, (Look(n_arm, n_baseline, level),), paired, POWER)
+    return DetectableRate(found.below, found.above, level, POWER)
 
 
-def seeds_for_sd_ratio(sd_ratio: float, level: float) -> int | None:
-    r"""Return about how many runs per arm show an SD ratio with 80 % power.
-
-    The exact search simulates every number of seeds it tries; this one interpolates the smallest detectable ratio
-    between a few, on :math:`\log n` against :math:`\log \log r`, and beyond 320 goes on with
-    :math:`n \propto (\log r)^{-2}`, so that a report of many arms stays quick.
+def detectable_difference(se: float, df: float, tests: int) -> float:
+    """Return the difference of means that a report shows in 80 of 100 studies after Holm, in the unit of `se`.
 
     Parameters
     ----------
-    sd_ratio : float
-        The ratio r, positive, not 1; r and 1 / r need as many.
-    level : float
-        Significance level of Brown-Forsythe's test.
+    se, df : float
+        Standard error of the difference as seen, which holds the correlation of pairs, and its degrees of freedom.
+    tests : int
+        Size of the family, at least 1.
+
+    Examples
+    --------
+    >>> f"{detectable_difference(0.6, 19.0, 1):.2f}"
+    '1.77'
+    """
+    return se * _noncentrality(df, first_step_level(tests))
+
+
+def seeds_for_spread(ratio: float, tests: int, correlation: float | None = None) -> int | None:
+    r"""Return about how many runs per arm show a deviation ratio with 80 % power, for normal scores.
+
+    The log of the ratio has the variance :math:`(\pi - 2)(1 - \rho_D) / n`, with :math:`\rho_D = (\sqrt{1 - \rho^2} +
+    \rho \arcsin \rho - 1) / (\pi / 2 - 1)` the correlation of the distances; simulated powers ask for a log ratio
+    larger by 1 + 1.25 / n than Student's t makes of it.  An odd number of pairs is compared with a caution that wears
+    off as n grows.
+
+    Parameters
+    ----------
+    ratio : float
+        Positive, not 1; r and 1 / r need as many.
+    tests : int
+        Size of the family, at least 1.
+    correlation : float or None, default None
+        Of the scores of pairs; None for independent arms.
 
     Returns
     -------
     int or None
-        None above 10,000.
+        At least 7; None above 10,000.
 
     Examples
     --------
-    >>> 23 <= seeds_for_sd_ratio(2.0, 0.05) <= 26
-    True
+    >>> seeds_for_spread(2.0, 1), seeds_for_spread(2.0, 1, correlation=0.8)
+    (22, 12)
     """
-    wanted = math.log(abs(math.log(sd_ratio)))
-    before: tuple[float, float] | None = None
-    for n in _GRID:
-        found = _detectable_above(n, level)
-        if found is None:
-            continue
-        here = math.log(n), math.log(math.log(found))
-        if here[1] <= wanted:
-            if before is None:
-                return n
-            share = (before[1] - wanted) / (before[1] - here[1])
-            return math.ceil(math.exp(before[0] + share * (here[0] - before[0])) - 1e-9)
-        before = here
-    if before is None:
-        return None
-    needed = math.ceil(math.exp(before[0] + 2 * (before[1] - wanted)))
-    return needed if needed <= MOST_SEEDS else None
+    rho = correlation or 0.0
+    shared = (math.sqrt(1 - rho * rho) + rho * math.asin(rho) - 1) / (math.pi / 2 - 1)
+    level, wanted = first_step_level(tests), abs(math.log(ratio))
+
+    def shows(n: int) -> bool:
+        m = n - n % 2
+        df = 2.0 * (m - 1) if correlation is None else m - 1.0
+        caution = 1.0 if correlation is None else math.sqrt(n * (n - 1) / (m * (m - 1)))
+        se = math.sqrt((math.pi - 2) * (1 - shared) / n) * caution
+        return wanted >= _noncentrality(df, level) * se * (1 + 1.25 / n)
+
+    return first_reaching(shows, 7, 10_000, after=1)
+
+
+def seeds_for_level(difference: float, sd: float, tests: int) -> int | None:
+    """Return how many runs per arm show a difference of means with 80 % power, by Student's t over pairs.
+
+    Parameters
+    ----------
+    difference : float
+        Of the means, above 0.
+    sd : float
+        Of the differences of pairs, in the same unit; for independent arms the root of the sum of the variances.
+    tests : int
+        Size of the family, at least 1.
+
+    Returns
+    -------
+    int or None
+        At least 4; None above 10,000.
+
+    Examples
+    --------
+    >>> seeds_for_level(1.0, 1.5, 1)
+    20
+    """
+    level = first_step_level(tests)
+    return first_reaching(
+        lambda n: difference >= _noncentrality(n - 1.0, level) * sd / math.sqrt(n), 4, 10_000, after=0
+    )
 
 
 @lru_cache(maxsize=1024)
-def _detectable_above(n: int, level: float) -> float | None:
-    """Return the smallest ratio over 1 that two arms of n normal scores show at `level` with 80 % power."""
-    return minimal_detectable_ratio(n, n, level, POWER).above
-
-
-@lru_cache(maxsize=1024)
-def seeds_for_failure_rates(rate_arm: float, rate_baseline: float, level: float) -> int | None:
-    r"""Return about how many runs per arm tell two failure rates apart by Fisher's test with 80 % power.
-
-    By enumeration up to some 200 runs, beyond by the closed form
-    :math:`n = \frac{n'}{4} \left(1 + \sqrt{1 + 4 / (n' |p_1 - p_2|)}\right)^2`, with :math:`n'` the number of the
-    normal approximation.
+def seeds_for_failures(rate_arm: float, rate_baseline: float, tests: int, paired: bool = False) -> int | None:
+    """Return about how many runs per arm tell two failure rates apart with 80 % power.
 
     Parameters
     ----------
     rate_arm, rate_baseline : float
         True rates, between 0 and 1; they must differ.
-    level : float
-        Significance level of the test.
+    tests : int
+        Size of the family, at least 1.
+    paired : bool, default False
+        Whether the runs make pairs.
 
     Returns
     -------
     int or None
         None above 10,000.
 
-    References
-    ----------
-    Casagrande, Pike & Smith (1978). An improved approximate formula for calculating sample sizes for comparing two
-    binomial distributions. Biometrics 34:483-486.
-
     Examples
     --------
-    >>> seeds_for_failure_rates(0.5, 0.05, 0.05), seeds_for_failure_rates(0.05, 0.15, 0.05)
-    (17, 151)
+    >>> seeds_for_failures(0.5, 0.05, 1), seeds_for_failures(0.1, 0.4, 1, paired=True)
+    (14, 33)
     """
-    gap, mean = abs(rate_arm - rate_baseline), (rate_arm + rate_baseline) / 2
-    alpha, beta = float(stats.norm.isf(level / 2)), float(stats.norm.ppf(POWER))
-    pooled = math.sqrt(2 * mean * (1 - mean))
-    apart = math.sqrt(rate_arm * (1 - rate_arm) + rate_baseline * (1 - rate_baseline))
-    rough = ((alpha * pooled + beta * apart) / gap) ** 2
-    needed = math.ceil(rough / 4 * (1 + math.sqrt(1 + 4 / (rough * gap))) ** 2)
-    if needed <= _ENUMERATED:  # the form is up to a third too large for few runs and rates near 0 or 1
-        return seeds_for_rates(rate_arm, rate_baseline, level, POWER)
-    return needed if needed <= MOST_SEEDS else None
+    level = first_step_level(tests)
+    return first_reaching(
+        lambda n: failure_power(rate_arm, rate_baseline, one_look(n, level), paired) >= POWER, 2, 10_000, after=5
+    )
 
 
 def detectable_ratio_words(found: DetectableRatio | None) -> str:
-    """Print the SD ratios that a test can show.
+    """Print the ratios of spread that a test can show.
 
     Parameters
     ----------
@@ -213,3 +255,11 @@ def _beyond(below: str | None, above: str | None) -> str:
     parts = [f"≤ {below}"] if below is not None else []
     parts += [f"≥ {above}"] if above is not None else []
     return " or ".join(parts) or "none"
+
+
+@lru_cache(maxsize=4096)
+def _noncentrality(df: float, level: float) -> float:
+    """Return how many standard errors from 0 an effect lies that a two-sided t test shows with 80 % power."""
+    critical = float(stats.t.isf(level / 2, df))
+    found: float = optimize.brentq(lambda c: float(stats.nct.sf(critical, df, c)) - POWER, 0.1, critical * 3 + 10)
+    return found

@@ -2,72 +2,95 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar
 
 from stabilitybench.documents.formats import ratio
-from stabilitybench.statistics import brown_forsythe_power, fisher_power, seeds_for_rates, seeds_for_ratio
-from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER
-from stabilitybench.statistics.power import Scores
-from stabilitybench.statistics.seed_search import MOST_SEEDS
+from stabilitybench.statistics.deviation import FEWEST
+from stabilitybench.statistics.failure_odds_power import failure_power
+from stabilitybench.statistics.question_power import Look, level_power, spread_power
+from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL
+from stabilitybench.statistics.simulated_studies import Conditions
+
+
+class Effect(ABC):
+    """A difference between an arm and the baseline that is named before the study.
+
+    Attributes
+    ----------
+    fewest : int
+        With fewer runs per arm there is no test.
+    dips : int
+        How many numbers of runs beyond a sufficient one may fall short again: exact tests have steps.
+    """
+
+    fewest: ClassVar[int]
+    dips: ClassVar[int] = 1
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Return the difference in a few words."""
+
+    @abstractmethod
+    def power(self, looks: Sequence[Look], conditions: Conditions) -> float:
+        """Return the chance that the report shows the difference, in its direction.
+
+        Parameters
+        ----------
+        looks : sequence of Look
+            Runs and level of each look at the study.
+        conditions : Conditions
+            What the scores are like.
+        """
 
 
 @dataclass(frozen=True)
-class SdRatioEffect:
-    """An SD ratio, looked for with Brown-Forsythe.
+class SpreadEffect(Effect):
+    """Another spread, shown by the test of the deviation ratio.
 
     Attributes
     ----------
     ratio : float
-        SD of the arm over that of the baseline: 0.01 to 100, not 1.
-    scores : {"normal", "t4"} or array_like, default "normal"
-        The distribution of the scores, or scores to resample.
+        Spread of the arm over that of the baseline: 0.01 to 100, not 1.
     """
 
     ratio: float
-    scores: Scores = "normal"
+    fewest: ClassVar[int] = FEWEST
 
     def __str__(self) -> str:
-        return f"{self.short} (or {ratio(1 / self.ratio)})"
+        return f"spread ratio {ratio(self.ratio)}"
 
-    @property
-    def short(self) -> str:
-        """The difference in a few words."""
-        return f"SD ratio {ratio(self.ratio)}"
-
-    def power(self, n: int, level: float) -> float | None:
-        """Return the power of the test.
-
-        Parameters
-        ----------
-        n : int
-            Runs per arm.
-        level : float
-            Significance level of the test.
-        """
-        return brown_forsythe_power(self.ratio, n, n, level, self.scores)
-
-    def seeds(self, level: float, power: float) -> int | None:
-        """Return the runs per arm needed, or None where no number looked at is enough.
-
-        Parameters
-        ----------
-        level : float
-            Significance level of the test.
-        power : float
-            Chance with which the difference is to be shown.
-        """
-        return seeds_for_ratio(self.ratio, level, power, self.scores)
-
-    @property
-    def most(self) -> int:
-        """The most seeds that are looked at."""
-        return MOST_SEEDS
+    def power(self, looks: Sequence[Look], conditions: Conditions) -> float:
+        """Return the chance that the deviation ratio differs from 1, by simulation."""
+        return spread_power(self.ratio, looks, conditions)
 
 
 @dataclass(frozen=True)
-class RatesEffect:
-    """Two failure rates, told apart with Fisher's test.
+class LevelEffect(Effect):
+    """Another level, shown by the t test of the means.
+
+    Attributes
+    ----------
+    points : float
+        Mean of the arm minus that of the baseline, in points, not 0.
+    """
+
+    points: float
+    fewest: ClassVar[int] = FEWEST_FOR_LEVEL
+
+    def __str__(self) -> str:
+        return f"level {self.points:+.3g} points"
+
+    def power(self, looks: Sequence[Look], conditions: Conditions) -> float:
+        """Return the chance that the means differ, by simulation."""
+        return level_power(self.points, looks, conditions)
+
+
+@dataclass(frozen=True)
+class FailureEffect(Effect):
+    """Two failure rates, told apart by the exact test of failures.
 
     Attributes
     ----------
@@ -77,46 +100,15 @@ class RatesEffect:
 
     arm: float
     baseline: float
+    fewest: ClassVar[int] = 2
+    dips: ClassVar[int] = 5
 
     def __str__(self) -> str:
-        return self.short
-
-    @property
-    def short(self) -> str:
-        """The difference in a few words."""
         return f"failures in {percentage(self.arm)} against {percentage(self.baseline)}"
 
-    def power(self, n: int, level: float) -> float | None:
-        """Return the power of the test; None where n is too large to enumerate.
-
-        Parameters
-        ----------
-        n : int
-            Runs per arm.
-        level : float
-            Significance level of the test.
-        """
-        return fisher_power(self.arm, self.baseline, n, n, level) if n <= MOST_SEEDS_FISHER else None
-
-    def seeds(self, level: float, power: float) -> int | None:
-        """Return the runs per arm needed, or None where no number looked at is enough.
-
-        Parameters
-        ----------
-        level : float
-            Significance level of the test.
-        power : float
-            Chance with which the difference is to be shown.
-        """
-        return seeds_for_rates(self.arm, self.baseline, level, power)
-
-    @property
-    def most(self) -> int:
-        """The most seeds that are looked at."""
-        return MOST_SEEDS_FISHER
-
-
-Effect: TypeAlias = SdRatioEffect | RatesEffect
+    def power(self, looks: Sequence[Look], conditions: Conditions) -> float:
+        """Return the chance that the failures differ, by enumeration."""
+        return failure_power(self.arm, self.baseline, looks, conditions.paired)
 
 
 def percentage(rate: float) -> str:

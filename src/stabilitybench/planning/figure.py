@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stabilitybench.documents.drawing import BLUE, GREY, STYLE, VERMILION, WIDTH
+from stabilitybench.documents.drawing import BLACK, BLUE, GREY, STYLE, VERMILION, WIDTH
 from stabilitybench.errors import Argument, UserError
+from stabilitybench.planning.effects import FailureEffect, LevelEffect, SpreadEffect
+from stabilitybench.statistics.simulated_studies import MOST_RUNS
 from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
-    from stabilitybench.planning.effects import Effect
     from stabilitybench.planning.plan import Plan
 
 KINDS = (".svg", ".png", ".pdf")
+COLORS = {SpreadEffect: BLUE, LevelEffect: BLACK, FailureEffect: VERMILION}
 DASHES = ("-", "--", "-.", ":")
 
 
@@ -63,17 +65,23 @@ def _drawn(plan: Plan, kind: str) -> bytes:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullLocator
 
-    last = max(100, *(2 * n for n in plan.seeds))
-    places = np.unique(np.geomspace(3, last, 24).astype(int))
-    ticks = [n for n in (3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000) if n <= last]
+    last = min(MOST_RUNS, max(100, *(2 * n for n in plan.seeds)))
+    places = np.unique(np.geomspace(3, last, 24).astype(int)).tolist()
+    ticks = [n for n in (3, 5, 10, 20, 50, 100, 200, 500, 1000) if n <= last]
     with rc_context(STYLE):
         canvas = Figure(figsize=(WIDTH, 4.2), layout="constrained")
         axes = canvas.subplots()
-        seen = {BLUE: 0, VERMILION: 0}
+        seen = dict.fromkeys(COLORS.values(), 0)
         for effect in plan.effects:
-            color = BLUE if hasattr(effect, "ratio") else VERMILION
-            x, y = _curve(effect, plan.level, places)
-            axes.plot(x, y, DASHES[seen[color] % len(DASHES)], color=color, linewidth=1.8, label=str(effect))
+            color = COLORS[type(effect)]
+            axes.plot(
+                places,
+                [100 * plan.power_of(effect, n) for n in places],
+                DASHES[seen[color] % len(DASHES)],
+                color=color,
+                linewidth=1.8,
+                label=str(effect),
+            )
             seen[color] += 1
         axes.axhline(100 * plan.power, color=GREY, linewidth=1)
         for n in plan.seeds:
@@ -93,9 +101,3 @@ def _drawn(plan: Plan, kind: str) -> bytes:
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind, {})
         canvas.savefig(buffer, format=kind, dpi=200, metadata=metadata)
     return buffer.getvalue()
-
-
-def _curve(effect: Effect, level: float, places: np.ndarray) -> tuple[list[int], list[float]]:
-    """Return the points of a line; Fisher's test is not enumerated for the largest numbers of seeds."""
-    found = [(int(n), effect.power(int(n), level)) for n in places if n <= effect.most]
-    return [n for n, _ in found], [100 * power for _, power in found if power is not None]

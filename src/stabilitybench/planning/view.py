@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stabilitybench.documents.formats import ratio
+from stabilitybench.planning.cost import Cost
 from stabilitybench.planning.effects import percentage
-from stabilitybench.planning.plan import Cost, Plan
-from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio, sd_precision
+from stabilitybench.planning.plan import Plan
 from stabilitybench.statistics.decisions import ALPHA
-from stabilitybench.statistics.failure_power import MOST_SEEDS_FISHER
-from stabilitybench.statistics.power import Scores
+from stabilitybench.statistics.failure_odds_power import failure_reach
+from stabilitybench.statistics.power import sd_precision
+from stabilitybench.statistics.question_power import Reach, level_reach, spread_reach
+from stabilitybench.statistics.simulated_studies import MOST_RUNS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def plan_view(plan: Plan) -> RenderableType:
-    """Return a plan as tables for the terminal, below a line that says of what.
+    """Return a plan as tables for the terminal, below lines that say of what.
 
     Parameters
     ----------
@@ -28,10 +30,12 @@ def plan_view(plan: Plan) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    each = "1 test" if plan.tests == 1 else f"{plan.tests} tests of spread and as many of failures"
-    holm = "" if plan.tests == 1 else f"; Holm's first step: each at {ALPHA:g} / {plan.tests} = {plan.level:.2g}"
+    each = "1 test for each question" if plan.tests == 1 else f"{plan.tests} tests for each question"
+    holm = "" if plan.tests == 1 else f"; Holm's first step: each at {ALPHA:g} / {plan.tests} = {plan.alpha:.2g}"
     parts: list[RenderableType] = [] if plan.study is None else [Text(plan.study.headline)]
-    parts.append(Text(f"{each} at {percentage(ALPHA)}{holm}; {_shape_words(plan.scores)}"))
+    parts += [Text(f"{each} at {percentage(ALPHA)}{holm}"), Text(plan.assumed.words)]
+    if plan.looks:
+        parts.append(Text(_looks_words(plan)))
     for n in plan.seeds if plan.detectable else ():
         head = f"\nWhat {n} seeds per arm show with {percentage(plan.power)} power"
         parts += [Text(head, style="bold"), _shown(plan, n)]
@@ -44,33 +48,41 @@ def plan_view(plan: Plan) -> RenderableType:
     return Group(*parts)
 
 
+def reach_words(found: Reach, printed: str) -> str:
+    """Say in words which effects on either side of none are shown.
+
+    Parameters
+    ----------
+    found : Reach
+        As the functions of `stabilitybench.statistics` return it.
+    printed : {"ratio", "rate"}
+        What the effects are.
+
+    Examples
+    --------
+    >>> reach_words(Reach(0.48, 2.1), "ratio"), reach_words(Reach(None, 0.3), "rate")
+    ('up to 0.48, or from 2.10', 'from 30 %')
+    """
+    form = ratio if printed == "ratio" else percentage
+    parts = [] if found.below is None else [f"up to {form(found.below)}"]
+    parts += [] if found.above is None else [f"from {form(found.above)}"]
+    return ", or ".join(parts) or "none"
+
+
 def _shown(plan: Plan, n: int) -> RenderableType:
     table = _grid("question", "shown")
-    table.add_row("is the spread different?", _ratio_words(n, plan))
-    for rate in plan.baseline_rates if n <= MOST_SEEDS_FISHER else ():
+    looks, conditions = plan.looks_of(n), plan.conditions
+    spread = reach_words(spread_reach(looks, conditions, plan.power), "ratio")
+    table.add_row("how far do runs scatter?", f"spread ratios {spread}")
+    level = level_reach(looks, conditions, plan.power)
+    table.add_row("how good are they?", "no difference" if level is None else f"differences from {level:.2g} points")
+    for rate in plan.baseline_rates:
         when = "never fails" if rate == 0 else f"fails in {percentage(rate)}"
-        table.add_row(f"do failures differ, where the baseline {when}?", _rate_words(n, rate, plan))
-    if n >= 2:
-        low, high = sd_precision(n)
-        table.add_row(
-            "how large is one SD (normal scores)?", f"95 % interval: {low:.2f} to {high:.2f} times the SD seen"
-        )
+        rates = reach_words(failure_reach(rate, looks, conditions.paired, plan.power), "rate")
+        table.add_row(f"how often do they fail, where the baseline {when}?", f"failures {rates}")
+    low, high = sd_precision(n)
+    table.add_row("how large is one SD (normal scores)?", f"95 % interval: {low:.2f} to {high:.2f} times the SD seen")
     return table
-
-
-def _ratio_words(n: int, plan: Plan) -> str:
-    found = minimal_detectable_ratio(n, n, plan.level, plan.power, plan.scores)
-    if found.below is None or found.above is None:
-        return "no SD ratio, however large"
-    return f"SD ratios up to {ratio(found.below)}, or from {ratio(found.above)}"
-
-
-def _rate_words(n: int, rate: float, plan: Plan) -> str:
-    found = minimal_detectable_rate(n, n, rate, plan.level, plan.power)
-    below = None if found.below is None else f"up to {percentage(found.below)}"
-    above = None if found.above is None else f"from {percentage(found.above)}"
-    said = " or ".join(part for part in (below, above) if part)
-    return f"the arm's failures {said}" if said else "no failure rate, not even 0 or 100 %"
 
 
 def _needed(plan: Plan) -> RenderableType:
@@ -79,9 +91,9 @@ def _needed(plan: Plan) -> RenderableType:
     columns += ["runs in all", *(["hours"] if cost and cost.hours_per_seed is not None else [])] if cost else []
     table = _grid("difference", *columns)
     for effect in plan.effects:
-        needed = effect.seeds(plan.level, plan.power)
-        row = [_power_words(effect.power(n, plan.level)) for n in plan.seeds]
-        row.append(f"over {effect.most}" if needed is None else str(needed))
+        needed = plan.seeds_of(effect)
+        row = [_power_words(plan.power_of(effect, n)) for n in plan.seeds]
+        row.append(f"over {MOST_RUNS:,}" if needed is None else str(needed))
         if cost:
             row.append("" if needed is None else str(needed * cost.per_seed))
             if cost.hours_per_seed is not None:
@@ -94,24 +106,23 @@ def _conclusions(plan: Plan) -> list[str]:
     """Say in words which of the differences each number of seeds can show, and which it cannot."""
     lines = []
     for n in plan.seeds:
-        powers = {effect.short: effect.power(n, plan.level) for effect in plan.effects}
-        can = [name for name, power in powers.items() if power is not None and power >= plan.power]
-        cannot = [name for name, power in powers.items() if power is not None and power < plan.power]
+        powers = {str(effect): plan.power_of(effect, n) for effect in plan.effects}
+        can = [name for name, power in powers.items() if power >= plan.power]
+        cannot = [name for name, power in powers.items() if power < plan.power]
         said = [f"can show {', '.join(can)}"] if can else []
         said += [f"cannot be relied on to show {', '.join(cannot)}"] if cannot else []
-        lines += [f"{n} seeds {'; they '.join(said)}."] if said else []
+        lines.append(f"{n} seeds {'; they '.join(said)}.")
     return lines
+
+
+def _looks_words(plan: Plan) -> str:
+    levels = [f"{look.arm} seeds at level {look.level:.2g}" for look in plan.looks_of(plan.seeds[-1])]
+    return f"looks ({plan.bounds} bounds): {', '.join(levels)}; other numbers of seeds are looked at in proportion"
 
 
 def _cost_lines(cost: Cost) -> list[str]:
     to_do = "" if cost.hours_to_do is None else f", about {_hours(cost.hours_to_do)} hours of one worker"
     return [f"as planned: {cost.runs} runs, {cost.stored} of them in the store{to_do}", cost.timed]
-
-
-def _shape_words(scores: Scores) -> str:
-    if isinstance(scores, str):
-        return f"spread from {'normal' if scores == 'normal' else 'heavy-tailed (t, 4 df)'} scores"
-    return f"spread from the pilot's own {len(list(scores))} scores, resampled"  # type: ignore[arg-type]
 
 
 def _grid(*columns: str) -> Table:
@@ -124,9 +135,7 @@ def _grid(*columns: str) -> Table:
     return table
 
 
-def _power_words(power: float | None) -> str:
-    if power is None:
-        return f"not counted over {MOST_SEEDS_FISHER}"
+def _power_words(power: float) -> str:
     return "under 1 %" if power < 0.005 else "over 99 %" if power > 0.995 else f"{100 * power:.0f} %"
 
 

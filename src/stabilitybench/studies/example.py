@@ -48,6 +48,7 @@ tasks = ["pocket/acceptability"]
 # much each contributes: here 3 x 3 x 2 = 18 runs of each arm and task.
 seeds = 10
 # seeds = { init = 3, order = 3, dropout = 2 }      # also: subset (which n rows), prepare
+# What they can show, before you spend the hours: stabilitybench plan FILE
 
 baseline = "bert-adam"                  # the arm that the others are compared with
 
@@ -89,4 +90,10 @@ freeze = [{ freeze = { layers = 1, embeddings = true } }]
 # seeds = 3
 # scope = "arm"               # every arm gets its own choice; "baseline": the baseline's choice serves all
 # grid = { learning_rate = [1e-4, 3e-4, 1e-3], epochs = [3, 6] }
+
+# Looking before the end: declare the numbers of seeds at which you will look, and p-values and intervals allow for it.
+# seeds is then one of them; raise it with --set seeds=20.
+# [looks]
+# sizes = [10, 20]
+# bounds = "pocock"           # every look at one level; "obrien-fleming": little for early looks
 """

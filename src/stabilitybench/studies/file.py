@@ -14,6 +14,7 @@ from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.stabilizers import Stabilizer, build, compose
 from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
+from stabilitybench.studies.looks import LooksEntry
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
@@ -120,6 +121,8 @@ class StudyFile(TomlTable):
         Recipe fields that all arms share.
     tune : TuneEntry or None, default None
         Settings to choose before the study runs.
+    looks : LooksEntry or None, default None
+        The numbers of seeds at which one looks, of which `seeds` is one; no run depends on them.
     """
 
     name: Name
@@ -130,6 +133,7 @@ class StudyFile(TomlTable):
     arms: dict[Name, ArmEntry] = Field(min_length=1)
     recipe: dict[str, Any] = Field(default_factory=dict)
     tune: TuneEntry | None = None
+    looks: LooksEntry | None = None
 
     @field_validator("encoders", "tasks", mode="before")
     @classmethod
@@ -180,6 +184,9 @@ class StudyFile(TomlTable):
             _recipe(where, fields)
         for arm in arms:
             self.stabilizers(arm)
+        if self.looks is not None and self.seeds not in self.looks.sizes:
+            sizes = ", ".join(map(str, self.looks.sizes))
+            raise ValueError(f"seeds = {shown(self.seeds)}: must be one of the declared looks, looks.sizes: {sizes}")
         if self.tune is not None:
             for key, values in self.tune.grid.items():
                 if not values:
@@ -354,5 +361,6 @@ def _model_at(loc: list[Any]) -> type[BaseModel]:
         "tasks": TaskEntry,
         "arms": ArmEntry,
         "tune": TuneEntry,
+        "looks": LooksEntry,
     }
     return tables.get(loc[0], StudyFile) if len(loc) > 1 else StudyFile

@@ -21,6 +21,7 @@ from stabilitybench.storage.writing import saving, write_atomically
 from stabilitybench.studies import file as study_file
 from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
+from stabilitybench.studies.looks import price_of_looks
 from stabilitybench.studies.results import PlannedRun, Results
 from stabilitybench.studies.shard import Shard
 from stabilitybench.studies.spec import RunSpec
@@ -350,8 +351,12 @@ class Study:
         changes = list(_differences(old, spec))
         grown = isinstance(old.get("seeds"), int) and isinstance(spec["seeds"], int) and old["seeds"] < spec["seeds"]
         if grown and [key for key, _, _ in changes] == ["seeds"]:
+            if self.file.looks is not None:  # both numbers are declared looks
+                return notes
             day = datetime.now(UTC).date().isoformat()
-            return [*notes, f"seeds were raised from {old['seeds']} to {spec['seeds']} after results were seen ({day})"]
+            raised = f"seeds were raised from {old['seeds']} to {spec['seeds']} after results were seen ({day})"
+            price = price_of_looks([*known.get("looked_at", []), old["seeds"], spec["seeds"]])
+            return [*notes, f"{raised}; {price}" if price else raised]
         shown = "; ".join(f"{key}: {_short(a)} -> {_short(b)}" for key, a, b in changes[:5])
         raise UserError(
             f'{self.source}: a different study named "{self.file.name}" stands in {self.folder} ({shown}). '
@@ -359,12 +364,17 @@ class Study:
         )
 
     def _record(self, planned: list[PlannedRun] | None, notes: list[str]) -> None:
-        before = self._known().get("runs", [])
+        known = self._known()
+        before = known.get("runs", [])
         runs = before if planned is None else [run.spec.id for run in planned]
         gone = len(set(before) - set(runs))
         if gone:
             notes = [*notes, f"{gone} earlier runs no longer belong to this study: its task, encoder or tuning changed"]
-        content = {"spec": self.file.plain(), "runs": runs, "notes": list(dict.fromkeys(notes))}
+        spec = self.file.plain()
+        looked_at = known.get("looked_at", [])  # the numbers of seeds that this study had before
+        if (seeds := known.get("spec", spec)["seeds"]) != spec["seeds"]:
+            looked_at = [*looked_at, seeds]
+        content = {"spec": spec, "runs": runs, "notes": list(dict.fromkeys(notes)), "looked_at": looked_at}
         write_atomically(self.folder / "study.json", json.dumps(content, indent=1) + "\n")
 
 

@@ -96,7 +96,7 @@ def _line(kind: str, run: PlannedRun, record: dict[str, Any]) -> str:
 
 
 def plan_table(study: Study) -> RenderableType:
-    """Return what `run` would do for a study: runs in the store and runs to do, of each encoder, task and arm.
+    """Return what `run` would do for a study, and what its seeds can show: runs in the store and runs to do, by cell.
 
     Parameters
     ----------
@@ -109,6 +109,7 @@ def plan_table(study: Study) -> RenderableType:
         For an encoder, task or arm that cannot be run.
     """
     from stabilitybench.finetuning import resolved
+    from stabilitybench.planning.seed_lines import seed_lines
 
     results = study.results()
     file = study.file
@@ -130,7 +131,7 @@ def plan_table(study: Study) -> RenderableType:
     tuning, tuned = study.tuning_progress()
     if tuning:
         lines.insert(0, f"before them, {_runs(tuning)} choose settings, on seeds of their own; {tuned} in the store")
-    return Group(Text(study.headline), table, *map(Text, lines))
+    return Group(*map(Text, (study.headline, *seed_lines(file))), table, *map(Text, lines))
 
 
 def _grid(*columns: str) -> Table:

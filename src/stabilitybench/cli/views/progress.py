@@ -28,7 +28,7 @@ class Bar:
     console : Console
         Gets a bar if it is a terminal, else a line for each tenth.
     headline : str
-        Printed once, above.
+        One or more lines, printed once, above.
     stages : sequence of str, default ("running",)
         What `start` begins, in turn.
     unit : str, default "run"
@@ -52,7 +52,7 @@ class Bar:
 
     @classmethod
     def of_study(cls, console: Console, study: Study, clock: Callable[[], float] = time.monotonic) -> Bar:
-        """Return the bar of a study, with a stage for its tuning if it has one.
+        """Return the bar of a study, with what its seeds can show above it, and a stage for its tuning if it has one.
 
         Parameters
         ----------
@@ -63,12 +63,15 @@ class Bar:
         clock : callable, default time.monotonic
             As for the class.
         """
-        return cls(console, study.headline, ["tuning", "running"] if study.file.tune else ["running"], clock=clock)
+        from stabilitybench.planning.seed_lines import seed_lines
+
+        headline = "\n".join([study.headline, *seed_lines(study.file)])
+        return cls(console, headline, ["tuning", "running"] if study.file.tune else ["running"], clock=clock)
 
     def start(self, total: int, done: int, workers: int) -> None:
         """Begin a stage; the last one is begun again if there is no other."""
         if self._headline is not None:
-            self._console.print(Text(self._headline))
+            self._console.print(Text(self._headline), soft_wrap=True)
             self._headline = None
         self._stage = self._stages.pop(0) if len(self._stages) > 1 else self._stages[0]
         self._total, self._done, self._before, self._workers = total, done, done, workers
