@@ -19,10 +19,10 @@ from stabilitybench.comparison.detectable import (
     seeds_for_level,
     seeds_for_spread,
 )
+from stabilitybench.power.failures import failure_power
+from stabilitybench.power.questions import Look, one_look, spread_power
+from stabilitybench.power.simulated_studies import Conditions
 from stabilitybench.statistics.deviation import log_deviation_ratios, paired_log_deviation_ratios
-from stabilitybench.statistics.failure_odds_power import failure_power
-from stabilitybench.statistics.question_power import Look, one_look, spread_power
-from stabilitybench.statistics.simulated_studies import Conditions
 
 
 @pytest.mark.parametrize("rho", [None, -0.3, 0.0, 0.55, 0.93])

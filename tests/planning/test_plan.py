@@ -15,10 +15,10 @@ from stabilitybench.planning.figure import draw_power
 from stabilitybench.planning.pilot import read_pilot
 from stabilitybench.planning.plan import plan
 from stabilitybench.planning.view import plan_view
-from stabilitybench.statistics.failure_odds_power import failure_power
+from stabilitybench.power.failures import failure_power
+from stabilitybench.power.questions import Look, level_power, one_look, spread_power, spread_reach
+from stabilitybench.power.simulated_studies import Conditions
 from stabilitybench.statistics.looks import look_levels
-from stabilitybench.statistics.question_power import Look, level_power, one_look, spread_power, spread_reach
-from stabilitybench.statistics.simulated_studies import Conditions
 from stabilitybench.studies import Study
 from support.score_frames import study_frames
 

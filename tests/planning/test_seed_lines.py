@@ -7,9 +7,9 @@ import re
 import pytest
 
 from stabilitybench.planning.seed_lines import seed_lines
-from stabilitybench.statistics.failure_odds_power import failure_power
-from stabilitybench.statistics.question_power import level_power, one_look, spread_power
-from stabilitybench.statistics.simulated_studies import Conditions
+from stabilitybench.power.failures import failure_power
+from stabilitybench.power.questions import level_power, one_look, spread_power
+from stabilitybench.power.simulated_studies import Conditions
 from stabilitybench.studies import Study
 
 STUDY = {

@@ -18,7 +18,7 @@ from stabilitybench.statistics.bootstrap import bootstrap_test
 from stabilitybench.statistics.contrasts import detectable_range, range_power, welch_anova, welch_contrast
 from stabilitybench.statistics.correlation import correlation_power, groups_for_correlation, rank_correlation
 from stabilitybench.statistics.crossed import factor_effect, factor_ratio, mean_squares
-from stabilitybench.statistics.decisions import is_claimed, outcome, seeds_for_effect, spread_direction
+from stabilitybench.statistics.decisions import is_claimed, outcome, seeds_for_effect
 from stabilitybench.statistics.dropping import dropping_gains
 from stabilitybench.statistics.few_runs import best_chance_power, chance_of_best
 from stabilitybench.statistics.one_sample import detectable_share, mean_excess, median_limits, sign_power, sign_test
@@ -245,6 +245,4 @@ def test_decisions():
     assert [is_claimed(p) for p in (None, 0.05, 0.0499)] == [False, False, True]
     assert [outcome(0.01, ahead) for ahead in (True, False)] == ["as claimed", "against the claim"]
     assert outcome(None, True) == "not detected"
-    assert [spread_direction(*sds, None) for sds in ((1.0, 2.0), (2.0, 1.0))] == ["smaller", "larger"]
-    assert spread_direction(1.0, 2.0, 1.1) == "unclear"
     assert seeds_for_effect(20, 1.0, 1e-9) is None

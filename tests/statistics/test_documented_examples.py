@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from stabilitybench.planning.effects import FailureEffect, LevelEffect, SpreadEffect
-from stabilitybench.statistics import sd_precision
-from stabilitybench.statistics.failure_odds_power import failure_reach
-from stabilitybench.statistics.question_power import level_reach, one_look, spread_power, spread_reach
-from stabilitybench.statistics.simulated_studies import Conditions
+from stabilitybench.power import sd_precision
+from stabilitybench.power.failures import failure_reach
+from stabilitybench.power.questions import level_reach, one_look, spread_power, spread_reach
+from stabilitybench.power.simulated_studies import Conditions
 
 LEVELS = (0.05, 0.05 / 4, 0.05 / 24)
 CONDITIONS = {

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning.resolution import task_facts
+from stabilitybench.power import minimal_detectable_rate, minimal_detectable_ratio
 from stabilitybench.recipe import Recipe
 from stabilitybench.stabilizers import build
-from stabilitybench.statistics import minimal_detectable_rate, minimal_detectable_ratio
 from stabilitybench.statistics.decisions import ALPHA, POWER
 from stabilitybench.studies import Study
 from stabilitybench.tasks import load_task

@@ -11,8 +11,8 @@ import numpy as np
 from stabilitybench.comparison.detectable import detectable_difference, detectable_rate, detectable_ratio
 from stabilitybench.comparison.model import ArmResult, BaselineContrast
 from stabilitybench.equality import EqualByContent
+from stabilitybench.power import DetectableRatio
 from stabilitybench.statistics import (
-    DetectableRatio,
     SdRatio,
     TestResult,
     brown_forsythe,

@@ -11,13 +11,13 @@ from functools import lru_cache
 from scipy import optimize, stats
 
 from stabilitybench.documents import formats
+from stabilitybench.power.brown_forsythe import DetectableRatio
+from stabilitybench.power.failures import failure_power, failure_reach
+from stabilitybench.power.fisher_test import DetectableRate
+from stabilitybench.power.questions import Look, one_look, spread_reach
+from stabilitybench.power.seed_search import first_reaching
+from stabilitybench.power.simulated_studies import MOST_RUNS, Conditions
 from stabilitybench.statistics.decisions import POWER, first_step_level
-from stabilitybench.statistics.failure_odds_power import failure_power, failure_reach
-from stabilitybench.statistics.failure_power import DetectableRate
-from stabilitybench.statistics.power import DetectableRatio
-from stabilitybench.statistics.question_power import Look, one_look, spread_reach
-from stabilitybench.statistics.seed_search import first_reaching
-from stabilitybench.statistics.simulated_studies import MOST_RUNS, Conditions
 
 #: The effects of which a report says how many seeds they need.
 NAMED_RATIO, NAMED_DIFFERENCE, NAMED_RATES = 1.5, 0.01, (0.1, 0.4)
@@ -221,7 +221,7 @@ def detectable_ratio_words(found: DetectableRatio | None) -> str:
 
     Examples
     --------
-    >>> from stabilitybench.statistics import DetectableRatio
+    >>> from stabilitybench.power import DetectableRatio
     >>> detectable_ratio_words(DetectableRatio(0.348, 2.87, 0.008, 0.8)), detectable_ratio_words(None)
     ('≤ 0.35 or ≥ 2.87', '–')
     """
@@ -240,7 +240,7 @@ def detectable_rate_words(found: DetectableRate | None) -> str:
 
     Examples
     --------
-    >>> from stabilitybench.statistics import DetectableRate
+    >>> from stabilitybench.power import DetectableRate
     >>> detectable_rate_words(DetectableRate(None, 0.306, 0.05, 0.8))
     '≥ 31 %'
     """

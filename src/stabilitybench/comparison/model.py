@@ -9,7 +9,8 @@ import pandas as pd
 
 from stabilitybench.comparison.terminal import print_comparison
 from stabilitybench.documents.table import Tone
-from stabilitybench.statistics import DetectableRate, DetectableRatio, Rate, SdRatio, TestResult
+from stabilitybench.power import DetectableRate, DetectableRatio
+from stabilitybench.statistics import Rate, SdRatio, TestResult
 from stabilitybench.statistics.pairing import Pairing
 from stabilitybench.statistics.questions import Answer, SpreadAnswer
 from stabilitybench.statistics.two_part_model import Mixture, TwoPart

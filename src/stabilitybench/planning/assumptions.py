@@ -9,7 +9,7 @@ from stabilitybench.argument_checks import choice, number, whole
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.effects import percentage
 from stabilitybench.planning.pilot import ENOUGH_SCORES, Pilot
-from stabilitybench.statistics.simulated_studies import SHAPES, Conditions, Shape
+from stabilitybench.power.simulated_studies import SHAPES, Conditions, Shape
 
 #: Where nothing is known: no gain from pairs, and an SD and a loss through failing as small tasks show them.
 ASSUMED = Conditions()

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from stabilitybench.documents.formats import ratio
+from stabilitybench.power.failures import failure_power
+from stabilitybench.power.questions import Look, level_power, spread_power
+from stabilitybench.power.simulated_studies import Conditions
 from stabilitybench.statistics.deviation import FEWEST
-from stabilitybench.statistics.failure_odds_power import failure_power
-from stabilitybench.statistics.question_power import Look, level_power, spread_power
 from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL
-from stabilitybench.statistics.simulated_studies import Conditions
 
 
 class Effect(ABC):

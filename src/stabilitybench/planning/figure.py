@@ -11,7 +11,7 @@ import numpy as np
 from stabilitybench.documents.drawing import BLACK, BLUE, GREY, STYLE, VERMILION, WIDTH
 from stabilitybench.errors import Argument, UserError
 from stabilitybench.planning.effects import FailureEffect, LevelEffect, SpreadEffect
-from stabilitybench.statistics.simulated_studies import MOST_RUNS
+from stabilitybench.power.simulated_studies import MOST_RUNS
 from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:

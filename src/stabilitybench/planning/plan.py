@@ -18,13 +18,13 @@ from stabilitybench.planning.assumptions import Assumed, assumed
 from stabilitybench.planning.cost import Cost, cost_of
 from stabilitybench.planning.effects import Effect, FailureEffect, LevelEffect, SpreadEffect
 from stabilitybench.planning.pilot import Pilot, read_pilot
+from stabilitybench.power.failures import chance_to_tell
+from stabilitybench.power.questions import Look, one_look
+from stabilitybench.power.seed_search import first_reaching
+from stabilitybench.power.simulated_studies import MOST_RUNS, Conditions
 from stabilitybench.seeds import grid
 from stabilitybench.statistics.decisions import first_step_level
-from stabilitybench.statistics.failure_odds_power import chance_to_tell
 from stabilitybench.statistics.looks import BOUNDS, Bounds, look_levels
-from stabilitybench.statistics.question_power import Look, one_look
-from stabilitybench.statistics.seed_search import first_reaching
-from stabilitybench.statistics.simulated_studies import MOST_RUNS, Conditions
 
 if TYPE_CHECKING:
     from stabilitybench.studies import Study
@@ -171,7 +171,7 @@ def plan(
 ) -> Plan:
     """Return what a number of seeds can and cannot show, how many seeds a claim needs, and what they cost.
 
-    Powers are those of the tests of the report: `stabilitybench.statistics.question_power`.
+    Powers are those of the tests of the report: `stabilitybench.power.questions`.
 
     Parameters
     ----------

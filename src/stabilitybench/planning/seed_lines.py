@@ -12,10 +12,10 @@ from stabilitybench.comparison.detectable import (
 )
 from stabilitybench.documents.formats import counted, ratio
 from stabilitybench.planning.effects import percentage
+from stabilitybench.power.simulated_studies import MOST_RUNS
 from stabilitybench.seeds import grid
 from stabilitybench.statistics.deviation import FEWEST
 from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL
-from stabilitybench.statistics.simulated_studies import MOST_RUNS
 from stabilitybench.studies.file import StudyFile
 
 #: A factor in spread that most claims of stability are about.

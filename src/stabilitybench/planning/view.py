@@ -8,11 +8,11 @@ from stabilitybench.documents.formats import ratio
 from stabilitybench.planning.cost import Cost
 from stabilitybench.planning.effects import percentage
 from stabilitybench.planning.plan import Plan
+from stabilitybench.power.brown_forsythe import sd_precision
+from stabilitybench.power.failures import failure_reach
+from stabilitybench.power.questions import Reach, level_reach, spread_reach
+from stabilitybench.power.simulated_studies import MOST_RUNS
 from stabilitybench.statistics.decisions import ALPHA
-from stabilitybench.statistics.failure_odds_power import failure_reach
-from stabilitybench.statistics.power import sd_precision
-from stabilitybench.statistics.question_power import Reach, level_reach, spread_reach
-from stabilitybench.statistics.simulated_studies import MOST_RUNS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

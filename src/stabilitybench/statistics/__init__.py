@@ -22,12 +22,6 @@ from stabilitybench.statistics.dropping import (
 from stabilitybench.statistics.ensembling import SeedEnsembles, seed_ensembles
 from stabilitybench.statistics.failure import Rate, fisher, risk_difference, wilson
 from stabilitybench.statistics.failure_odds import FailureContrast, failure_contrast, paired_failure_contrast
-from stabilitybench.statistics.failure_power import (
-    DetectableRate,
-    fisher_power,
-    minimal_detectable_rate,
-    seeds_for_rates,
-)
 from stabilitybench.statistics.few_runs import chance_of_best
 from stabilitybench.statistics.level import (
     Dominance,
@@ -46,13 +40,6 @@ from stabilitybench.statistics.paired import (
     paired_sd_ratio,
     paired_spread,
     pitman_morgan,
-)
-from stabilitybench.statistics.power import (
-    DetectableRatio,
-    brown_forsythe_power,
-    minimal_detectable_ratio,
-    sd_precision,
-    seeds_for_ratio,
 )
 from stabilitybench.statistics.random_effects import MetaAnalysis, meta_analysis
 from stabilitybench.statistics.results import Estimate, TestResult
@@ -74,8 +61,6 @@ from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, 
 
 __all__ = [
     "CrossedDifference",
-    "DetectableRate",
-    "DetectableRatio",
     "DeviationRatio",
     "Dominance",
     "Equivalence",
@@ -94,7 +79,6 @@ __all__ = [
     "benjamini_hochberg",
     "bonett",
     "brown_forsythe",
-    "brown_forsythe_power",
     "chance_of_best",
     "cluster_bootstrap",
     "crossed_deviation_ratio",
@@ -112,7 +96,6 @@ __all__ = [
     "failure_auc",
     "failure_contrast",
     "fisher",
-    "fisher_power",
     "holm",
     "iqm",
     "iqr_ratio",
@@ -125,8 +108,6 @@ __all__ = [
     "median_centred_permutation",
     "median_centred_permutations",
     "meta_analysis",
-    "minimal_detectable_rate",
-    "minimal_detectable_ratio",
     "mixture",
     "paired_deviation_ratio",
     "paired_failure_contrast",
@@ -142,12 +123,9 @@ __all__ = [
     "row_pseudo_values",
     "row_share",
     "sd",
-    "sd_precision",
     "sd_ratio",
     "sd_ratios",
     "seed_ensembles",
-    "seeds_for_rates",
-    "seeds_for_ratio",
     "sign_test",
     "stochastic_dominance",
     "stratified_bootstrap",

@@ -10,7 +10,7 @@ from stabilitybench.claims.evidence import Cells
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.rules.base import PairComparison, runs_of
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import fisher_power, minimal_detectable_rate, seeds_for_rates
+from stabilitybench.power import fisher_power, minimal_detectable_rate, seeds_for_rates
 from stabilitybench.statistics.decisions import ALPHA, POWER
 from stabilitybench.statistics.stratified import stratified_fisher, stratified_risk_difference
 

@@ -12,13 +12,8 @@ from scipy import stats
 from stabilitybench.claims.evidence import Cells, Sample
 from stabilitybench.claims.findings import CheckResult
 from stabilitybench.claims.rules.base import PairComparison, runs_of
-from stabilitybench.statistics import (
-    brown_forsythe,
-    brown_forsythe_power,
-    minimal_detectable_ratio,
-    sd_ratio,
-    seeds_for_ratio,
-)
+from stabilitybench.power import brown_forsythe_power, minimal_detectable_ratio, seeds_for_ratio
+from stabilitybench.statistics import brown_forsythe, sd_ratio
 from stabilitybench.statistics.decisions import ALPHA, POWER, seeds_for_effect
 from stabilitybench.statistics.stratified import stratified_spread_permutation
 

@@ -11,8 +11,8 @@ from scipy.special import gammaln
 
 from stabilitybench.argument_checks import count, number
 from stabilitybench.errors import Argument, UserError
+from stabilitybench.power.seed_search import check_design, first_reaching
 from stabilitybench.statistics.results import Floats
-from stabilitybench.statistics.seed_search import check_design, first_reaching
 
 #: Tables of more runs per arm are too many to count.
 MOST_SEEDS_FISHER = 1_000

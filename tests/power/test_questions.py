@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import deviation_ratio, paired_deviation_ratio, simulated_studies
-from stabilitybench.statistics.question_power import (
+from stabilitybench.power import simulated_studies
+from stabilitybench.power.questions import (
     Look,
     level_power,
     level_reach,
@@ -18,7 +18,8 @@ from stabilitybench.statistics.question_power import (
     spread_power,
     spread_reach,
 )
-from stabilitybench.statistics.simulated_studies import Conditions, simulated, studies_of
+from stabilitybench.power.simulated_studies import Conditions, simulated, studies_of
+from stabilitybench.statistics import deviation_ratio, paired_deviation_ratio
 
 COUNT = 50
 PILOT = (0.61, 0.70, 0.71, 0.72, 0.72, 0.73, 0.74, 0.80)

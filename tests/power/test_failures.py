@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stabilitybench.errors import UserError
+from stabilitybench.power.failures import MOST_ENUMERATED, failure_power, failure_reach, p_table
+from stabilitybench.power.questions import Look, one_look
 from stabilitybench.statistics import failure_contrast, paired_failure_contrast
-from stabilitybench.statistics.failure_odds_power import MOST_ENUMERATED, failure_power, failure_reach, p_table
-from stabilitybench.statistics.question_power import Look, one_look
 
 
 def paired_p(only_arm: int, only_baseline: int, n: int) -> float:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from stabilitybench.errors import UserError
+from stabilitybench.power.simulated_studies import MOST_RUNS, Conditions, Flags, Studies, simulated, studies_of
 from stabilitybench.statistics.deviation import (
     FEWEST,
     LogRatios,
@@ -24,7 +25,6 @@ from stabilitybench.statistics.deviation import (
 from stabilitybench.statistics.pairing import SHARED
 from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL
 from stabilitybench.statistics.results import Floats
-from stabilitybench.statistics.simulated_studies import MOST_RUNS, Conditions, Flags, Studies, simulated, studies_of
 
 #: A ratio beyond this counts as never detectable: no study meets it.
 LARGEST_RATIO = 100.0

@@ -12,8 +12,8 @@ from scipy import signal, stats
 
 from stabilitybench.argument_checks import number
 from stabilitybench.errors import UserError
+from stabilitybench.power.questions import Look, Reach
 from stabilitybench.statistics.failure_odds import _log_weights, _mid_p, _null
-from stabilitybench.statistics.question_power import Look, Reach
 from stabilitybench.statistics.results import Floats
 
 #: Tables of more runs per arm are not enumerated: the normal approximation has come close by then.
@@ -48,7 +48,7 @@ def failure_power(rate_arm: float, rate_baseline: float, looks: Sequence[Look], 
 
     Examples
     --------
-    >>> from stabilitybench.statistics.question_power import one_look
+    >>> from stabilitybench.power.questions import one_look
     >>> print(f"{failure_power(0.1, 0.4, one_look(20, 0.05)):.2f}")
     0.56
     """
@@ -95,7 +95,7 @@ def failure_reach(rate_baseline: float, looks: Sequence[Look], paired: bool = Tr
 
     Examples
     --------
-    >>> from stabilitybench.statistics.question_power import one_look
+    >>> from stabilitybench.power.questions import one_look
     >>> found = failure_reach(0.0, one_look(20, 0.05))
     >>> print(found.below, f"{found.above:.2f}")
     None 0.31

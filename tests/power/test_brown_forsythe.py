@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from stabilitybench.errors import UserError
-from stabilitybench.statistics import (
+from stabilitybench.power import (
     brown_forsythe_power,
-    fisher,
     fisher_power,
     minimal_detectable_rate,
     minimal_detectable_ratio,
@@ -21,7 +20,8 @@ from stabilitybench.statistics import (
     seeds_for_rates,
     seeds_for_ratio,
 )
-from stabilitybench.statistics.failure_power import _fisher_p
+from stabilitybench.power.fisher_test import _fisher_p
+from stabilitybench.statistics import fisher
 
 # SD ratio that a two-sided test at 5 % detects in 80 of 100 studies, two arms of n normal scores; 20,000 simulated
 # studies per point on a grid of 0.05, interpolated: Brown-Forsythe at 5 %, 5 % / 4 and 5 % / 24, mean-centred Levene

@@ -14,8 +14,8 @@ from scipy import stats
 
 from stabilitybench.argument_checks import count, number
 from stabilitybench.errors import Argument, UserError
+from stabilitybench.power.seed_search import MOST_SEEDS, check_design, first_reaching
 from stabilitybench.statistics.results import Floats, check_level, is_constant, sample
-from stabilitybench.statistics.seed_search import MOST_SEEDS, check_design, first_reaching
 
 #: Where scores are drawn from: a named shape, or the scores of a pilot, which are resampled.
 Scores: TypeAlias = Literal["normal", "t4"] | npt.ArrayLike
