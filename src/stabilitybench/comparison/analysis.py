@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from stabilitybench.argument_checks import flag
+from stabilitybench.argument_checks import flag, of_kind
 from stabilitybench.comparison.conclusions import conclusion
 from stabilitybench.comparison.contrast import Side, adjusted, against, side
 from stabilitybench.comparison.model import ArmResult, BaselineContrast, Comparison
@@ -17,6 +17,7 @@ from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.errors import UserError, suggest
 from stabilitybench.statistics import Rate, sd, wilson
 from stabilitybench.statistics.decisions import LEVEL
+from stabilitybench.statistics.looks import DeclaredLook
 from stabilitybench.statistics.pairing import independent, pairing
 from stabilitybench.statistics.two_part_model import mixture
 
@@ -28,7 +29,9 @@ class Tabular(Protocol):
         """Return the table of runs."""
 
 
-def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = False) -> Comparison:
+def compare(
+    scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = False, look: DeclaredLook | None = None
+) -> Comparison:
     r"""Compare every arm with the baseline on each encoder and task.
 
     Three questions, each with Holm's adjustment over all its tests in the whole comparison: how often runs fail, how
@@ -44,6 +47,9 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
         Name of the arm against which the others are compared.
     unpaired : bool, default False
         Whether to take runs of equal seeds as independent all the same; the verdicts then say so.
+    look : DeclaredLook, optional
+        Which of the looks that were declared beforehand this is; the results of a study know their own.  Intervals and
+        p-values are then those with which the error holds over all looks.
 
     Returns
     -------
@@ -76,7 +82,10 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
     if not isinstance(scores, pd.DataFrame):
         if not hasattr(scores, "to_frame"):
             raise UserError(f"scores: {type(scores).__name__}: must be the results of a study or a table of its runs")
+        look = getattr(scores, "look", None) if look is None else look
         scores = scores.to_frame()
+    if look is not None:
+        of_kind("look", look, "a DeclaredLook", DeclaredLook)
     scores = check_scores(scores)
     arms = list(dict.fromkeys(scores["arm"]))
     if baseline not in arms:
@@ -97,11 +106,22 @@ def compare(scores: pd.DataFrame | Tabular, baseline: str, *, unpaired: bool = F
             made = pairing([*rows["_key"]], [*reference["_key"]], parts)
             pairs = independent("unpaired, as asked for") if unpaired and made.pairs else made
             arm = side(rows)
-            cells.append(_cell(rows, arm, against(arm, base, pairs)))
+            cells.append(_cell(rows, arm, against(arm, base, pairs, look)))
     notes = [_crossed_note(cells)] if shared else []
+    if look is not None:
+        notes.append(_look_note(look))
     elsewhere = not varied and not fixed
     told = ("not stated", "not stated") if elsewhere else (_listed(varied), _listed(fixed))
     return Comparison(baseline, _judged(adjusted(cells)), *told, tuple(notes), elsewhere)
+
+
+def _look_note(look: DeclaredLook) -> str:
+    """Say that and how the numbers allow for several looks."""
+    sizes = _listed([str(size) for size in look.sizes])
+    return (
+        f"Look {look.number} of {len(look.sizes)} declared, at {sizes} seeds: p-values and intervals are those with "
+        f"which the error holds over all looks (here a test alone has the level {look.level:.3g})."
+    )
 
 
 def _crossed_note(cells: list[ArmResult]) -> str:

@@ -23,6 +23,7 @@ from stabilitybench.statistics import (
     sd_ratio,
 )
 from stabilitybench.statistics.decisions import LEVEL, POWER, first_step_level
+from stabilitybench.statistics.looks import DeclaredLook
 from stabilitybench.statistics.pairing import Pairing
 from stabilitybench.statistics.questions import (
     Answer,
@@ -86,7 +87,7 @@ def side(rows: pd.DataFrame) -> Side:
     return Side(there, done, runs, bool(done["failures_known"].all()), marks)
 
 
-def against(arm: Side, base: Side, planned: Pairing) -> BaselineContrast:
+def against(arm: Side, base: Side, planned: Pairing, look: DeclaredLook | None = None) -> BaselineContrast:
     """Return the contrast of an arm with the baseline, before any adjustment.
 
     Parameters
@@ -95,10 +96,13 @@ def against(arm: Side, base: Side, planned: Pairing) -> BaselineContrast:
         The arm and the baseline.
     planned : Pairing
         Of the planned runs.
+    look : DeclaredLook, optional
+        Of several that were declared; intervals and p-values then hold over all of them.
     """
     pairs = planned.finished(arm.there, base.there)
     one, two = arm.runs, base.runs
-    failures = failure_question(one, two, pairs, LEVEL)
+    level = LEVEL if look is None else 1 - look.level
+    failures = _over_looks(failure_question(one, two, pairs, level), look)
     parts = two_part(one.scores, one.failed, two.scores, two.failed, LEVEL)
     test = fisher(int(one.failed.sum()), one.failed.size, int(two.failed.sum()), two.failed.size)
     if not (arm.known and base.known):
@@ -114,8 +118,8 @@ def against(arm: Side, base: Side, planned: Pairing) -> BaselineContrast:
         pairing=pairs,
         correlation=correlation(one, two, pairs),
         failures=failures,
-        spread=spread_question(one, two, pairs, LEVEL),
-        level=level_question(one, two, pairs, LEVEL),
+        spread=_over_looks(spread_question(one, two, pairs, level), look),
+        level=_over_looks(level_question(one, two, pairs, level), look),
         collapsed=collapsed,
         deviation_all=deviation_ratio(one.scores, two.scores).estimate,
         ratio=_sd_ratio(arm, base),
@@ -124,6 +128,10 @@ def against(arm: Side, base: Side, planned: Pairing) -> BaselineContrast:
         permutation=median_centred_permutation(one.scores, two.scores, np.random.default_rng(0)),
         fisher=test,
     )
+
+
+def _over_looks(answer: Kind, look: DeclaredLook | None) -> Kind:
+    return answer if look is None or answer.p is None else replace(answer, p=look.adjusted(answer.p))
 
 
 def adjusted(cells: list[ArmResult]) -> list[ArmResult]:

@@ -80,7 +80,7 @@ def report(
     folder = path("folder", folder)
     scores = results.to_frame()
     facts = study_facts(results)
-    comparison = compare(in_order(scores, facts), facts.baseline, unpaired=unpaired)
+    comparison = compare(in_order(scores, facts), facts.baseline, unpaired=unpaired, look=results.look)
     built = build(comparison, scores, results.curves(), facts, predictions)
     return comparison, write(built, scores, folder)
 

@@ -21,7 +21,7 @@ from stabilitybench.optim.adam import AdamState, adam_step
 TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kernels:
     """Fused forms of what torch does in many small kernels.
 

@@ -31,7 +31,7 @@ from stabilitybench.statistics.level import (
     stochastic_dominance,
 )
 from stabilitybench.statistics.location import expected_best, iqm, levels
-from stabilitybench.statistics.looks import look_levels, looks_adjusted, undeclared_error
+from stabilitybench.statistics.looks import DeclaredLook, look_levels, looks_adjusted, undeclared_error
 from stabilitybench.statistics.multiplicity import adjust, benjamini_hochberg, holm
 from stabilitybench.statistics.one_sample import mean_excess, sign_test
 from stabilitybench.statistics.paired import (
@@ -61,6 +61,7 @@ from stabilitybench.statistics.two_part_model import Mixture, TwoPart, mixture, 
 
 __all__ = [
     "CrossedDifference",
+    "DeclaredLook",
     "DeviationRatio",
     "Dominance",
     "Equivalence",

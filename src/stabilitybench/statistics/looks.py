@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,6 +22,46 @@ from stabilitybench.statistics.results import Floats
 
 Bounds = Literal["pocock", "obrien-fleming"]
 BOUNDS: tuple[Bounds, ...] = ("pocock", "obrien-fleming")
+
+
+@dataclass(frozen=True)
+class DeclaredLook:
+    """One of the looks at a study that were declared before its first run.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Seeds per arm at each look, ascending.
+    number : int
+        Which look this is, from 1.
+    bounds : {"pocock", "obrien-fleming"}, default "pocock"
+        How the error is shared out.
+
+    Examples
+    --------
+    >>> look = DeclaredLook((10, 20), 1)
+    >>> round(look.level, 4), round(look.adjusted(0.0294), 3)
+    (0.0294, 0.05)
+    """
+
+    sizes: tuple[int, ...]
+    number: int
+    bounds: Bounds = "pocock"
+
+    @cached_property
+    def level(self) -> float:
+        """The level of a test at this look; intervals have the confidence 1 - level."""
+        return look_levels(self.sizes, ALPHA, self.bounds)[self.number - 1]
+
+    def adjusted(self, p: float) -> float:
+        """Return a p-value of this look, adjusted for all of them.
+
+        Parameters
+        ----------
+        p : float
+            Two-sided, in [0, 1].
+        """
+        return looks_adjusted(p, self.number, self.sizes, self.bounds)
 
 
 def look_levels(sizes: Sequence[int], alpha: float = ALPHA, bounds: Bounds = "pocock") -> tuple[float, ...]:

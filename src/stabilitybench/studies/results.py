@@ -14,6 +14,8 @@ from stabilitybench.studies.versions import code_versions, mixed_versions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from stabilitybench.statistics.looks import DeclaredLook
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -59,6 +61,16 @@ class Results:
     records: dict[str, dict[str, Any]]
     tuned: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def look(self) -> DeclaredLook | None:
+        """The declared look that this is; None where the study file declares none."""
+        from stabilitybench.statistics.looks import DeclaredLook  # numerics that no other result needs
+
+        looks = self.study.looks
+        if looks is None or not isinstance(self.study.seeds, int):
+            return None
+        return DeclaredLook(tuple(looks.sizes), looks.sizes.index(self.study.seeds) + 1, looks.bounds)
 
     @property
     def complete(self) -> bool:
