@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.claims.figure import RATIOS, claim_figure
 from stabilitybench.claims.findings import VERDICTS, VerdictName
+from stabilitybench.documents.comma_separated import comma_separated
 from stabilitybench.documents.formats import ABSENT, p_value, ratio
 from stabilitybench.documents.html import html
 from stabilitybench.documents.markdown import markdown
@@ -181,7 +182,7 @@ def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> Clai
     """
     paths = ClaimPaths(*(folder / f"claims.{kind}" for kind in ("html", "md", "csv")))
     report = _report_of(claims, judged)
-    write_atomically(paths.csv, verdict_frame(judged).to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.csv, comma_separated(verdict_frame(judged)))
     write_atomically(paths.markdown, markdown(report))
     write_atomically(paths.html, html(report))
     return paths

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -12,10 +16,12 @@ import typer
 from stabilitybench.cli import machine, prepare, studies, theory
 from stabilitybench.cli.option_errors import SpeakingGroup
 from stabilitybench.errors import EnvironmentFailure, UserError, shown
+from stabilitybench.printing import one_line, printable_errors
 
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130  # what shells give a process that Ctrl-C ended; typer returns it too
+TERMINATED = 143  # what they give one that SIGTERM ended
 
 app = typer.Typer(
     cls=SpeakingGroup,
@@ -56,25 +62,48 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a console that lacks a character gets "?", not a traceback
             stream.reconfigure(errors="replace")
+    with printable_errors(sys.stderr), _termination_interrupts():
+        sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    """Run the command that was given, tell in one line what went wrong, and return the exit code."""
     try:
         code = app(prog_name="stabilitybench", standalone_mode=False)
         sys.stdout.flush()
     except (UserError, EnvironmentFailure) as error:
-        _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
+        return _failed(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        code = TERMINATED if isinstance(error, _Termination) else INTERRUPTED
     except BrokenPipeError:  # whoever read our output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 0
     except OSError as error:  # of a name, a folder or a disk that nothing on the way has told of
-        _fail(f"{shown(str(error.filename or ''))}: {error.strerror or error}", EnvironmentFailure.exit_code)
+        return _failed(f"{shown(str(error.filename or ''))}: {error.strerror or error}", EnvironmentFailure.exit_code)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a mistake in the command line itself
-            _fail(_usage(error), 2)
-        raise
-    if code == INTERRUPTED:
-        _fail("interrupted; finished runs are kept, the same command goes on from there", code)
-    sys.exit(code if isinstance(code, int) else 0)
+            return _failed(_usage(error), 2)
+        traceback.print_exc()  # a mistake of ours, told where nothing in it commands the terminal
+        return 1
+    if code in (INTERRUPTED, TERMINATED):
+        return _failed("interrupted; finished runs are kept, the same command goes on from there", code)
+    return code if isinstance(code, int) else 0
+
+
+class _Termination(KeyboardInterrupt):
+    """The process was asked to end, as a batch system or a service manager does: like Ctrl-C."""
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    def interrupt(*_: object) -> None:
+        raise _Termination
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _usage(error: Any) -> str:
@@ -84,7 +113,7 @@ def _usage(error: Any) -> str:
     return f"{said}; see `{context.command_path} --help`" if said and context is not None else said
 
 
-def _fail(message: str, code: int) -> None:
+def _failed(message: str, code: int) -> int:
     if message:
-        print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
+        print(f"error: {one_line(message)}", file=sys.stderr)
+    return code

@@ -91,7 +91,7 @@ def new_study(
     if path.exists() and not force:
         raise UserError(f"{path}: exists already; give another name, or --force")
     write_atomically(path, example(path.stem))
-    print(f"{path}: written; next: stabilitybench run {path}")
+    open_console().print(f"{path}: written; next: stabilitybench run {path}", soft_wrap=True)
 
 
 @commands.command(rich_help_panel=PANEL)

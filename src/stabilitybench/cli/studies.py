@@ -161,12 +161,15 @@ def show(
     `stabilitybench status` and scores.csv list the ids.
     """
     from stabilitybench.cli.views.run import print_run
+    from stabilitybench.printing import all_printable
     from stabilitybench.statuses import FINISHED
     from stabilitybench.studies import Store
 
     runs = Store(store)
     record = runs.find(run_id.lower())
-    print_run(record, open_console(), runs.predictions(record["id"]) if record["status"] in FINISHED else None)
+    print_run(
+        all_printable(record), open_console(), runs.predictions(record["id"]) if record["status"] in FINISHED else None
+    )
 
 
 def _report(study: Study, found: Results, console: Console) -> None:

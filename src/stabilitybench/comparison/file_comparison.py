@@ -17,9 +17,9 @@ from stabilitybench.comparison.model import Comparison
 from stabilitybench.comparison.report import ReportPaths, build, in_order, write
 from stabilitybench.comparison.score_files import ScoreFile, read_scores
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.documents.formats import printable
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, suggest
+from stabilitybench.printing import printable
 from stabilitybench.seeds import STREAMS
 from stabilitybench.studies.versions import mixed_versions
 
