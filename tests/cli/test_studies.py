@@ -215,7 +215,7 @@ def test_a_bad_study_gets_one_sentence_and_nothing_is_trained_or_written(
         (b"", "study.toml: is empty; `stabilitybench new study` writes a commented example"),
         (b"# nothing\n", "study.toml: is empty; "),
         (bytes(range(256)), "study.toml: is not a text file in UTF-8"),
-        (b"#" * 1_000_001, "study.toml: larger than a study file can be (1000000 bytes)"),
+        (b"#" * 1_000_001, "study.toml: has 1000001 bytes; at most 1000000 are allowed"),
         (b'name = "a\x00"', "study.toml: is not valid TOML: "),
     ],
     ids=["empty", "only a comment", "binary", "large", "NUL"],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stabilitybench import argument_checks
 from stabilitybench.errors import Argument, UserError
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def check_folders(store: Path, results: Path) -> None:
     results : Path
         Folder of reports; need not exist yet.
     """
-    for name, folder in (("store", store), ("results", results)):
+    for name, given in (("store", store), ("results", results)):
+        folder = argument_checks.path(name, given).expanduser()
         if folder.exists() and not folder.is_dir():
             raise UserError(Argument(name, folder), ": is a file; must be a folder, or a name for a new one")
 

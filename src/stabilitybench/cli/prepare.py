@@ -83,6 +83,7 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
+    from stabilitybench.printing import printable
     from stabilitybench.storage.writing import write_atomically
     from stabilitybench.studies.example import example
 
@@ -91,7 +92,8 @@ def new_study(
     if path.exists() and not force:
         raise UserError(f"{path}: exists already; give another name, or --force")
     write_atomically(path, example(path.stem))
-    open_console().print(f"{path}: written; next: stabilitybench run {path}", soft_wrap=True)
+    told = printable(str(path))
+    open_console().print(f"{told}: written; next: stabilitybench run {told}", soft_wrap=True)
 
 
 @commands.command(rich_help_panel=PANEL)

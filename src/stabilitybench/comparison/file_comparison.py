@@ -274,13 +274,12 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     parts, seen = [], set()
     for path in paths:
         try:
-            file = _csv(path)
+            file, whole = _csv(path), path.expanduser().absolute()
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
         if file in seen:
             raise UserError(f"{path}: is given twice; a comparison needs different files")
         seen.add(file)
-        whole = path.expanduser().absolute()
         parts.append(whole.parent if whole.name == "scores.csv" else whole)
     names = [path.stem if path.suffix.lower() in (".csv", ".tsv", ".txt") else path.name or str(path) for path in parts]
     depth = 1
