@@ -323,6 +323,18 @@ def test_failing_machine_and_interruption_have_exit_codes_of_their_own(cli, stud
     assert err == "error: interrupted; finished runs are kept, the same command goes on from there\n"
 
 
+def test_a_request_to_end_is_told_like_an_interruption(cli, study_file, monkeypatch):
+    import os
+    import signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(stabilitybench.finetuning, "finetune", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    code, _, err = cli("run", study_file, "--jobs", "1")
+    assert code == 143
+    assert err == "error: interrupted; finished runs are kept, the same command goes on from there\n"
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_a_crash_of_one_run_is_told_and_can_be_done_again(cli, study_file, monkeypatch):
     real, calls = stabilitybench.finetuning.finetune, []
 

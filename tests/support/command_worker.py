@@ -23,11 +23,24 @@ PATIENCE, CPU = 120, 10
 MEMORY = 10**9
 #: What commands import late; a library's code is no memory that a bad input asked for.
 IMPORTED = (
-    "torch", "transformers.models.bert.modeling_bert", "transformers.models.auto.modeling_auto", "tokenizers", "sklearn.metrics",
-    "pandas", "pyarrow.parquet", "scipy.stats", "matplotlib.backends.backend_svg", "joblib", "stabilitybench.comparison.study_report",
-    "stabilitybench.comparison.file_comparison", "stabilitybench.suites.report", "stabilitybench.suites.certificate",
-    "stabilitybench.planning.plan", "stabilitybench.claims.page", "stabilitybench.testing",
-)  # fmt: skip
+    "torch",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.auto.modeling_auto",
+    "tokenizers",
+    "sklearn.metrics",
+    "pandas",
+    "pyarrow.parquet",
+    "scipy.stats",
+    "matplotlib.backends.backend_svg",
+    "joblib",
+    "stabilitybench.comparison.study_report",
+    "stabilitybench.comparison.file_comparison",
+    "stabilitybench.suites.report",
+    "stabilitybench.suites.certificate",
+    "stabilitybench.planning.plan",
+    "stabilitybench.claims.page",
+    "stabilitybench.testing",
+)
 
 
 class Worker:
@@ -37,7 +50,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, folder: Path, args: Sequence[str]) -> dict[str, Any]:
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None:
             command = [sys.executable, __file__]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         process = self._process
@@ -52,14 +65,15 @@ class Worker:
         finally:
             watchdog.cancel()
         if not answer:
-            process.wait()
+            self.close()
             return {"code": process.returncode, "out": "", "err": "hung, or died", "cpu": 0.0}
         return dict(json.loads(answer))
 
     def close(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.wait()
+        if self._process is not None:
+            with self._process:  # closes its pipes, and waits
+                pass
+            self._process = None
 
 
 def _serve() -> None:

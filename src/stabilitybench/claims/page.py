@@ -18,6 +18,7 @@ from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
 from stabilitybench.documents.table import Column, Table, TableCell, Tone, count, numeric, sentences, texts
 from stabilitybench.errors import Argument, UserError, suggest
+from stabilitybench.printing import printable
 from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
     print_verdicts(judged, console)
     if out is not None:
         paths = export(claims, judged, out)
-        console.print(f"report: {paths.html}", soft_wrap=True)
+        console.print(printable(f"report: {paths.html}"), soft_wrap=True)
 
 
 def _report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:

@@ -62,8 +62,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a console that lacks a character gets "?", not a traceback
             stream.reconfigure(errors="replace")
-    with printable_errors(sys.stderr), _termination_interrupts():
-        sys.exit(_exit_code())
+    with printable_errors(sys.stderr), _termination_interrupts() as asked:
+        code = _exit_code()
+        sys.exit(TERMINATED if asked and code == INTERRUPTED else code)
 
 
 def _exit_code() -> int:
@@ -73,8 +74,8 @@ def _exit_code() -> int:
         sys.stdout.flush()
     except (UserError, EnvironmentFailure) as error:
         return _failed(str(error), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        code = TERMINATED if isinstance(error, _Termination) else INTERRUPTED
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
     except BrokenPipeError:  # whoever read our output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -85,23 +86,23 @@ def _exit_code() -> int:
             return _failed(_usage(error), 2)
         traceback.print_exc()  # a mistake of ours, told where nothing in it commands the terminal
         return 1
-    if code in (INTERRUPTED, TERMINATED):
+    if code == INTERRUPTED:
         return _failed("interrupted; finished runs are kept, the same command goes on from there", code)
     return code if isinstance(code, int) else 0
 
 
-class _Termination(KeyboardInterrupt):
-    """The process was asked to end, as a batch system or a service manager does: like Ctrl-C."""
-
-
 @contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    def interrupt(*_: object) -> None:
-        raise _Termination
+def _termination_interrupts() -> Iterator[list[int]]:
+    """Let SIGTERM, by which batch systems end a process, do what Ctrl-C does; the list tells whether it came."""
+    asked: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -10,6 +10,7 @@ import typer
 from stabilitybench.cli.option_errors import SpeakingGroup
 from stabilitybench.cli.options import Overrides, ResultsFolder, StoreFolder, With, open_console, read_study
 from stabilitybench.errors import UserError
+from stabilitybench.printing import printable
 
 PANEL = "Before a study"
 
@@ -83,7 +84,6 @@ def new_study(
     stabilitybench new study my_study.toml
     stabilitybench run my_study.toml
     """
-    from stabilitybench.printing import printable
     from stabilitybench.storage.writing import write_atomically
     from stabilitybench.studies.example import example
 
@@ -181,4 +181,4 @@ def plan(
     console.print(plan_view(it))
     if figure is not None:
         draw_power(it, figure)
-        console.print(f"figure: {figure}", soft_wrap=True)
+        console.print(printable(f"figure: {figure}"), soft_wrap=True)

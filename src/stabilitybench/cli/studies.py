@@ -26,6 +26,7 @@ from stabilitybench.cli.options import (
     waiting,
 )
 from stabilitybench.errors import UserError
+from stabilitybench.printing import all_printable, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,7 +147,7 @@ def compare(
     comparison = compared(files)
     comparison.show(console)
     if out is not None:
-        console.print(f"report: {write_files(files, comparison, out).html}", soft_wrap=True)
+        console.print(printable(f"report: {write_files(files, comparison, out).html}"), soft_wrap=True)
 
 
 @commands.command(rich_help_panel=PANEL)
@@ -161,7 +162,6 @@ def show(
     `stabilitybench status` and scores.csv list the ids.
     """
     from stabilitybench.cli.views.run import print_run
-    from stabilitybench.printing import all_printable
     from stabilitybench.statuses import FINISHED
     from stabilitybench.studies import Store
 
@@ -182,7 +182,7 @@ def _report(study: Study, found: Results, console: Console) -> None:
     comparison.show(console)
     if not found.complete:
         _print_coverage(found, console)
-    console.print(f"report: {paths.html}", soft_wrap=True)
+    console.print(printable(f"report: {paths.html}"), soft_wrap=True)
 
 
 def _print_plan(study: Study, console: Console) -> None:

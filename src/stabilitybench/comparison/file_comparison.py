@@ -21,6 +21,7 @@ from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, suggest
 from stabilitybench.printing import printable
 from stabilitybench.seeds import STREAMS
+from stabilitybench.storage.foreign import read_foreign
 from stabilitybench.studies.versions import mixed_versions
 
 WRITTEN = ("report.html", "report.md", "tables.tex", "scores.csv")
@@ -168,11 +169,14 @@ def check_out(out: Path, paths: Sequence[Path | str]) -> None:
         there = [name for name in WRITTEN if (out / name).exists()]
         over = [name for name in there if (out / name).resolve() in read]
         study = (out / "study.json").exists()
-        ours = "report.md" in there and ARMS in (out / "report.md").read_text("utf-8", errors="replace")
+        ours = "report.md" in there and ARMS in read_foreign(out / "report.md").decode("utf-8", "replace")
+        file = out.exists() and not out.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             Argument("out", out), f": cannot be used ({getattr(error, 'strerror', None) or error})"
         ) from None
+    if file:
+        raise UserError(Argument("out", out), ": is a file; must be a folder, or a name for a new one")
     if over:
         raise UserError(Argument("out", out), f": would overwrite the {over[0]} that is compared; give another folder")
     if study or (there and not ours):

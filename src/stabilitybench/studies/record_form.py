@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Norms = dict[str, Annotated[Number, Field(ge=0)] | None]
 Scores = Annotated[dict[str, Number], Field(min_length=1)]
 _KEPT = ConfigDict(strict=True, extra="ignore")
 
@@ -42,8 +43,8 @@ class _Evaluation(TypedDict):
     train_loss: Number | None
     validation_loss: Number | None
     validation: Scores
-    gradient_norm: dict[str, Number | None]
-    distance: dict[str, Number | None]
+    gradient_norm: Norms
+    distance: Norms
     measures: NotRequired[dict[str, Number | None]]
 
 
@@ -124,9 +125,15 @@ def well_formed(record: dict[str, Any], *, finished: bool) -> bool:
         return False
     if not finished:
         return True
-    # Every evaluation and checkpoint is scored by the same metrics, diverged runs say where they did.
+    # Every evaluation and checkpoint has the same metrics, places and measures; diverged runs say where they did.
     metrics = record["scores"]["last"]["test"].keys()
     tables = [record["scores"][c][s] for c in ("last", "best") for s in ("validation", "test")]
     tables += [e["validation"] for e in record["evaluations"]]
+    first = record["evaluations"][0]
+    alike = all(
+        e.get(key, {}).keys() == first.get(key, {}).keys()
+        for e in record["evaluations"]
+        for key in ("gradient_norm", "distance", "measures")
+    )
     lost = any(e["train_loss"] is None or e["validation_loss"] is None for e in record["evaluations"])
-    return all(table.keys() == metrics for table in tables) and (lost or not record["diverged"])
+    return alike and all(table.keys() == metrics for table in tables) and lost == record["diverged"]
