@@ -210,6 +210,9 @@ def path(name: str, value: object) -> Path:
     try:
         read = Path(value)
         written = os.fsencode(read)
+        read.expanduser()
+    except RuntimeError:
+        raise UserError(Argument(name, value), ": there is no such user, whose home it could be") from None
     except (TypeError, UnicodeError):
         written = b"\0"
     if b"\0" in written or any(len(part) > LONGEST_NAME for part in written.split(os.fsencode(os.sep))):

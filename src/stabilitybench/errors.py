@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
+from stabilitybench.printing import one_line, printable
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -42,7 +44,7 @@ class Argument:
         if isinstance(given, float):
             return repr(given).removesuffix(".0")
         if isinstance(given, PurePath):
-            return _printable(str(given))
+            return printable(str(given))
         return str(given) if isinstance(given, bool) else shown(given)
 
     def __str__(self) -> str:
@@ -74,7 +76,7 @@ class UserError(ValueError):
             Takes an `Argument` and returns what stands for it in the sentence.
         """
         said = "".join(words(part) if isinstance(part, Argument) else str(part) for part in self.args)
-        return said.replace("\n", "\\n")  # one line, whatever a name holds
+        return one_line(said)  # whatever a name holds
 
     def within(self, where: object) -> UserError:
         """Return this with `where` it happened in front.
@@ -173,18 +175,14 @@ def _written(value: object, width: int) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'"{_printable(value[:width])}"'
+        return f'"{printable(value[:width])}"'
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a whole number of {value.bit_length()} bits"  # Python prints none of more than 4300 digits
-    return " ".join(str(value).split())
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return printable(" ".join(str(value).split()))
 
 
 def _key(key: object) -> str:
-    return key if isinstance(key, str) else shown(key)
+    return printable(key) if isinstance(key, str) else shown(key)
 
 
 def requirement(message: str) -> str:

@@ -217,7 +217,7 @@ def test_a_bad_study_gets_one_sentence_and_nothing_is_trained_or_written(
         (b"", "study.toml: is empty; `stabilitybench new study` writes a commented example"),
         (b"# nothing\n", "study.toml: is empty; "),
         (bytes(range(256)), "study.toml: is not a text file in UTF-8"),
-        (b"#" * 1_000_001, "study.toml: larger than a study file can be (1000000 bytes)"),
+        (b"#" * 1_000_001, "study.toml: has 1000001 bytes; at most 1000000 are allowed"),
         (b'name = "a\x00"', "study.toml: is not valid TOML: "),
     ],
     ids=["empty", "only a comment", "binary", "large", "NUL"],
@@ -323,6 +323,18 @@ def test_failing_machine_and_interruption_have_exit_codes_of_their_own(cli, stud
     code, _, err = cli("run", study_file, "--jobs", "1")
     assert code == 130
     assert err == "error: interrupted; finished runs are kept, the same command goes on from there\n"
+
+
+def test_a_request_to_end_is_told_like_an_interruption(cli, study_file, monkeypatch):
+    import os
+    import signal
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(stabilitybench.finetuning, "finetune", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    code, _, err = cli("run", study_file, "--jobs", "1")
+    assert code == 143
+    assert err == "error: interrupted; finished runs are kept, the same command goes on from there\n"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_crash_of_one_run_is_told_and_can_be_done_again(cli, study_file, monkeypatch):

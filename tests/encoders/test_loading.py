@@ -231,15 +231,15 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "model type of a wrong type": (config(model_type=["bert"]), "model: must be one of bert,"),
     "infinite depth": (config(num_hidden_layers=float("inf")), "its config.json has a size that is not a number"),
     "depth in words": (config(num_hidden_layers="two"), "its config.json has a size that is not a number"),
-    "no layers": (config(num_hidden_layers=0), "its config.json says 0 layers; at least 1 is needed"),
+    "no layers": (config(num_hidden_layers=0), "its config.json says 0 layers and 512 positions; at least 1 is needed"),
     "more layers than weights": (config(num_hidden_layers=5), "its weights lack 48 tensors of the encoder, such as"),
     "wrong width": (config(hidden_size=32), "its weights lack "),
     "width in words": (config(hidden_size="wide"), "its weights cannot be read: "),
     "heads that do not divide": (config(num_attention_heads=3), "its weights cannot be read: "),
     "no heads": (config(num_attention_heads=0), "its weights cannot be read: "),
     "unknown activation": (config(hidden_act="nope"), "its weights cannot be read: "),
-    "positions below zero": (config(max_position_embeddings=-5), "its weights cannot be read: "),
-    "gigantic positions": (config(max_position_embeddings=2**42), "its weights cannot be read: "),
+    "positions below zero": (config(max_position_embeddings=-5), "layers and -5 positions; at least 1 is needed"),
+    "gigantic positions": (config(max_position_embeddings=2**42), "must be at most 1000000000"),
     "everything is dropped": (config(hidden_dropout_prob=1.0), 'sets dropout "bert.embeddings.dropout" to 1; must be'),
     "rate above one": (config(hidden_dropout_prob=2.0), "its weights cannot be read: "),
     "quantised": (config(quantization_config={"quant_method": "bitsandbytes"}), "of full precision"),
@@ -319,7 +319,7 @@ def test_a_text_without_any_token_is_refused(folder: Path) -> None:
 def test_names_that_lead_nowhere(name: str, sentence: str) -> None:
     with pytest.raises(UserError) as caught:
         load_encoder(name)
-    assert str(caught.value).startswith(f'encoder "{name}"')
+    assert str(caught.value).startswith(f'encoder "{name}"'[:100])
     assert sentence in str(caught.value)
 
 

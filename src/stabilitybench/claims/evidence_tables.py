@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stabilitybench.claims.evidence import MissingEvidence
+from stabilitybench.documents.comma_separated import comma_separated
 from stabilitybench.statuses import FINISHED
 from stabilitybench.storage.writing import write_atomically
 
@@ -159,7 +160,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     EnvironmentFailure
         Where it cannot be written.
     """
-    write_atomically(Path(path), table.to_csv(index=False, lineterminator="\n"))
+    write_atomically(Path(path), comma_separated(table))
 
 
 def conditions() -> dict[str, str]:

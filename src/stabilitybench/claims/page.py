@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.claims.figure import RATIOS, claim_figure
 from stabilitybench.claims.findings import VERDICTS, VerdictName
+from stabilitybench.documents.comma_separated import comma_separated
 from stabilitybench.documents.formats import ABSENT, p_value, ratio
 from stabilitybench.documents.html import html
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
 from stabilitybench.documents.table import Column, Table, TableCell, Tone, count, numeric, sentences, texts
 from stabilitybench.errors import Argument, UserError, suggest
+from stabilitybench.printing import printable
 from stabilitybench.storage.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def claims_and_print(console: Console, tiers: Sequence[str] | None, out: Path | 
     print_verdicts(judged, console)
     if out is not None:
         paths = export(claims, judged, out)
-        console.print(f"report: {paths.html}", soft_wrap=True)
+        console.print(printable(f"report: {paths.html}"), soft_wrap=True)
 
 
 def _report_of(claims: Claims, judged: Sequence[ClaimVerdict], *, figures: bool = True) -> Report:
@@ -181,7 +183,7 @@ def export(claims: Claims, judged: Sequence[ClaimVerdict], folder: Path) -> Clai
     """
     paths = ClaimPaths(*(folder / f"claims.{kind}" for kind in ("html", "md", "csv")))
     report = _report_of(claims, judged)
-    write_atomically(paths.csv, verdict_frame(judged).to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.csv, comma_separated(verdict_frame(judged)))
     write_atomically(paths.markdown, markdown(report))
     write_atomically(paths.html, html(report))
     return paths

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -12,10 +16,12 @@ import typer
 from stabilitybench.cli import machine, prepare, studies, theory
 from stabilitybench.cli.option_errors import SpeakingGroup
 from stabilitybench.errors import EnvironmentFailure, UserError, shown
+from stabilitybench.printing import one_line, printable_errors
 
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130  # what shells give a process that Ctrl-C ended; typer returns it too
+TERMINATED = 143  # what they give one that SIGTERM ended
 
 app = typer.Typer(
     cls=SpeakingGroup,
@@ -56,25 +62,49 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a console that lacks a character gets "?", not a traceback
             stream.reconfigure(errors="replace")
+    with printable_errors(sys.stderr), _termination_interrupts() as asked:
+        code = _exit_code()
+        sys.exit(TERMINATED if asked and code == INTERRUPTED else code)
+
+
+def _exit_code() -> int:
+    """Run the command that was given, tell in one line what went wrong, and return the exit code."""
     try:
         code = app(prog_name="stabilitybench", standalone_mode=False)
         sys.stdout.flush()
     except (UserError, EnvironmentFailure) as error:
-        _fail(str(error), error.exit_code)
+        return _failed(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:  # whoever read our output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 0
     except OSError as error:  # of a name, a folder or a disk that nothing on the way has told of
-        _fail(f"{shown(str(error.filename or ''))}: {error.strerror or error}", EnvironmentFailure.exit_code)
+        return _failed(f"{shown(str(error.filename or ''))}: {error.strerror or error}", EnvironmentFailure.exit_code)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a mistake in the command line itself
-            _fail(_usage(error), 2)
-        raise
+            return _failed(_usage(error), 2)
+        traceback.print_exc()  # a mistake of ours, told where nothing in it commands the terminal
+        return 1
     if code == INTERRUPTED:
-        _fail("interrupted; finished runs are kept, the same command goes on from there", code)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _failed("interrupted; finished runs are kept, the same command goes on from there", code)
+    return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[list[int]]:
+    """Let SIGTERM, by which batch systems end a process, do what Ctrl-C does; the list tells whether it came."""
+    asked: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _usage(error: Any) -> str:
@@ -84,7 +114,7 @@ def _usage(error: Any) -> str:
     return f"{said}; see `{context.command_path} --help`" if said and context is not None else said
 
 
-def _fail(message: str, code: int) -> None:
+def _failed(message: str, code: int) -> int:
     if message:
-        print(f"error: {message}", file=sys.stderr)
-    sys.exit(code)
+        print(f"error: {one_line(message)}", file=sys.stderr)
+    return code

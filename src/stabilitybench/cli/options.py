@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stabilitybench import argument_checks
 from stabilitybench.errors import Argument, UserError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ Overrides = Annotated[
 ]
 With = Annotated[
     list[Path] | None,
-    typer.Option("--with", metavar="FILE.py", help="Load a Python file of yours that registers stabilizers."),
+    typer.Option("--with", metavar="FILE.py", help="Run a Python file of yours, which registers stabilizers."),
 ]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of finished runs, shared by all studies.")]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of reports: <results>/<name of the study>/.")]
@@ -56,10 +57,10 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Do the runs only.")
 
 
 def open_console() -> Console:
-    """Return a console on which nothing that a user wrote is markup."""
-    from rich.console import Console
+    """Return a console on which nothing that a user wrote is markup, nor a command to the terminal."""
+    from stabilitybench.documents.terminal import PlainConsole
 
-    console = Console(markup=False, emoji=False, highlight=False)
+    console = PlainConsole()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = LOG_WIDTH
     return console
@@ -105,7 +106,8 @@ def check_folders(store: Path, results: Path) -> None:
     results : Path
         Folder of reports; need not exist yet.
     """
-    for name, folder in (("store", store), ("results", results)):
+    for name, given in (("store", store), ("results", results)):
+        folder = argument_checks.path(name, given).expanduser()
         if folder.exists() and not folder.is_dir():
             raise UserError(Argument(name, folder), ": is a file; must be a folder, or a name for a new one")
 

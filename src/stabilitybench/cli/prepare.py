@@ -10,6 +10,7 @@ import typer
 from stabilitybench.cli.option_errors import SpeakingGroup
 from stabilitybench.cli.options import Overrides, ResultsFolder, StoreFolder, With, open_console, read_study
 from stabilitybench.errors import UserError
+from stabilitybench.printing import printable
 
 PANEL = "Before a study"
 
@@ -93,8 +94,11 @@ def new_study(
     if path.exists() and not force:
         raise UserError(f"{path}: exists already; give another name, or --force")
     write_atomically(path, example(path.stem))
-    print(f"{path}: written; next: stabilitybench run {path}")
-    print(*seed_lines(read(path)), sep="\n")
+    told = printable(str(path))
+    console = open_console()
+    console.print(f"{told}: written; next: stabilitybench run {told}", soft_wrap=True)
+    for line in seed_lines(read(path)):
+        console.print(printable(line), soft_wrap=True)
 
 
 @commands.command(rich_help_panel=PANEL)
@@ -213,7 +217,7 @@ def plan(
     console.print(plan_view(it))
     if figure is not None:
         draw_power(it, figure)
-        console.print(f"figure: {figure}", soft_wrap=True)
+        console.print(printable(f"figure: {figure}"), soft_wrap=True)
 
 
 def _sizes(looks: str | None) -> list[int]:

@@ -27,6 +27,7 @@ from stabilitybench.cli.options import (
     waiting,
 )
 from stabilitybench.errors import UserError
+from stabilitybench.printing import all_printable, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,7 +151,7 @@ def compare(
     comparison = compared(files, unpaired=unpaired)
     comparison.show(console)
     if out is not None:
-        console.print(f"report: {write_files(files, comparison, out).html}", soft_wrap=True)
+        console.print(printable(f"report: {write_files(files, comparison, out).html}"), soft_wrap=True)
 
 
 @commands.command(rich_help_panel=PANEL)
@@ -170,7 +171,9 @@ def show(
 
     runs = Store(store)
     record = runs.find(run_id.lower())
-    print_run(record, open_console(), runs.predictions(record["id"]) if record["status"] in FINISHED else None)
+    print_run(
+        all_printable(record), open_console(), runs.predictions(record["id"]) if record["status"] in FINISHED else None
+    )
 
 
 def _report(study: Study, found: Results, console: Console, *, unpaired: bool = False) -> None:
@@ -183,7 +186,7 @@ def _report(study: Study, found: Results, console: Console, *, unpaired: bool = 
     comparison.show(console)
     if not found.complete:
         _print_coverage(found, console)
-    console.print(f"report: {paths.html}", soft_wrap=True)
+    console.print(printable(f"report: {paths.html}"), soft_wrap=True)
 
 
 def _print_plan(study: Study, console: Console) -> None:

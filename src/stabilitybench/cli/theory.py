@@ -20,6 +20,7 @@ from stabilitybench.cli.options import (
     waiting,
 )
 from stabilitybench.errors import UserError
+from stabilitybench.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -169,4 +170,4 @@ def _report_suites(names: list[str], suites: list[Suite], folder: Path, console:
     with waiting(console, "writing the report"):
         report, page = report_suites(found, name, folder / name)
     print_suites(report, console)
-    console.print(f"report: {page}", soft_wrap=True)
+    console.print(printable(f"report: {page}"), soft_wrap=True)

@@ -17,10 +17,11 @@ from stabilitybench.comparison.model import Comparison
 from stabilitybench.comparison.report import ReportPaths, build, in_order, write
 from stabilitybench.comparison.score_files import ScoreFile, read_scores
 from stabilitybench.comparison.study_facts import StudyFacts
-from stabilitybench.documents.formats import printable
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, suggest
+from stabilitybench.printing import printable
 from stabilitybench.seeds import STREAMS
+from stabilitybench.storage.foreign import read_foreign
 from stabilitybench.studies.versions import mixed_versions
 
 WRITTEN = ("report.html", "report.md", "tables.tex", "scores.csv")
@@ -173,11 +174,14 @@ def check_out(out: Path, paths: Sequence[Path | str]) -> None:
         there = [name for name in WRITTEN if (out / name).exists()]
         over = [name for name in there if (out / name).resolve() in read]
         study = (out / "study.json").exists()
-        ours = "report.md" in there and ARMS in (out / "report.md").read_text("utf-8", errors="replace")
+        ours = "report.md" in there and ARMS in read_foreign(out / "report.md").decode("utf-8", "replace")
+        file = out.exists() and not out.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
             Argument("out", out), f": cannot be used ({getattr(error, 'strerror', None) or error})"
         ) from None
+    if file:
+        raise UserError(Argument("out", out), ": is a file; must be a folder, or a name for a new one")
     if over:
         raise UserError(Argument("out", out), f": would overwrite the {over[0]} that is compared; give another folder")
     if study or (there and not ours):
@@ -282,13 +286,12 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     parts, seen = [], set()
     for path in paths:
         try:
-            file = _csv(path)
+            file, whole = _csv(path), path.expanduser().absolute()
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
         if file in seen:
             raise UserError(f"{path}: is given twice; a comparison needs different files")
         seen.add(file)
-        whole = path.expanduser().absolute()
         parts.append(whole.parent if whole.name == "scores.csv" else whole)
     names = [path.stem if path.suffix.lower() in (".csv", ".tsv", ".txt") else path.name or str(path) for path in parts]
     depth = 1

@@ -358,6 +358,6 @@ class Comparison:
         console : Console, optional
             Where to print instead of standard output.
         """
-        from rich.console import Console
+        from stabilitybench.documents.terminal import PlainConsole
 
-        print_comparison(self, console or Console())
+        print_comparison(self, console or PlainConsole())

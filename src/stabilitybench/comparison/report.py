@@ -15,6 +15,7 @@ from stabilitybench.comparison.score_table import check_curves, check_scores, fi
 from stabilitybench.comparison.sections import sections
 from stabilitybench.comparison.study_facts import StudyFacts
 from stabilitybench.comparison.tables.runs import every_run
+from stabilitybench.documents.comma_separated import comma_separated
 from stabilitybench.documents.formats import counted
 from stabilitybench.documents.html import html
 from stabilitybench.documents.latex import latex
@@ -171,7 +172,7 @@ def write(report: Report, scores: pd.DataFrame, folder: Path) -> ReportPaths:
     """
     paths = ReportPaths(*(folder / name for name in ("report.html", "report.md", "tables.tex", "scores.csv")))
     tables = [table for section in report.sections for table in section.tables if table.key in FOR_PAPERS]
-    write_atomically(paths.csv, scores.to_csv(index=False, lineterminator="\n"))
+    write_atomically(paths.csv, comma_separated(scores))
     write_atomically(paths.latex, latex(tables))
     write_atomically(paths.markdown, markdown(report))
     write_atomically(paths.html, html(report))

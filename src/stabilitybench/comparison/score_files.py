@@ -14,9 +14,9 @@ from typing import TypeVar
 import pandas as pd
 
 from stabilitybench.comparison.score_table import SCORE_COLUMNS
-from stabilitybench.documents.formats import printable
 from stabilitybench.equality import EqualByContent
 from stabilitybench.errors import Argument, UserError, shown, suggest
+from stabilitybench.printing import printable
 from stabilitybench.seeds import STREAMS
 from stabilitybench.statuses import FINISHED, UNFINISHED
 
@@ -203,7 +203,7 @@ def _text(file: Path) -> str:
         text = "\0"
     if "\0" in text:
         raise UserError(f"{file}: is not a text file in UTF-8; save it as CSV (comma separated)")
-    return printable(text)
+    return printable(text, keep="\n\r\t")
 
 
 def _head(file: Path, text: str) -> tuple[list[str], str]:

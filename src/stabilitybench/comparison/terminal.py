@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.comparison.tables.cells import caption, failed
 from stabilitybench.documents import formats
-from stabilitybench.documents.formats import printable
+from stabilitybench.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 
 ABSENT = "–"  # noqa: RUF001 - the sign that tables use for "no value"
-
-#: Characters that command a terminal or turn the direction of text.
-COMMANDS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def metric(name: str) -> str:
@@ -200,19 +196,3 @@ def counted(n: int, word: str) -> str:
     ('1 run', '20 runs')
     """
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
-
-
-def printable(text: str) -> str:
-    r"""Write out the characters that would command a terminal; tabs and line breaks stay.
-
-    Parameters
-    ----------
-    text : str
-        Anything, such as names from files that nobody has vouched for.
-
-    Examples
-    --------
-    >>> print(printable("a\x1b[31mred"))
-    a\x1b[31mred
-    """
-    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from stabilitybench.printing import LAYOUT, printable
 
 if TYPE_CHECKING:
     from stabilitybench.documents.report import Report
@@ -27,7 +29,13 @@ def html(report: Report) -> str:
         loader=PackageLoader("stabilitybench.documents"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return engine.get_template("report.html.j2").render(report=report)
+
+
+def _printable(value: Any) -> Any:
+    """Make a text printable before the engine escapes it; what is markup already is ours."""
+    return printable(value, LAYOUT) if type(value) is str else value

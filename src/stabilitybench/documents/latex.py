@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stabilitybench.documents.table import Column, Table, TableCell
+from stabilitybench.printing import printable
 
 HEAD = r"""% Made by stabilitybench; \input this file, or copy single tables.
 % Needs \usepackage{booktabs} and \usepackage{graphicx}.
@@ -47,15 +48,14 @@ def escape(text: str) -> str:
     Parameters
     ----------
     text : str
-        Anything; what cannot be printed becomes a space.
+        Anything; what commands a terminal is written out.
 
     Examples
     --------
     >>> print(escape("a_b & 5 % {x}"))
     a\_b \& 5 \% \{x\}
     """
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return "".join(SPECIAL.get(c, c) for c in " ".join(printable.split()))
+    return "".join(SPECIAL.get(c, c) for c in printable(" ".join(text.split())))
 
 
 def _table(table: Table) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stabilitybench.documents.report import BulletList, Code, Definitions, Prose
 from stabilitybench.documents.table import Table
+from stabilitybench.printing import LAYOUT, printable
 
 if TYPE_CHECKING:
     from stabilitybench.documents.report import Block, Report
@@ -61,7 +62,7 @@ def escape(text: str) -> str:
     >>> escape("a|b <script> [x](y)")
     'a\\|b &lt;script&gt; \\[x\\](y)'
     """
-    text = " ".join(text.split())
+    text = printable(" ".join(text.split()))
     text = re.sub(r"([\\`*|\[\]])", r"\\\1", text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -80,4 +81,4 @@ def _fenced(text: str, language: str) -> str:
     """Fence a block with more backticks than it holds in a row."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+    return f"{fence}{language}\n{printable(text.rstrip(), LAYOUT)}\n{fence}"

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from stabilitybench.errors import UserError
+from stabilitybench.storage.foreign import open_foreign, read_foreign, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,8 +77,8 @@ class EncoderFiles:
         if not (self.folder / INDEX).is_file():
             raise UserError(f'encoder "{self.encoder}" has no safetensors weights; other formats are never loaded')
         try:
-            shards = set(json.loads((self.folder / INDEX).read_text("utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            shards = set(read_json(self.folder / INDEX)["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f'encoder "{self.encoder}": its {INDEX} names no weights') from None
         for shard in shards:
             plain = isinstance(shard, str) and Path(shard).name == shard and "\\" not in shard
@@ -195,7 +196,7 @@ class EncoderFiles:
         with TemporaryDirectory() as place:
             for name in TEXTS:
                 if (self.folder / name).is_file():
-                    (Path(place) / name).write_bytes((self.folder / name).read_bytes())
+                    (Path(place) / name).write_bytes(read_foreign(self.folder / name))
             for name in SETTINGS:
                 if found := self._settings(name):
                     kept = {key: value for key, value in found.items() if not _leads_away(key, value)}
@@ -205,8 +206,8 @@ class EncoderFiles:
     def _settings(self, name: str) -> dict[str, Any]:
         """Return settings of the tokenizer; what is no JSON object is left for transformers to complain about."""
         try:
-            found = json.loads((self.folder / name).read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            found = read_json(self.folder / name)
+        except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -220,5 +221,5 @@ def _leads_away(key: str, value: Any) -> bool:
 @lru_cache(maxsize=64)
 def _file_digest(path: Path, size: int, modified: int) -> bytes:
     """Digest of a file; size and modification time are part of the cache key, so that an edit is seen."""
-    with path.open("rb") as stream:
+    with open_foreign(path, most=None) as stream:
         return hashlib.file_digest(stream, "sha256").digest()

@@ -19,12 +19,20 @@ from stabilitybench.encoders.files import PATTERNS, VOCABULARIES, EncoderFiles
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
 from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import PUBLISHED_RATE
+from stabilitybench.storage.foreign import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
 
 POCKET = Path(__file__).parent / "pocket"
+#: A text that no vocabulary holds as a word.
+UNKNOWN = "zq\u2603\U0001f9ff"
+#: Entries of config.json that say how often something is built; and the most of them, and of any other number there.
+LAYER_COUNTS = ("num_hidden_layers", "n_layers", "num_hidden_groups", "inner_group_num")
+MAX_LAYERS, MAX_SIZE = 256, 10**9
+#: Numbers that a model may have beyond twice those of its checkpoint: heads and poolers are small.
+MAX_NEW = 10**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +112,7 @@ class Encoder:
         with quiet(), self.files.tokenizer_folder() as copies:
             try:
                 found = AutoTokenizer.from_pretrained(copies, local_files_only=True, trust_remote_code=False)
+                found(UNKNOWN)  # fails where the vocabulary has no sign for words it does not know
             except Exception as error:
                 raise UserError(f'encoder "{self.name}": its tokenizer cannot be read: {_reason(error)}') from None
         if not found.is_fast:  # those in Python read dictionaries of their own
@@ -243,11 +252,13 @@ def _download(name: str, revision: str | None) -> tuple[Path, str]:
 
 def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config = read_json(folder / "config.json")
         architecture = config.get("model_type")
     except FileNotFoundError:
         raise UserError(f'encoder "{name}": {folder} has no config.json') from None
-    except (ValueError, AttributeError, RecursionError):
+    except UserError as error:
+        raise error.within(f'encoder "{name}"') from None
+    except (ValueError, AttributeError):
         raise UserError(f'encoder "{name}": its config.json is not a JSON object') from None
     except OSError as error:
         raise UserError(f'encoder "{name}": its config.json cannot be read: {error.strerror}') from None
@@ -257,6 +268,7 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
     parts = ARCHITECTURES[architecture]
     card_path = folder / "card.json"
     card = json.loads(card_path.read_text("utf-8")) if folder.parent == POCKET and card_path.exists() else {}
+    _check_sizes(name, config)
     try:
         depth = int(config.get(parts.depth_key, config.get("num_hidden_layers", 12)))
         first = int(config.get("pad_token_id", 1)) + 1 if parts.positions_after_padding else 0
@@ -264,8 +276,10 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
         spread = float(config.get("initializer_range", 0.02))
     except (TypeError, ValueError, OverflowError):
         raise UserError(f'encoder "{name}": its config.json has a size that is not a number') from None
-    if depth < 1:
-        raise UserError(f'encoder "{name}": its config.json says {depth} layers; at least 1 is needed')
+    if depth < 1 or positions < 1:
+        raise UserError(
+            f'encoder "{name}": its config.json says {depth} layers and {positions} positions; at least 1 is needed'
+        )
     return Encoder(
         name=name,
         folder=folder,
@@ -275,6 +289,23 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
         revision=commit,
         config=config,
     )
+
+
+def _check_sizes(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse numbers that no encoder has: a model of this size would fill the memory before its weights are seen."""
+    for key, value in config.items():
+        if isinstance(value, int) and abs(value) > (MAX_LAYERS if key in LAYER_COUNTS else MAX_SIZE):
+            most = MAX_LAYERS if key in LAYER_COUNTS else MAX_SIZE
+            raise UserError(f'encoder "{name}": its config.json has {key} = {shown(value)}: must be at most {most}')
+
+
+def _check_numbers(encoder: Encoder, shell: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a configuration whose model holds far more numbers than its checkpoint does."""
+    wanted, held = (sum(t.numel() for t in these) for these in (shell.parameters(), tensors.values()))
+    if wanted > 2 * held + MAX_NEW:
+        raise UserError(
+            f'encoder "{encoder.name}": its config.json describes a model of {wanted} numbers, its weights hold {held}'
+        )
 
 
 def load_model(encoder: Encoder, classes: Mapping[type, Any], **changes: Any) -> tuple[nn.Module, set[str]]:
@@ -310,10 +341,13 @@ def load_model(encoder: Encoder, classes: Mapping[type, Any], **changes: Any) ->
     with quiet(), torch.random.fork_rng(devices=[]):
         try:
             config = AutoConfig.for_model(**{**copy.deepcopy(encoder.config), **changes})
+            tensors = encoder.files.tensors()
+            with torch.device("meta"):
+                _check_numbers(encoder, classes[type(config)](config), tensors)
             module, info = classes[type(config)].from_pretrained(
                 None,
                 config=config,
-                state_dict=encoder.files.tensors(),
+                state_dict=tensors,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,

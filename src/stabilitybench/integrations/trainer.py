@@ -34,6 +34,7 @@ from stabilitybench.integrations.trainer_session import HookSession, Part
 from stabilitybench.optim.schedule import multiplier
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Composition, Context, Stabilizer, compose
+from stabilitybench.storage.foreign import read_json
 
 T = TypeVar("T", bound=Trainer)
 #: Beside a checkpoint of the Trainer: which methods, and from which weights they started.
@@ -246,7 +247,7 @@ class Stabilized(Trainer):
         if folder is None:
             return  # the Trainer says so
         try:
-            found = json.loads((Path(str(folder)) / RECORD).read_text("utf-8"))
+            found = read_json(Path(str(folder)) / RECORD)
         except (OSError, ValueError):
             raise UserError(f"{folder} has no readable {RECORD}: it was not saved by a stabilized Trainer") from None
         for name, expected in self._record().items():

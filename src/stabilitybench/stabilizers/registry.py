@@ -122,8 +122,12 @@ def load_file(path: str | Path) -> list[str]:
     stabilitybench.errors.UserError: absent.py: must be an existing Python file that registers stabilizers
     """
     _load_entry_points()
-    file = home("path", path).resolve()
-    if not file.is_file() or file.suffix != ".py":
+    try:
+        file = home("path", path).resolve()
+        there = file.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name too long, links in a circle, a NUL byte
+        there = False
+    if not there or file.suffix != ".py":
         raise UserError(f"{path}: must be an existing Python file that registers stabilizers")
     # The module is named by its place, so that worker processes and a second load agree on it.
     name = f"stabilitybench_user_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"

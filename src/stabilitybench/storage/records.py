@@ -21,7 +21,8 @@ import numpy as np
 
 from stabilitybench.argument_checks import home
 from stabilitybench.errors import UserError
-from stabilitybench.storage.writing import draft_name, flush, owner_lives, saving
+from stabilitybench.storage.foreign import read_json
+from stabilitybench.storage.writing import check_writable, draft_name, flush, owner_lives, saving
 
 #: Statuses of work that has no result; it can be done again.
 NO_RESULT = ("crashed", "timeout")
@@ -72,7 +73,7 @@ class Records:
         self._drafts = self.folder / "drafts"
 
     def whole(self, record_id: str, record: dict[str, Any]) -> bool:
-        """Tell whether a readable record holds what it must.
+        """Tell whether a readable record, of work with a result or without one, has the form that its readers expect.
 
         Parameters
         ----------
@@ -94,9 +95,7 @@ class Records:
         with saving(self.folder):
             self._kind.mkdir(parents=True, exist_ok=True)
             self._drafts.mkdir(exist_ok=True)
-            probe = self._drafts / draft_name("probe")
-            probe.write_text("x")
-            probe.unlink()
+        check_writable(self._drafts)
         for draft in self._drafts.iterdir():
             if not owner_lives(draft.name):
                 shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink(missing_ok=True)
@@ -128,13 +127,13 @@ class Records:
         """
         file = self.path(record_id) / self._file
         try:
-            record = json.loads(file.read_text("utf-8"))
+            record = read_json(file)
         except (OSError, ValueError):
             return None
         if not isinstance(record, dict) or record.get("id") != record_id or record.get("complete") is not True:
             return None
-        if record.get("status") in NO_RESULT:
-            return record if "reason" in record else None
+        if content_id(record.get("identity")) != record_id:  # what determined its numbers is not what its id says
+            return None
         return record if self.whole(record_id, record) else None
 
     def damaged(self, record_id: str) -> bool:

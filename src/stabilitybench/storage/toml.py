@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from stabilitybench.errors import Argument, UserError, requirement, shown, suggest
+from stabilitybench.storage.foreign import MAX_DEPTH, parsed, read_foreign
 
 MAX_BYTES = 1_000_000
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -46,9 +47,7 @@ def read_toml(path: str | Path, overrides: Iterable[str], what: str, hint: str) 
     file = Path(path)
     kind = what.removeprefix("a ")
     try:
-        if file.stat().st_size > MAX_BYTES:
-            raise UserError(f"{path}: larger than {what} can be ({MAX_BYTES} bytes)")
-        raw = tomllib.loads(file.read_text("utf-8-sig"))
+        raw: dict[str, Any] = parsed(tomllib.loads, _text(file))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such {kind}; {hint}") from None
     except IsADirectoryError:
@@ -57,7 +56,9 @@ def read_toml(path: str | Path, overrides: Iterable[str], what: str, hint: str) 
         raise UserError(f"{path}: is not a text file in UTF-8") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except tomllib.TOMLDecodeError as error:
+    except UserError:
+        raise
+    except ValueError as error:
         raise UserError(f"{path}: is not valid TOML: {error}") from None
     if not raw:
         raise UserError(f"{path}: is empty; {hint}")
@@ -66,21 +67,25 @@ def read_toml(path: str | Path, overrides: Iterable[str], what: str, hint: str) 
     return raw
 
 
+def _text(file: Path) -> str:
+    return read_foreign(file, MAX_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
+
+
 def _override(raw: dict[str, Any], text: str) -> None:
     key, sign, value = text.partition("=")
     parts = key.strip().split(".")
-    if not sign or not all(parts):
+    if not sign or not all(parts) or len(parts) > MAX_DEPTH or "\n" in text:
         raise UserError(Argument("overrides", text), ": must look like key=value, for example recipe.epochs=5")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
+        given = parsed(tomllib.loads, f"value = {value}")["value"]
+    except ValueError:
+        given = value.strip()
     table = raw
     for part in parts[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise UserError(Argument("overrides", text), f": {part} is not a table")
-    table[parts[-1]] = parsed
+    table[parts[-1]] = given
 
 
 def refusal(

@@ -39,6 +39,27 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             draft.unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Write into a folder and clean up; processes that do so at once do not meet.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+
+    Raises
+    ------
+    EnvironmentFailure
+        Where nothing can be written there.
+    """
+    probe = folder / f".{draft_name('probe')}"
+    with saving(folder):
+        try:
+            probe.write_text("x")
+        finally:
+            probe.unlink(missing_ok=True)
+
+
 @contextmanager
 def saving(folder: Path) -> Iterator[None]:
     """Turn what a disk can do to us into one sentence.

@@ -86,7 +86,7 @@ def devices(name: str) -> list[str]:
     if name == "cpu":
         return ["cpu"]
     kind, _, number = name.partition(":")
-    if kind != "cuda" or (number and not number.isdigit()):
+    if kind != "cuda" or (number and not (number.isdecimal() and number.isascii() and len(number) < 10)):
         raise UserError(Argument("device", name), f": {allowed}")
     count = torch.cuda.device_count()
     if count == 0:

@@ -10,12 +10,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from stabilitybench.errors import UserError, plain, shown, suggest
+from stabilitybench.printing import printable
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import STREAMS, TUNING_OFFSET
 from stabilitybench.stabilizers import Stabilizer, build, compose
 from stabilitybench.storage.toml import Name, TomlTable, read_toml, refusal
 from stabilitybench.studies.looks import LooksEntry
 
+#: Runs that one study may have, those that choose settings counted apart.
+MAX_RUNS = 1_000_000
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
@@ -36,7 +39,7 @@ class EncoderEntry(TomlTable):
     @property
     def label(self) -> str:
         """What the encoder is called in tables."""
-        return self.name if self.revision is None else f"{self.name}@{self.revision}"
+        return printable(self.name if self.revision is None else f"{self.name}@{self.revision}")
 
 
 class TaskEntry(TomlTable):
@@ -64,7 +67,7 @@ class TaskEntry(TomlTable):
         """What the task is called in tables: entries that differ in anything have different labels."""
         said = {"n": self.n, "metric": self.metric, "revision": self.revision}
         details = ", ".join(f"{key}={value}" for key, value in said.items() if value is not None)
-        return f"{self.name} ({details})" if details else self.name
+        return printable(f"{self.name} ({details})" if details else self.name)
 
 
 class ArmEntry(TomlTable):
@@ -187,6 +190,7 @@ class StudyFile(TomlTable):
         if self.looks is not None and self.seeds not in self.looks.sizes:
             sizes = ", ".join(map(str, self.looks.sizes))
             raise ValueError(f"seeds = {shown(self.seeds)}: must be one of the declared looks, looks.sizes: {sizes}")
+        self._check_number_of_runs()
         if self.tune is not None:
             for key, values in self.tune.grid.items():
                 if not values:
@@ -194,6 +198,20 @@ class StudyFile(TomlTable):
                 for value in values:
                     _recipe("tune.grid", {**self.recipe, key: value})
         return self
+
+    def _check_number_of_runs(self) -> None:
+        """Refuse a plan that would not fit the memory: it is made in full before anything is done."""
+        seeds = self.seeds if isinstance(self.seeds, int) else prod(self.seeds.values())
+        cells = len(self.encoders) * len(self.tasks) * len(self.arms)
+        if cells * seeds > MAX_RUNS:
+            raise ValueError(f"seeds = {shown(self.seeds)}: makes {cells * seeds} runs; must be at most {MAX_RUNS}")
+        if self.tune is not None:
+            points = prod(len(values) for values in self.tune.grid.values())
+            if cells * points * self.tune.seeds > MAX_RUNS:
+                raise ValueError(
+                    f"tune.grid: has {points} points, which makes {cells * points * self.tune.seeds} runs; "
+                    f"must be at most {MAX_RUNS}"
+                )
 
     def _recipes(self) -> Iterable[tuple[str, dict[str, Any]]]:
         yield "recipe", self.recipe

@@ -51,7 +51,7 @@ def price_of_looks(sizes: Sequence[int]) -> str:
     from stabilitybench.statistics.decisions import ALPHA  # not needed before a study was looked at
     from stabilitybench.statistics.looks import undeclared_error
 
-    able = [size for size in sizes if size >= 4]
+    able = sorted({size for size in sizes if size >= 4})
     if len(able) < 2:
         return ""
     said = f"{', '.join(map(str, able[:-1]))} and {able[-1]}"

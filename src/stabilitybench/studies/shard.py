@@ -42,11 +42,11 @@ class Shard:
         >>> Shard.parse("3/16")
         Shard(index=3, count=16)
         """
-        first, _, second = text.partition("/") if isinstance(text, str) else ("", "", "")
-        digits = all(re.fullmatch("[0-9]{1,9}", part) for part in (first, second))
-        if not (digits and 1 <= int(first) <= int(second)):
+        written = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text) if isinstance(text, str) else None
+        first, second = map(int, written.groups()) if written else (0, 0)
+        if not 1 <= first <= second:
             raise UserError(Argument("shard", text), ": must look like 3/16, the first number between 1 and the second")
-        return cls(int(first), int(second))
+        return cls(first, second)
 
     def holds(self, run_id: str) -> bool:
         """Tell whether a run belongs to this part.

@@ -6,7 +6,6 @@ logits of every validation and test row.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,6 +18,8 @@ from stabilitybench.statuses import FINISHED
 from stabilitybench.storage import records
 from stabilitybench.storage.records import DIGITS, Records
 from stabilitybench.storage.writing import flush
+from stabilitybench.studies.predictions_file import looks_whole, read_predictions
+from stabilitybench.studies.record_form import well_formed
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.tasks import Task
 
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from stabilitybench.finetuning import Outcome
 
 SaveModel = Callable[[Encoder, Task, dict[str, Any], Path], None]
-#: What the record of a finished run must hold to be used.
-KEYS = {"scores", "no_skill", "failed", "constant", "near_no_skill", "evaluations", "weights", "seconds", "device"}
+PREDICTIONS = "predictions.parquet"
 PACKAGES = ("stabilitybench", "torch", "transformers", "tokenizers", "numpy", "scipy")
 
 
@@ -53,7 +53,7 @@ class Store(Records):
         self.runs = self.folder / "runs"
 
     def whole(self, record_id: str, record: dict[str, Any]) -> bool:
-        """Tell whether a finished run has its scores and its predictions.
+        """Tell whether a record has its form, and a finished run its predictions.
 
         Parameters
         ----------
@@ -62,9 +62,10 @@ class Store(Records):
         record : dict of str to object
             What is stored of it.
         """
-        if record.get("status") not in FINISHED:
+        finished = record.get("status") in FINISHED
+        if not well_formed(record, finished=finished):
             return False
-        return record.keys() >= KEYS and _is_parquet(self.path(record_id) / "predictions.parquet")
+        return not finished or looks_whole(self.path(record_id) / PREDICTIONS, _outputs(record))
 
     def find(self, prefix: str) -> dict[str, Any]:
         """Return the record of the one run whose id starts with `prefix`.
@@ -109,11 +110,11 @@ class Store(Records):
         UserError
             Where the file cannot be read.
         """
-        import pandas as pd
-
-        folder = self.path(run_id)
+        folder, record = self.path(run_id), self.read(run_id)
         try:
-            return pd.read_parquet(folder / "predictions.parquet")
+            if record is None:
+                raise ValueError("no record")
+            return read_predictions(folder / PREDICTIONS, _outputs(record))
         except (OSError, ValueError):
             raise UserError(
                 f'run "{run_id}": its predictions cannot be read; remove {folder} and start its study again'
@@ -143,8 +144,8 @@ class Store(Records):
         """
 
         def fill(folder: Path) -> None:
-            _predictions(spec, outcome).to_parquet(folder / "predictions.parquet", index=False)
-            flush(folder / "predictions.parquet")
+            _predictions(spec, outcome).to_parquet(folder / PREDICTIONS, index=False)
+            flush(folder / PREDICTIONS)
             if save_model is not None and outcome.final_weights is not None:
                 save_model(spec.encoder, spec.task, outcome.final_weights, folder / "model")
 
@@ -165,15 +166,9 @@ class Store(Records):
         self.publish({**_header(spec, status), "reason": reason})
 
 
-def _is_parquet(path: Path) -> bool:
-    """Tell whether a file begins and ends as Parquet does: a cheap look that finds a cut or emptied one."""
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(4)
-            stream.seek(-4, os.SEEK_END)
-            return head == stream.read(4) == b"PAR1"
-    except OSError:
-        return False
+def _outputs(record: dict[str, Any]) -> int:
+    """Return the width of a run's head: the number of classes, or 1 under regression."""
+    return len(record["labels"]["classes"]) or 1
 
 
 def _header(spec: RunSpec, status: str) -> dict[str, Any]:

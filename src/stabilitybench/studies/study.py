@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -17,7 +17,7 @@ from stabilitybench.errors import Argument, UserError
 from stabilitybench.seeds import Seeds, grid
 from stabilitybench.statuses import FINISHED
 from stabilitybench.storage.pool import Progress, Silent
-from stabilitybench.storage.writing import saving, write_atomically
+from stabilitybench.storage.writing import check_writable, saving, write_atomically
 from stabilitybench.studies import file as study_file
 from stabilitybench.studies.execution import Options, check_savable, devices, execute, workers
 from stabilitybench.studies.file import StudyFile
@@ -26,6 +26,7 @@ from stabilitybench.studies.results import PlannedRun, Results
 from stabilitybench.studies.shard import Shard
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
+from stabilitybench.studies.study_json import STUDY_JSON, differences, read_known, set_aside, short
 from stabilitybench.studies.tuning import Cell, TuningRun, choose, tuning_runs
 from stabilitybench.tasks import Task, load_task
 
@@ -207,7 +208,7 @@ class Study:
         planned = self.plan()  # every check comes before the first training
         check_savable((run.spec for run in planned), options)
         self._prepare_folders()
-        notes = self.claim_name()
+        notes = [*set_aside(self.folder), *self.claim_name()]
         self._record(None, notes)  # at once, so that a name stands for one study even if this one is interrupted
         if part and not all(self._finished(run.spec.id, retry) for run in tuning):
             raise UserError(Argument("shard", shard), ": the tuning runs of this study come first; run it once without")
@@ -276,7 +277,7 @@ class Study:
         tuned = choose(self.file, self._tuning_runs(), self.store)
         planned = tuple(self.plan(tuned))
         records = {run.spec.id: record for run in planned if (record := self.store.read(run.spec.id)) is not None}
-        return Results(self.file, planned, records, tuned, tuple(self._known().get("notes", ())))
+        return Results(self.file, planned, records, tuned, tuple(read_known(self.folder).get("notes", ())))
 
     def tuning_progress(self) -> tuple[int, int]:
         """Return how many runs choose settings, and how many of these the store has."""
@@ -328,27 +329,19 @@ class Study:
         self.store.prepare()
         with saving(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / ".writable", "")
-        (self.folder / ".writable").unlink()
-
-    def _known(self) -> dict[str, Any]:
-        try:
-            known = json.loads((self.folder / "study.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return known if isinstance(known, dict) else {}
+        check_writable(self.folder)
 
     def claim_name(self) -> list[str]:
         """Refuse another study under the same name; more seeds of the same study are welcome.
 
         Returns the notes a report must carry: those known, and that seeds were raised after results were seen.
         """
-        known, spec = self._known(), self.file.plain()
+        known, spec = read_known(self.folder), self.file.plain()
         notes: list[str] = list(known.get("notes", []))
         old = known.get("spec")
         if old is None or old == spec:
             return notes
-        changes = list(_differences(old, spec))
+        changes = list(differences(old, spec))
         grown = isinstance(old.get("seeds"), int) and isinstance(spec["seeds"], int) and old["seeds"] < spec["seeds"]
         if grown and [key for key, _, _ in changes] == ["seeds"]:
             if self.file.looks is not None:  # both numbers are declared looks
@@ -357,14 +350,14 @@ class Study:
             raised = f"seeds were raised from {old['seeds']} to {spec['seeds']} after results were seen ({day})"
             price = price_of_looks([*known.get("looked_at", []), old["seeds"], spec["seeds"]])
             return [*notes, f"{raised}; {price}" if price else raised]
-        shown = "; ".join(f"{key}: {_short(a)} -> {_short(b)}" for key, a, b in changes[:5])
+        shown = "; ".join(f"{key}: {short(a)} -> {short(b)}" for key, a, b in changes[:5])
         raise UserError(
             f'{self.source}: a different study named "{self.file.name}" stands in {self.folder} ({shown}). '
             "Give this one another name (name = ...); runs they share are not done twice."
         )
 
     def _record(self, planned: list[PlannedRun] | None, notes: list[str]) -> None:
-        known = self._known()
+        known = read_known(self.folder)
         before = known.get("runs", [])
         runs = before if planned is None else [run.spec.id for run in planned]
         gone = len(set(before) - set(runs))
@@ -375,25 +368,12 @@ class Study:
         if (seeds := known.get("spec", spec)["seeds"]) != spec["seeds"]:
             looked_at = [*looked_at, seeds]
         content = {"spec": spec, "runs": runs, "notes": list(dict.fromkeys(notes)), "looked_at": looked_at}
-        write_atomically(self.folder / "study.json", json.dumps(content, indent=1) + "\n")
+        write_atomically(self.folder / STUDY_JSON, json.dumps(content, indent=1) + "\n")
 
 
 def _folders(store: str | Path, results: str | Path) -> tuple[Store, Path]:
     return Store(argument_checks.path("store", store)), argument_checks.path("results", results)
 
 
-def _differences(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for part in dict.fromkeys((*old, *new)):
-            yield from _differences(old.get(part), new.get(part), f"{key}.{part}".lstrip("."))
-    elif old != new:
-        yield key, old, new
-
-
 def _count(n: int, word: str) -> str:
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
-
-
-def _short(value: Any) -> str:
-    text = "(absent)" if value is None else json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from stabilitybench.documents.comma_separated import comma_separated
 from stabilitybench.documents.html import html
 from stabilitybench.documents.markdown import markdown
 from stabilitybench.documents.report import BulletList, Definitions, FigureGroup, Prose, Report, Section
@@ -130,7 +131,7 @@ def report_suites(suites: Sequence[SuiteResults], name: str, folder: Path) -> tu
         Its page.
     """
     report, every = build_suite_report(suites, name)
-    write_atomically(folder / "datasets.csv", every.to_csv(index=False, lineterminator="\n"))
+    write_atomically(folder / "datasets.csv", comma_separated(every))
     write_atomically(folder / "report.md", markdown(report))
     write_atomically(folder / "report.html", html(report))
     return report, folder / "report.html"

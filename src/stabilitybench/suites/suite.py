@@ -17,6 +17,7 @@ from stabilitybench.storage.records import Records, content_id, versions
 from stabilitybench.storage.writing import storage_failure
 from stabilitybench.suites.file import SuiteFile, find_suites
 from stabilitybench.suites.measurements import Settings, check, measure
+from stabilitybench.suites.record_form import well_formed
 from stabilitybench.synthetic import Dataset, generate
 from stabilitybench.threads import one_thread
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 #: Part of every dataset's identity: raised when generators or measurements change a number.
 FORMAT = 1
-KEYS = {"measured", "bounds", "constants", "seconds"}
 PACKAGES = ("stabilitybench", "torch", "numpy", "scipy")
 
 
@@ -90,7 +90,7 @@ class Datasets(Records):
         super().__init__(folder, "datasets", "record.json")
 
     def whole(self, record_id: str, record: dict[str, Any]) -> bool:
-        """Tell whether a record has its measurements.
+        """Tell whether a record has its measurements, or the reason why it has none.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Datasets(Records):
         record : dict of str to object
             What is stored of it.
         """
-        return record.get("status") == "ok" and record.keys() >= KEYS
+        return well_formed(record)
 
     def done(self, record_id: str) -> bool:
         """Tell whether a dataset is measured.

@@ -11,12 +11,21 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stabilitybench.errors import UserError
+from stabilitybench.storage.foreign import MAX_BYTES, check_depth, open_foreign, read_foreign
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 #: Longest line accepted, in characters; a longer one is not a row of text but a damaged or foreign file.
 MAX_LINE = 1_000_000
+#: Most columns of a table, and most cells: a damaged or hostile file is told before it fills the memory.
+MAX_COLUMNS = 1_000
+MAX_CELLS = 20_000_000
+#: Rows of Parquet that are unpacked at a time.
+BATCH = 4096
 EMPTY = "the file is empty; it must hold labelled rows"
 
 
@@ -101,9 +110,16 @@ def read_table(file: Path) -> RawTable:
         raise UserError(f"{file}: cannot be read: {error.strerror or error}") from error
 
 
+def _check_size(file: Path, columns: int, rows: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise UserError(f"{file}: has {columns} columns; a table of text has at most {MAX_COLUMNS}")
+    if columns * rows > MAX_CELLS:
+        raise UserError(f"{file}: has {columns * rows} cells; a table of text has at most {MAX_CELLS}")
+
+
 def _lines(file: Path) -> list[str]:
     """Return the lines of a UTF-8 text file, without their ends."""
-    raw = file.read_bytes()
+    raw = read_foreign(file)
     if b"\0" in raw:
         at = raw[: raw.index(b"\0")].count(b"\n") + 1
         raise UserError(f"{file}: line {at}: NUL byte; the file is binary, it must be UTF-8 text")
@@ -155,6 +171,7 @@ def _csv(file: Path) -> RawTable:
 
 
 def _header(file: Path, cells: list[str]) -> tuple[str, ...]:
+    _check_size(file, len(cells), 0)
     header = tuple(cell.strip().lower() for cell in cells)
     for name in header:
         if name and header.count(name) > 1:
@@ -186,6 +203,7 @@ def _jsonl(file: Path) -> RawTable:
             continue
         try:
             record = json.loads(line, object_pairs_hook=_record)
+            check_depth(record)
         except RecursionError as error:
             raise UserError(f"{file}: line {number}: nested too deeply; a row is a flat object") from error
         except ValueError as error:
@@ -196,6 +214,7 @@ def _jsonl(file: Path) -> RawTable:
         records.append(dict(zip(_header(file, list(record)), record.values(), strict=True)))
         numbers.append(number)
     header = tuple(dict.fromkeys(name for record in records for name in record))
+    _check_size(file, len(header), len(records))
     return RawTable(str(file), header, [[r.get(name) for name in header] for r in records], numbers)
 
 
@@ -210,16 +229,64 @@ def _parquet(file: Path) -> RawTable:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if file.stat().st_size == 0:
-        raise UserError(f"{file}: {EMPTY}")
-    try:
-        table = pq.ParquetFile(file).read()
-        columns = [column.to_pylist() for column in table.columns]
-    except (pa.ArrowException, ValueError, OSError) as error:
-        raise UserError(f"{file}: not readable as Parquet; the file is damaged or of another format") from error
-    header = _header(file, table.column_names)
+    with open_foreign(file) as stream:
+        if not stream.read(1):
+            raise UserError(f"{file}: {EMPTY}")
+        try:
+            schema = pq.read_schema(stream)
+            names = [field.name for field in schema if not pa.types.is_nested(field.type)]
+            texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+            table = pq.ParquetFile(stream, read_dictionary=texts)
+            _check_size(file, len(names), table.metadata.num_rows)
+            columns = _unpacked(file, table, names)
+        except UserError:
+            raise
+        except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
+            raise UserError(f"{file}: not readable as Parquet; the file is damaged or of another format") from error
+    header = _header(file, names)
     rows = [list(row) for row in zip(*columns, strict=True)]
     return RawTable(str(file), header, rows, list(range(1, len(rows) + 1)), unit="row")
+
+
+def _unpacked(file: Path, table: ParquetFile, names: list[str]) -> list[list[Any]]:
+    """Return the values of columns; a few bytes of Parquet can stand for any number of long texts.
+
+    Texts are read as numbers of those that differ, whose lengths are summed before any row is made.
+    """
+    groups = range(table.metadata.num_row_groups)
+    length = sum(table.metadata.row_group(group).total_byte_size for group in groups)
+    columns: list[list[Any]] = [[] for _ in names]
+    batches = table.iter_batches(BATCH, columns=names) if length <= MAX_BYTES else ()
+    length = 0 if batches else length
+    for batch in batches:
+        length += sum(map(_length, batch.columns))
+        if length > MAX_BYTES:
+            break
+        for values, column in zip(columns, batch.columns, strict=True):
+            values += _values(column)
+    if length > MAX_BYTES:
+        raise UserError(f"{file}: unpacks to more than {MAX_BYTES} bytes, which is the most allowed")
+    return columns
+
+
+def _length(column: Any) -> int:
+    """Return the bytes of a column with every text written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not isinstance(column, pa.DictionaryArray) or not pa.types.is_string(column.type.value_type):
+        return int(column.nbytes)
+    lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+    return int(pc.sum(pc.cast(lengths, pa.int64())).as_py() or 0)
+
+
+def _values(column: Any) -> list[Any]:
+    import pyarrow as pa
+
+    if not isinstance(column, pa.DictionaryArray):
+        return list(column.to_pylist())
+    known = column.dictionary.to_pylist()
+    return [None if place is None else known[place] for place in column.indices.to_pylist()]
 
 
 #: How each suffix is read.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stabilitybench.printing import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -48,7 +50,7 @@ def _print_certificate(found: Certificate, console: Console) -> None:
     from rich.text import Text
 
     for line in _facts(found):
-        console.print(Text(line))
+        console.print(Text(printable(line)))
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for head in ("steps", "data", "worst", "flips", "bound, one run", "bound, closed form"):
@@ -61,7 +63,7 @@ def _print_certificate(found: Certificate, console: Console) -> None:
     for name, reason in found.refused.items():
         console.print(Text(f"no {name}: {reason}", style="yellow"))
     for note in found.notes:
-        console.print(Text(f"note: {note}", style="yellow"))
+        console.print(Text(printable(f"note: {note}"), style="yellow"))
     for line in found.assumptions:
         console.print(Text(f"assumes {line}", style="dim"))
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stabilitybench.documents.formats import points
+from stabilitybench.printing import printable
 from stabilitybench.statuses import FINISHED
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def _line(kind: str, run: PlannedRun, record: dict[str, Any]) -> str:
     if kind in FINISHED:
         metric = run.spec.task.metrics[0]
         score, no_skill = record["scores"]["last"]["test"][metric], record["no_skill"]["test"]
-        return f"{place}  {metric} {points(score)} (no skill {points(no_skill)})"
-    return f"{place}  {record['reason']}"
+        return printable(f"{place}  {metric} {points(score)} (no skill {points(no_skill)})")
+    return printable(f"{place}  {record['reason']}")
 
 
 def plan_table(study: Study) -> RenderableType:
@@ -131,7 +132,7 @@ def plan_table(study: Study) -> RenderableType:
     tuning, tuned = study.tuning_progress()
     if tuning:
         lines.insert(0, f"before them, {_runs(tuning)} choose settings, on seeds of their own; {tuned} in the store")
-    return Group(*map(Text, (study.headline, *seed_lines(file))), table, *map(Text, lines))
+    return Group(*(Text(printable(line)) for line in (study.headline, *seed_lines(file))), table, *map(Text, lines))
 
 
 def _grid(*columns: str) -> Table:
@@ -146,7 +147,7 @@ def _grid(*columns: str) -> Table:
 
 def _add(table: Table, *cells: str) -> None:
     # Names come from users: they are text, never markup.
-    table.add_row(*map(Text, cells))
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def _runs(n: int) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 from stabilitybench.documents.formats import points
 from stabilitybench.encoders import load_encoder
 from stabilitybench.errors import UserError, suggest
+from stabilitybench.printing import printable
 from stabilitybench.tasks import load_task, task_catalogue
 from stabilitybench.tasks.inspect import Duplicates, TaskReport, inspect_task
 
@@ -50,7 +51,7 @@ def print_task(name: str, metric: str | None, encoder: str | None, console: Cons
     task = load_task(name, metric=metric)
     report = inspect_task(task, count_tokens=None if encoder is None else _token_counter(encoder))
     kind = f"{len(task.classes)} classes" if task.classes else "regression"
-    console.print(Text(f"{report.name}: {kind}, scored by {report.headline}"), soft_wrap=True)
+    console.print(Text(printable(f"{report.name}: {kind}, scored by {report.headline}")), soft_wrap=True)
     console.print(_splits(report))
     for found in report.duplicates:
         for line in _duplicates(found):
@@ -58,7 +59,7 @@ def print_task(name: str, metric: str | None, encoder: str | None, console: Cons
     if not report.duplicates:
         console.print("no text stands twice, within a split or between two")
     for note in report.notes:
-        console.print(Text(f"note: {note}"), soft_wrap=True)
+        console.print(Text(printable(f"note: {note}")), soft_wrap=True)
     console.print(Text(f"fingerprint {report.fingerprint[:16]}", style="dim"))
 
 
@@ -84,7 +85,7 @@ def _splits(report: TaskReport) -> Table:
     table.add_column(f"{report.unit}: median, 95 %, longest", justify="right")
     table.add_column("no skill", justify="right")
     for split in report.splits:
-        held = ", ".join(f"{name} {rows} ({rows / split.rows:.0%})" for name, rows in split.classes.items())
+        held = ", ".join(f"{printable(name)} {rows} ({rows / split.rows:.0%})" for name, rows in split.classes.items())
         if split.scores is not None:
             held = ", ".join(f"{value:.2f}" for value in split.scores)
         lengths = f"{split.lengths.median:.0f}, {split.lengths.percentile_95:.0f}, {split.lengths.maximum}"
@@ -101,4 +102,4 @@ def _duplicates(found: Duplicates) -> list[Text]:
 
 
 def _short(text: str, width: int = 100) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
+    return printable(text if len(text) <= width else text[: width - 3] + "...")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from stabilitybench.printing import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Task as Line
@@ -71,7 +73,7 @@ class Bar:
     def start(self, total: int, done: int, workers: int) -> None:
         """Begin a stage; the last one is begun again if there is no other."""
         if self._headline is not None:
-            self._console.print(Text(self._headline), soft_wrap=True)
+            self._console.print(Text(printable(self._headline)), soft_wrap=True)
             self._headline = None
         self._stage = self._stages.pop(0) if len(self._stages) > 1 else self._stages[0]
         self._total, self._done, self._before, self._workers = total, done, done, workers
@@ -107,7 +109,7 @@ class Bar:
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(Text(text, style="yellow"))
+        self._console.print(Text(printable(text), style="yellow"))
 
     def end(self) -> None:
         """Leave the bar standing and stop redrawing it."""
