@@ -70,7 +70,8 @@ def mutated(good: bytes) -> st.SearchStrategy[bytes]:
 
 STUDY: dict[str, Any] = {
     "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": [{"name": "pocket/sentiment", "n": 20}],
-    "seeds": {"init": 2}, "baseline": "plain", "recipe": {"steps": 2}, "arms": {"plain": [], "reinit": [{"reinit": {"layers": 1}}]},
+    "seeds": {"init": 2}, "baseline": "plain",
+    "recipe": {"steps": 2}, "arms": {"plain": [], "reinit": [{"reinit": {"layers": 1}}]},
     "tune": {"seeds": 2, "grid": {"steps": [1, 2]}}, "paired": True,
 }  # fmt: skip
 SUITE: dict[str, Any] = {

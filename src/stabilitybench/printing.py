@@ -145,5 +145,5 @@ def printable_errors(stream: IO[str]) -> Iterator[None]:
     None
         The block runs.
     """
-    with redirect_stderr(_Printable(stream)):  # type: ignore[type-var]
+    with redirect_stderr(_Printable(stream)):
         yield

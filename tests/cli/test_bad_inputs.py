@@ -27,7 +27,7 @@ BAD: list[BadInput] = [
     *bad_commands.records(),
 ]
 #: One in so many is met in every run of the tests; `make test-slow` meets them all.
-EVERY = 5
+EVERY = 8
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def comma_separated(frame: pd.DataFrame) -> str:
 
     words = frame.select_dtypes(exclude=["number", "bool"])
     # Lists of objects, so that a whole number beside a missing one stays whole.
-    texts = {name: pd.Series([_cell(value) for value in words[name]], frame.index, object) for name in words}
+    texts = {str(name): pd.Series([_cell(value) for value in words[name]], frame.index, object) for name in words}
     return str(frame.assign(**texts).to_csv(index=False, lineterminator="\n"))
 
 

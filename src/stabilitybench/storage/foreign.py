@@ -10,8 +10,9 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from stabilitybench.errors import UserError
 
@@ -22,7 +23,7 @@ MAX_MEGABYTES = 256
 MAX_BYTES = MAX_MEGABYTES * 10**6
 
 
-def open_foreign(path: Path, most: int | None = MAX_BYTES) -> IO[bytes]:
+def open_foreign(path: Path, most: int | None = MAX_BYTES) -> BufferedReader:
     """Open a file for reading; it is never waited for.
 
     Parameters
