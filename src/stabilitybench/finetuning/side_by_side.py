@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from traceback import clear_frames
 
 import torch
 
@@ -98,6 +99,7 @@ def finetune_side_by_side(
                 except StopIteration as end:
                     found: Outcome | Exception = end.value
                 except Exception as error:
+                    clear_frames(error.__traceback__)  # whose tensors would take the place of the next run's
                     found = error
                 busy.remove(entry)
                 free.append(lane)

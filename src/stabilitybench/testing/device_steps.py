@@ -17,9 +17,9 @@ from stabilitybench.finetuning.step_tables import RowTable, StepShape, step_shap
 READING = ("aten::_local_scalar_dense", "aten::lift_fresh", "aten::equal")
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, found: list[str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._found = found
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
