@@ -59,7 +59,7 @@ test-slow: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python -m pytest benchmarks -s --benchmark-enable --benchmark-only
 
-# Needs a CUDA device; four minutes, no download.
+# Needs a CUDA device; some minutes, no download.
 bench-gpu: $(VENV)/.installed
 	$(BIN)/python benchmarks/gpu.py --check
 
