@@ -16,7 +16,7 @@ LOWEST_TESTS := lowest_versions.py cli/test_studies.py encoders/test_hub.py enco
 	studies/test_store.py suites/test_file.py tasks/test_files.py tasks/test_glue.py tasks/test_metrics.py \
 	theory/test_minimiser.py
 
-.PHONY: demo test test-lowest test-slow lint types format bench clean
+.PHONY: demo test test-lowest test-slow lint types format bench bench-gpu clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed"; exit 1; }
@@ -58,6 +58,10 @@ test-slow: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m pytest benchmarks -s --benchmark-enable --benchmark-only
+
+# Needs a CUDA device; some minutes, no download.
+bench-gpu: $(VENV)/.installed
+	$(BIN)/python benchmarks/gpu.py --check
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .

@@ -72,7 +72,7 @@ STUDY: dict[str, Any] = {
     "name": "tiny", "encoders": ["pocket/bert-small"], "tasks": [{"name": "pocket/sentiment", "n": 20}],
     "seeds": {"init": 2}, "baseline": "plain",
     "recipe": {"steps": 2}, "arms": {"plain": [], "reinit": [{"reinit": {"layers": 1}}]},
-    "tune": {"seeds": 2, "grid": {"steps": [1, 2]}}, "paired": True,
+    "tune": {"seeds": 2, "grid": {"steps": [1, 2]}},
 }  # fmt: skip
 SUITE: dict[str, Any] = {
     "name": "mine", "title": "t", "factor": "n", "about": "x", "generator": "separable-ball", "datasets": 2,

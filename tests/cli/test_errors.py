@@ -18,6 +18,7 @@ SCORES = "score\n0.7\n0.8\n"
     ("args", "said"),
     [
         (("run", "study.toml", "--jobs", "0"), "--jobs 0: must be at least 1\n"),
+        (("run", "study.toml", "--side-by-side", "0"), "--side-by-side 0: must be at least 1\n"),
         (("run", "study.toml", "--device", "gpu"), '--device "gpu": must be auto, cpu, cuda or cuda:K\n'),
         (("run", "study.toml", "--timeout", "-1"), "--timeout -1: must be a positive number of seconds\n"),
         (("run", "study.toml", "--set", "recipe.lr=1e-4"), "study.toml: recipe.lr: unknown key; "),

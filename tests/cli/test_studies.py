@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
-import stabilitybench.finetuning
 from stabilitybench.errors import EnvironmentFailure
+from stabilitybench.finetuning import side_by_side
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def no_training(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a training was started")
 
-    monkeypatch.setattr(stabilitybench.finetuning, "finetune", refuse)
+    monkeypatch.setattr(side_by_side, "finetune_side_by_side", refuse)
 
 
 SMALL = ("--set", "seeds=2", "--set", "recipe.steps=3", "--set", "recipe.evaluations=2")
@@ -317,9 +317,9 @@ def test_failing_machine_and_interruption_have_exit_codes_of_their_own(cli, stud
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stabilitybench.finetuning, "finetune", full_disk)
+    monkeypatch.setattr(side_by_side, "loop_of", full_disk)
     assert cli("run", study_file, "--jobs", "1")[::2] == (1, "error: store: the disk is full.\n")
-    monkeypatch.setattr(stabilitybench.finetuning, "finetune", interrupt)
+    monkeypatch.setattr(side_by_side, "loop_of", interrupt)
     code, _, err = cli("run", study_file, "--jobs", "1")
     assert code == 130
     assert err == "error: interrupted; finished runs are kept, the same command goes on from there\n"
@@ -338,7 +338,7 @@ def test_a_request_to_end_is_told_like_an_interruption(cli, study_file, monkeypa
 
 
 def test_a_crash_of_one_run_is_told_and_can_be_done_again(cli, study_file, monkeypatch):
-    real, calls = stabilitybench.finetuning.finetune, []
+    real, calls = side_by_side.loop_of, []
 
     def second_breaks(*args, **kwargs):
         calls.append(1)
@@ -346,7 +346,7 @@ def test_a_crash_of_one_run_is_told_and_can_be_done_again(cli, study_file, monke
             raise RuntimeError("out of [bold]luck[/bold]")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(stabilitybench.finetuning, "finetune", second_breaks)
+    monkeypatch.setattr(side_by_side, "loop_of", second_breaks)
     code, out, _ = cli("run", study_file, "--jobs", "1")
     assert code == 0
     assert "1 crashed" in out
@@ -433,7 +433,7 @@ def test_a_study_whose_every_run_crashed_still_says_so(cli, study_file, monkeypa
     def breaks(*args, **kwargs):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(stabilitybench.finetuning, "finetune", breaks)
+    monkeypatch.setattr(side_by_side, "loop_of", breaks)
     code, out, err = cli("run", study_file, "--jobs", "1")
     assert (code, err) == (0, "")
     assert out.count("RuntimeError: no luck") == 4

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stabilitybench.encoders import load_encoder
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import finetune
 from stabilitybench.recipe import Recipe

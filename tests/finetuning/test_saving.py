@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stabilitybench.encoders import Encoder, load_encoder
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import finetune
 from stabilitybench.finetuning.saving import save_model

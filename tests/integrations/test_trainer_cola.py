@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer
 
 from stabilitybench.encoders import load_encoder
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.integrations.trainer import stabilize
 from stabilitybench.stabilizers import build
 from support.trainers import arguments, run_trainer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.stabilizers import catalogue
 from support.trainers import REFUSED
 

@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 from transformers import BertForTokenClassification, DistilBertConfig, DistilBertModel, Trainer
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.errors import UserError
 from stabilitybench.integrations.trainer import stabilize
 from stabilitybench.recipe import Recipe

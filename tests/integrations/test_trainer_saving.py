@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.errors import UserError
 from stabilitybench.integrations.trainer import RECORD, stabilize
 from stabilitybench.seeds import Seeds

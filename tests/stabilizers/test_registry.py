@@ -60,6 +60,12 @@ def test_a_version_is_a_whole_number(version: Any) -> None:
         register("mine")(mine)
 
 
+def test_on_device_is_a_flag() -> None:
+    mine = dataclass(frozen=True)(type("Mine", (Stabilizer,), {"on_device": "yes"}))
+    with pytest.raises(UserError, match=r'^stabilizer "mine": on_device = .yes.: must be of the type bool$'):
+        register("mine")(mine)
+
+
 def test_a_version_is_no_parameter() -> None:
     with pytest.raises(UserError, match="the field version has the name of a part of the contract"):
 

@@ -20,10 +20,10 @@ COMMAND = [sys.executable, "-c", "from stabilitybench.cli import main; main()", 
 PATIENCE = 300
 
 
-def start(folder, jobs):
+def start(folder, jobs, *options):
     # A process group of its own, so that the workers can be killed with their parent.
     return subprocess.Popen(
-        [*COMMAND, "--jobs", str(jobs)], cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL,
+        [*COMMAND, "--jobs", str(jobs), *options], cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -40,11 +40,11 @@ def check_no_partial_file(folder):
         assert (folder / "store" / "runs" / run_id / "predictions.parquet").stat().st_size > 0
 
 
-def kill_often(folder, kills, rng, at_once):
+def kill_often(folder, kills, rng, at_once, *options):
     """Kill the study `kills` times: after a few more runs, at any moment inside the next one."""
     for k in range(kills):
         jobs, goal = 1 + k % 2, len(stored(folder)) + int(rng.integers(0, at_once + 1))
-        process = start(folder, jobs)
+        process = start(folder, jobs, *options)
         deadline = time.monotonic() + PATIENCE
         while len(stored(folder)) < goal and process.poll() is None:
             assert time.monotonic() < deadline
@@ -85,6 +85,11 @@ def forty(write_study):
 
 def test_three_kills(forty, tmp_path):
     kill_often(tmp_path, 3, np.random.default_rng(0), at_once=12)
+    finish_and_compare(tmp_path, forty, tmp_path)
+
+
+def test_kills_while_several_runs_are_under_way(forty, tmp_path):
+    kill_often(tmp_path, 2, np.random.default_rng(2), 12, "--side-by-side", "3")
     finish_and_compare(tmp_path, forty, tmp_path)
 
 

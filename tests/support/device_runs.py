@@ -60,8 +60,8 @@ def loop_of(
     return real_loop_of(encoder, make_task(**task), recipe, stabilizers, seeds_of(seed), CPU, dtype, lane)
 
 
-def device_steps(loop: Loop, kind: type[DeviceSteps] = DeviceSteps) -> DeviceSteps:
+def device_steps(loop: Loop) -> DeviceSteps:
     """Return the steps of a training as one piece each."""
     rows = RowTable(loop.training.splits.train, CPU)  # type: ignore[arg-type]
     shapes = step_shapes(rows.lengths, loop.training.recipe.batch_size, WIDTH)
-    return kind(loop.training, RunTables.of(loop.training), rows, shapes)
+    return DeviceSteps(loop.training, RunTables.of(loop.training), rows, shapes)

@@ -21,7 +21,7 @@ def stock_model(folder: Path, outputs: int, params: dict[str, torch.Tensor], **c
     """Return transformers' own classifier of the checkpoint, in evaluation mode, with the given weights in it."""
     from transformers import AutoModelForSequenceClassification
 
-    from stabilitybench.encoders.loading import quiet
+    from stabilitybench.encoders.silence import quiet
 
     with quiet(), torch.random.fork_rng(devices=[]):
         model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=outputs, **changes)

@@ -17,7 +17,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from transformers import TrainerCallback as Callback
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.finetuning import data
 from stabilitybench.finetuning.plain_steps import PlainSteps
 from stabilitybench.finetuning.resolution import text_length

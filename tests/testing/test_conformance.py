@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from stabilitybench.stabilizers import Stabilizer, build, catalogue
 from stabilitybench.testing import check_stabilizer
 
+COUNT = count()
 DOC = """Do something for a test.
 
     Modifies: what the test says.
@@ -143,6 +145,31 @@ def test_a_method_that_detaches() -> None:
     penalty = lambda self, forward, batch, ctx: forward.logits.square().mean().detach() ** 2  # noqa: E731
     text = broken(method("detached", penalty=penalty))["has the gradient of its loss"]
     assert "set exact_gradient = False" in text
+
+
+@pytest.mark.parametrize(
+    ("read", "told"),
+    [
+        (
+            lambda logits, ctx: float(logits.detach().sum()) * logits.sum(),
+            "declares on_device, and a device would wait for aten::_local_scalar_dense in a step: calculate with "
+            "tensors alone, or do not declare it",
+        ),
+        (
+            lambda logits, ctx: ctx.step * logits.sum(),
+            "stops with UserError: ctx.step is read in a step that runs on the device as one piece: a stabilizer whose "
+            "hooks need it must not set on_device",
+        ),
+        (lambda logits, ctx: next(COUNT) * logits.sum(), "declares on_device, and a step as one piece ends elsewhere"),
+    ],
+)
+def test_a_method_that_does_not_step_as_it_declares(read: Any, told: str) -> None:
+    def penalty(self: Any, forward: Any, batch: Any, ctx: Any) -> Any:
+        return 0.1 * read(forward.logits, ctx)
+
+    found = broken(method("declaring", on_device=True, penalty=penalty))
+    assert found["steps on a device as it says"].startswith(told)
+    assert "steps on a device as it says" not in broken(method("silent", penalty=penalty))
 
 
 def test_a_method_that_stops_with_a_traceback_where_it_cannot_work() -> None:

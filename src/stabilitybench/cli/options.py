@@ -39,6 +39,10 @@ Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", help="Worker processes; default: one for each core, or each GPU.")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:K.")]
+SideBySide = Annotated[
+    int | None,
+    typer.Option("--side-by-side", metavar="K", help="Runs at a time on one GPU; default: what its memory holds."),
+]
 ShardText = Annotated[
     str | None,
     typer.Option("--shard", metavar="K/N", help="Do only part K of N, on one of N machines that share a store."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from stabilitybench.cli.options import (
     Retry,
     Save,
     ShardText,
+    SideBySide,
     StoreFolder,
     StudyPath,
     Timeout,
@@ -46,6 +47,7 @@ def run(
     files: With = None,
     jobs: Jobs = None,
     device: Device = "auto",
+    side_by_side: SideBySide = None,
     shard: ShardText = None,
     retry: Retry = False,
     timeout: Timeout = None,
@@ -66,12 +68,16 @@ def run(
 
     console = open_console()
     it = read_study(study, overrides, files, store, results)
+    options: dict[str, Any] = {
+        "jobs": jobs, "device": device, "timeout": timeout, "save": save, "retry": retry, "shard": shard,
+        "side_by_side": side_by_side,
+    }  # fmt: skip
     if dry_run:
-        it.check(jobs=jobs, device=device, timeout=timeout, save=save, retry=retry, shard=shard)
+        it.check(**options)
         _print_plan(it, console)
         return
     watcher = Bar.of_study(console, it)
-    found = it.run(jobs=jobs, device=device, timeout=timeout, save=save, retry=retry, shard=shard, progress=watcher)
+    found = it.run(**options, progress=watcher)
     if no_report:
         _print_coverage(found, console)
     else:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from stabilitybench.encoders.files import PATTERNS, VOCABULARIES, EncoderFiles
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
+from stabilitybench.encoders.silence import quiet, quiet_hub
 from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import PUBLISHED_RATE
 from stabilitybench.storage.foreign import read_json
@@ -225,7 +225,7 @@ def _download(name: str, revision: str | None) -> tuple[Path, str]:
     )
 
     try:
-        with _quiet_hub():
+        with quiet_hub():
             path = Path(snapshot_download(name, revision=revision, allow_patterns=list(PATTERNS)))
     except HFValidationError:
         raise UserError(f'encoder "{name}": neither a directory nor a valid hub id') from None
@@ -392,37 +392,6 @@ def _pretrained_classifier(encoder: Encoder, fingerprint: str, outputs: int) -> 
         buffers={name: b.detach().clone() for name, b in module.named_buffers()},
         module=module.to("meta"),
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the log lines and progress bars of transformers and the hub; put them back afterwards."""
-    from transformers.utils import logging as log
-
-    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity(50)
-    log.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with _quiet_hub():
-            yield
-    finally:
-        log.set_verbosity(level)
-        if bars:
-            log.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def _quiet_hub() -> Iterator[None]:
-    """Silence the progress bars of the hub alone: finding an encoder does not need transformers."""
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    bars = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if bars:
-            enable_progress_bars()
 
 
 def _reason(error: BaseException) -> str:

@@ -20,7 +20,13 @@ BLOCK = 64
 
 @jit()
 def dot(a, b):  # type: ignore[no-untyped-def]
-    """Return a matrix product that does not round float32 to fewer bits."""
+    """Return a matrix product that does not round float32 to fewer bits.
+
+    Parameters
+    ----------
+    a, b : block of numbers, shape (m, k) and (k, n)
+        Its factors.
+    """
     return tl.dot(a, b, input_precision="ieee")
 
 

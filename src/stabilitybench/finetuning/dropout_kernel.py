@@ -18,7 +18,13 @@ BLOCK = 1024
 
 @jit()
 def mix(x):  # type: ignore[no-untyped-def]
-    """Scramble 32 bits."""
+    """Scramble 32 bits.
+
+    Parameters
+    ----------
+    x : block of int32
+        Any values.
+    """
     x = (((x >> 16) & 0xFFFF) ^ x) * -2048144789
     return (((x >> 13) & 0x7FFFF) ^ x) * -1028477387
 

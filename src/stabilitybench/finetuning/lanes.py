@@ -23,6 +23,10 @@ from stabilitybench.finetuning.step_tables import RowTable, StepShape, step_shap
 from stabilitybench.stabilizers.step_hooks import changes_step
 from stabilitybench.tasks.base import Task
 
+#: Lanes beyond which nothing was gained on the cards that were measured.
+MOST = 8
+#: Part of a device's memory that lanes may fill.
+SHARE = 0.8
 _ROWS = Memory[tuple[RowTable, tuple[StepShape, ...]]](size=4)
 #: What a recipe says about a run that its tables hold, or that its steps do not read.
 _TABULATED: dict[str, Any] = {
@@ -96,6 +100,25 @@ def lanes(device: torch.device, count: int) -> list[Lane]:
     made = _LANES.setdefault(device, [])
     made += [Lane(device) for _ in range(count - len(made))]
     return made[:count]
+
+
+def room(device: torch.device) -> int:
+    """Return how many lanes a CUDA device has room for, if each takes what one has taken at most.
+
+    Parameters
+    ----------
+    device : torch.device
+        On which one lane has done a run since its peak of memory was reset.
+
+    Returns
+    -------
+    int
+        At least 1, at most `MOST`.
+    """
+    free, _ = torch.cuda.mem_get_info(device)
+    # Reserved, not allocated: no lane uses what another keeps for its stream and its graphs.
+    ours, peak = torch.cuda.memory_reserved(device), torch.cuda.max_memory_reserved(device)
+    return max(1, min(MOST, int(SHARE * (free + ours) / max(1, peak))))
 
 
 def _rows(training: Training, encoder: Encoder, task: Task) -> tuple[RowTable, tuple[StepShape, ...]]:

@@ -50,7 +50,13 @@ class Steps(Protocol):
         ...
 
     def advance(self, to: int) -> None:
-        """Take the steps up to a number of them."""
+        """Take the steps up to a number of them.
+
+        Parameters
+        ----------
+        to : int
+            Steps taken in the end.
+        """
         ...
 
     def gradient_norm(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.encoders.loading import quiet
+from stabilitybench.encoders.silence import quiet
 from stabilitybench.errors import UserError
 from stabilitybench.tasks.base import Task
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from traceback import clear_frames
+
+import torch
 
 from stabilitybench.encoders import Encoder
-from stabilitybench.finetuning.lanes import Lane, lanes
+from stabilitybench.finetuning.lanes import Lane, lanes, room
 from stabilitybench.finetuning.loop import Observer
 from stabilitybench.finetuning.outcome import Checkpoint, Outcome
 from stabilitybench.finetuning.training import checked_device, loop_of
@@ -50,9 +53,9 @@ class Request:
 
 
 def finetune_side_by_side(
-    requests: Iterable[Request], *, device: str = "cpu", count: int = 1
+    requests: Iterable[Request], *, device: str = "cpu", count: int | None = None
 ) -> Iterator[tuple[Request, Outcome | Exception]]:
-    """Do runs, `count` of them at a time, and yield each with what became of it, as they end.
+    """Do runs, several at a time, and yield each with what became of it, as they end.
 
     While one run is evaluated, the device works on the steps of the others.  The numbers of a run are those that
     `finetune` returns: they do not depend on how many stand beside it.
@@ -63,8 +66,8 @@ def finetune_side_by_side(
         The runs; the next one is asked for when a lane is free.
     device : str, default "cpu"
         "cpu", "cuda" or "cuda:K".
-    count : int, default 1
-        Runs at a time, at least 1.
+    count : int, optional
+        Runs at a time, at least 1; unset, one on a CPU, and on CUDA as many as fit by the measure of the first run.
 
     Yields
     ------
@@ -75,7 +78,10 @@ def finetune_side_by_side(
     """
     where = checked_device(device)
     waiting = iter(requests)
-    free = lanes(where, count)
+    measuring = count is None and where.type == "cuda"
+    if measuring:
+        torch.cuda.reset_peak_memory_stats(where)
+    free = lanes(where, count or 1)
     busy: list[tuple[Lane, Request, Generator[None, None, Outcome]]] = []
     with one_thread(where):
         while True:
@@ -93,9 +99,12 @@ def finetune_side_by_side(
                 except StopIteration as end:
                     found: Outcome | Exception = end.value
                 except Exception as error:
+                    clear_frames(error.__traceback__)  # whose tensors would take the place of the next run's
                     found = error
                 busy.remove(entry)
                 free.append(lane)
+                if measuring and not isinstance(found, Exception):
+                    measuring, free = False, lanes(where, room(where))
                 yield request, found
 
 

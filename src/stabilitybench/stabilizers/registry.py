@@ -122,8 +122,9 @@ def load_file(path: str | Path) -> list[str]:
     stabilitybench.errors.UserError: absent.py: must be an existing Python file that registers stabilizers
     """
     _load_entry_points()
+    given = home("path", path)
     try:
-        file = home("path", path).resolve()
+        file = given.resolve()
         there = file.is_file()
     except (OSError, RuntimeError, ValueError):  # a name too long, links in a circle, a NUL byte
         there = False

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from threading import Event, Lock, Thread
+from typing import Generic, Protocol, TypeVar
 
 from stabilitybench.argument_checks import whole
 from stabilitybench.errors import EnvironmentFailure
 
 #: A pool whose workers are killed this often in a row without finishing a run is given up.
 MAX_LOST_POOLS = 3
+#: Seconds between two looks at the store while workers are at work on pieces of several jobs.
+LOOK_EVERY = 1.0
 
 Job = TypeVar("Job")
 
@@ -95,24 +99,25 @@ def check_jobs(jobs: int | None) -> None:
 
 
 def do_all(
-    jobs: Mapping[str, Job],
-    work: Callable[[Job], tuple[str, str]],
+    pieces: Sequence[Mapping[str, Job]],
+    work: Callable[[list[Job]], Iterable[tuple[str, str]]],
     count: int,
-    is_done: Callable[[str], bool],
+    status: Callable[[str], str | None],
     progress: Progress,
 ) -> None:
-    """Do every job, at most `count` at a time, and tell `progress` of each.
+    """Do every job, at most `count` pieces at a time, and tell `progress` of each.
 
     Parameters
     ----------
-    jobs : mapping of str to Job
-        The jobs by id.
+    pieces : sequence of mapping of str to Job
+        The jobs by id; those of a piece are done by one worker.
     work : callable
-        Does one job, stores the result itself and returns id and status; it travels to a worker process.
+        Does the jobs of a piece, stores each result itself and yields id and status as they end; it travels to a
+        worker process.
     count : int
-        Worker processes; with one, or a single job, the work is done in this process.
-    is_done : callable
-        Whether the store has the result of an id, asked when a worker was killed.
+        Worker processes; with one, or a single piece, the work is done in this process.
+    status : callable
+        What became of an id according to the store; None where it has to be done.
     progress : Progress
         Who watches.
 
@@ -121,32 +126,80 @@ def do_all(
     EnvironmentFailure
         Where workers are killed again and again; what is finished is kept.
     """
-    count = max(1, min(count, len(jobs)))
-    if count == 1:
-        for job in jobs.values():
-            progress.finished(*work(job))
+    left = _Left(pieces, status, progress)
+    if min(count, len(pieces)) <= 1:
+        for jobs in left.pieces():
+            for ended in work(jobs):
+                left.ended(*ended)
         return
-    remaining = dict(jobs)
     lost = 0
-    while remaining:
-        before = len(remaining)
+    while len(left):
+        before = len(left)
         try:
-            with _recycling_workers():
-                for job_id, status in _pool(list(remaining.values()), work, count):
-                    remaining.pop(job_id, None)
-                    progress.finished(job_id, status)
+            # a worker gives back what it did at the end of its piece, and the store knows of it at once
+            with _recycling_workers(), left.looked_at() if max(map(len, pieces)) > 1 else nullcontext():
+                for done in _pool(left.pieces(), partial(_listed, work), min(count, len(pieces))):
+                    for ended in done:
+                        left.ended(*ended)
         except _worker_death() as error:
-            # The pool is gone, the store is not: what it holds by now is done.
-            for job_id in [r for r in remaining if is_done(r)]:
-                progress.finished(job_id, "ok")
-                del remaining[job_id]
-            lost = lost + 1 if len(remaining) == before else 0
+            left.look()  # the pool is gone, the store is not: what it holds by now is done
+            lost = lost + 1 if len(left) == before else 0
             progress.message("a worker process was killed; the runs it had not finished are started again")
             if lost >= MAX_LOST_POOLS:
                 raise EnvironmentFailure(
-                    f"worker processes are killed again and again (out of memory?); {len(remaining)} runs are missing. "
+                    f"worker processes are killed again and again (out of memory?); {len(left)} runs are missing. "
                     "Finished runs are kept; try fewer jobs and start the same command again."
                 ) from error
+
+
+class _Left(Generic[Job]):
+    """What is still to be done; a job that has ended is told once, whoever sees it first."""
+
+    def __init__(
+        self, pieces: Sequence[Mapping[str, Job]], status: Callable[[str], str | None], progress: Progress
+    ) -> None:
+        self._pieces = [list(piece) for piece in pieces]
+        self._jobs = {job_id: job for piece in pieces for job_id, job in piece.items()}
+        self._status, self._progress, self._lock = status, progress, Lock()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def pieces(self) -> list[list[Job]]:
+        left = [[self._jobs[i] for i in piece if i in self._jobs] for piece in self._pieces]
+        return [piece for piece in left if piece]
+
+    def ended(self, job_id: str, status: str) -> None:
+        with self._lock:
+            if self._jobs.pop(job_id, None) is not None:
+                self._progress.finished(job_id, status)
+
+    def look(self) -> None:
+        """Ask the store what has ended."""
+        for job_id in list(self._jobs):
+            if (status := self._status(job_id)) is not None:
+                self.ended(job_id, status)
+
+    @contextmanager
+    def looked_at(self) -> Iterator[None]:
+        """Look now and then, in a thread of its own."""
+        stop = Event()
+
+        def watch() -> None:
+            while not stop.wait(LOOK_EVERY):
+                self.look()
+
+        thread = Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _listed(work: Callable[[list[Job]], Iterable[tuple[str, str]]], jobs: list[Job]) -> list[tuple[str, str]]:
+    return list(work(jobs))
 
 
 @contextmanager
@@ -163,8 +216,10 @@ def _worker_death() -> type[BaseException]:
     return BrokenProcessPool  # type: ignore[no-any-return]
 
 
-def _pool(jobs: list[Job], work: Callable[[Job], tuple[str, str]], count: int) -> Iterator[tuple[str, str]]:
+def _pool(
+    pieces: list[list[Job]], work: Callable[[list[Job]], list[tuple[str, str]]], count: int
+) -> Iterator[list[tuple[str, str]]]:
     from joblib import Parallel, delayed
 
     pool = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")
-    yield from pool(delayed(work)(job) for job in jobs)
+    yield from pool(delayed(work)(piece) for piece in pieces)

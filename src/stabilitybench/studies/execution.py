@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stabilitybench.argument_checks import choice, flag, number, text
+from stabilitybench.argument_checks import choice, flag, number, text, whole
 from stabilitybench.errors import Argument, EnvironmentFailure, UserError
 from stabilitybench.stabilizers import build, load_file, loaded_files
+from stabilitybench.statuses import FINISHED
 from stabilitybench.storage.pool import Progress, check_jobs, cores, do_all
 from stabilitybench.storage.writing import storage_failure
 from stabilitybench.studies.spec import RunSpec
 from stabilitybench.studies.store import Store
 
 if TYPE_CHECKING:
-    from stabilitybench.finetuning import Evaluation
+    from stabilitybench.finetuning import Evaluation, Outcome
+    from stabilitybench.finetuning.side_by_side import Request
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Options:
         Checkpoint whose weights are kept, too: "last" or "best".
     retry : bool, default False
         Whether crashed and timed-out runs are done again.
+    side_by_side : int or None, default None
+        Runs that a worker has under way at a time, at least 1; None takes one on a CPU, where they could only take
+        turns, and on an accelerator as many as its memory holds by the measure of the first run, at most
+        `stabilitybench.finetuning.lanes.MOST`.
 
     Raises
     ------
@@ -48,6 +54,7 @@ class Options:
     timeout: float | None = None
     save: str | None = None
     retry: bool = False
+    side_by_side: int | None = None
 
     def __post_init__(self) -> None:
         check_jobs(self.jobs)
@@ -57,6 +64,8 @@ class Options:
         if self.save is not None:
             choice("save", self.save, ("last", "best"))
         flag("retry", self.retry)
+        if self.side_by_side is not None:
+            whole("side_by_side", self.side_by_side, "must be at least 1", lambda n: n >= 1)
 
 
 def devices(name: str) -> list[str]:
@@ -151,14 +160,21 @@ def execute(specs: Sequence[RunSpec], store: Store, options: Options, progress: 
     EnvironmentFailure
         Where the machine fails (disk full, workers killed); finished runs are kept.
     """
-    places = devices(options.device)
-    jobs = {spec.id: _Job.of(spec, store, places[i % len(places)], options) for i, spec in enumerate(specs)}
+    places, count = devices(options.device), workers(options)
+    if places == ["cpu"] and options.side_by_side in (None, 1):
+        shares = [[spec] for spec in specs]  # whoever is free takes the next one
+    else:
+        shares = [list(specs[k::count]) for k in range(min(count, len(specs)))]  # a worker keeps what it has prepared
+    pieces = [
+        {spec.id: _Job.of(spec, store, places[k % len(places)], options) for spec in share}
+        for k, share in enumerate(shares)
+    ]
 
-    def is_done(run_id: str) -> bool:
+    def status(run_id: str) -> str | None:
         record = store.read(run_id)
-        return record is not None and record["status"] != "crashed"
+        return record["status"] if record is not None and record["status"] in FINISHED else None
 
-    do_all(jobs, _run, workers(options), is_done, progress)
+    do_all(pieces, _run, count, status, progress)
 
 
 @dataclass(frozen=True)
@@ -182,20 +198,38 @@ class _Job:
         for file in self.files:
             if file not in loaded_files():
                 load_file(file)
-        return self.spec.with_stabilizers(tuple(build(name, given) for name, given in self.stabilizers))
+        spec = self.spec.with_stabilizers(tuple(build(name, given) for name, given in self.stabilizers))
+        if spec.id != self.run_id:
+            raise UserError("a file of stabilizers was changed while its study was running; start the study again")
+        return spec
 
 
 class _Timeout(Exception):
     """The run was given up."""
 
 
-def _run(job: _Job) -> tuple[str, str]:
-    from stabilitybench.finetuning import finetune
-    from stabilitybench.finetuning.saving import save_model
+def _run(jobs: list[_Job]) -> Iterator[tuple[str, str]]:
+    """Do the runs of a piece, store each as it ends, and yield its id and status."""
+    from stabilitybench.finetuning.side_by_side import finetune_side_by_side
 
-    store, spec, options = Store(job.store), job.unpack(), job.options
-    if spec.id != job.run_id:
-        raise UserError("a file of stabilizers was changed while its study was running; start the study again")
+    asked: dict[Request, tuple[_Job, RunSpec]] = {}
+
+    def requests() -> Iterator[Request]:
+        for job in jobs:
+            spec = job.unpack()
+            request = _request(spec, job.options)
+            asked[request] = job, spec
+            yield request
+
+    one = jobs[0]
+    for request, found in finetune_side_by_side(requests(), device=one.device, count=one.options.side_by_side):
+        job, spec = asked.pop(request)
+        yield job.run_id, _kept(spec, found, Store(job.store), job.options)
+
+
+def _request(spec: RunSpec, options: Options) -> Request:
+    from stabilitybench.finetuning.side_by_side import Request
+
     deadline = time.monotonic() + options.timeout if options.timeout else None
 
     def watch(evaluation: Evaluation) -> None:
@@ -203,23 +237,29 @@ def _run(job: _Job) -> tuple[str, str]:
         if deadline is not None and evaluation.progress < 1 and time.monotonic() > deadline:
             raise _Timeout
 
+    task = spec.task
+    if spec.n_train is not None:
+        task = task.subsample(spec.n_train, spec.seeds.generator("subset"))
+    save = options.save
+    return Request(spec.encoder, task, spec.recipe, spec.stabilizers, spec.seeds, watch, save)  # type: ignore[arg-type]
+
+
+def _kept(spec: RunSpec, found: Outcome | Exception, store: Store, options: Options) -> str:
+    """Store what became of a run and return its status."""
+    from stabilitybench.finetuning.saving import save_model
+
     try:
-        task = spec.task
-        if spec.n_train is not None:
-            task = task.subsample(spec.n_train, spec.seeds.generator("subset"))
-        outcome = finetune(
-            spec.encoder, task, spec.recipe, spec.stabilizers, spec.seeds,
-            device=job.device, observer=watch, keep_weights=options.save,  # type: ignore[arg-type]
-        )  # fmt: skip
-        store.write(spec, outcome, save_model if options.save else None)
-        return job.run_id, outcome.status
-    except (UserError, EnvironmentFailure, KeyboardInterrupt):
+        if isinstance(found, Exception):
+            raise found
+        store.write(spec, found, save_model if options.save else None)
+        return found.status
+    except (UserError, EnvironmentFailure):
         raise  # the next seed would end the same way
     except _Timeout:
         store.write_missing(spec, "timeout", f"gave up after {options.timeout} seconds")
-        return job.run_id, "timeout"
+        return "timeout"
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise storage_failure(store.folder, error) from error
         store.write_missing(spec, "crashed", f"{type(error).__name__}: {error}")
-        return job.run_id, "crashed"
+        return "crashed"

@@ -172,7 +172,8 @@ class Study:
 
     def run(
         self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
-        retry: bool = False, shard: str | None = None, progress: Progress | None = None,
+        retry: bool = False, shard: str | None = None, side_by_side: int | None = None,
+        progress: Progress | None = None,
     ) -> Results:  # fmt: skip
         """Do exactly the runs that the store lacks and return the results.
 
@@ -190,6 +191,8 @@ class Study:
             Whether crashed and timed-out runs are done again.
         shard : str or None, default None
             "3/16" does only the third of sixteen parts; None does all.
+        side_by_side : int or None, default None
+            Runs that a worker has under way at a time; None takes one on a CPU, and what fits on an accelerator.
         progress : Progress or None, default None
             Who watches.
 
@@ -200,7 +203,8 @@ class Study:
         EnvironmentFailure
             Where the machine fails; finished runs are kept.
         """
-        options, watcher = Options(jobs, device, timeout, save, retry), Silent() if progress is None else progress
+        options = Options(jobs, device, timeout, save, retry, side_by_side)
+        watcher = Silent() if progress is None else progress
         if not all(callable(getattr(watcher, does, None)) for does in ("start", "finished", "message")):
             raise UserError(Argument("progress", progress), ": must have the methods start, finished and message")
         part = None if shard is None else Shard.parse(shard)
@@ -221,13 +225,13 @@ class Study:
 
     def check(
         self, *, jobs: int | None = None, device: str = "auto", timeout: float | None = None, save: str | None = None,
-        retry: bool = False, shard: str | None = None,
+        retry: bool = False, shard: str | None = None, side_by_side: int | None = None,
     ) -> None:  # fmt: skip
         """Raise what `run` would raise with these options before its first training; nothing is written.
 
         Parameters
         ----------
-        jobs, device, timeout, save, retry, shard : object
+        jobs, device, timeout, save, retry, shard, side_by_side : object
             As in `run`.
 
         Raises
@@ -235,7 +239,7 @@ class Study:
         UserError
             For options or a study that cannot be run.
         """
-        options = Options(jobs, device, timeout, save, retry)
+        options = Options(jobs, device, timeout, save, retry, side_by_side)
         devices(options.device)
         if shard is not None:
             Shard.parse(shard)

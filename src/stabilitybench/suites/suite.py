@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -101,8 +101,8 @@ class Datasets(Records):
         """
         return well_formed(record)
 
-    def done(self, record_id: str) -> bool:
-        """Tell whether a dataset is measured.
+    def done(self, record_id: str) -> str | None:
+        """Return "ok" if a dataset is measured, else None.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Datasets(Records):
             The dataset's id.
         """
         record = self.read(record_id)
-        return record is not None and record["status"] == "ok"
+        return "ok" if record is not None and record["status"] == "ok" else None
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,7 @@ def run_suites(
     watcher.start(len(unique), len(unique) - len(missing), count)
     try:
         if missing:
-            do_all(missing, _run, count, store.done, watcher)
+            do_all([{i: job} for i, job in missing.items()], _run_all, count, store.done, watcher)
     finally:
         watcher.end()
 
@@ -316,6 +316,10 @@ class _Job:
 
     spec: DatasetSpec
     store: Path
+
+
+def _run_all(jobs: list[_Job]) -> Iterator[tuple[str, str]]:
+    return map(_run, jobs)
 
 
 def _run(job: _Job) -> tuple[str, str]:

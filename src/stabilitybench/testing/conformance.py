@@ -18,10 +18,13 @@ from stabilitybench.argument_checks import of_kind
 from stabilitybench.encoders import Encoder, load_encoder
 from stabilitybench.errors import UserError
 from stabilitybench.finetuning import Outcome, finetune
-from stabilitybench.finetuning.training import prepared
+from stabilitybench.finetuning.plain_steps import PlainSteps
+from stabilitybench.finetuning.training import loop_of, prepared
 from stabilitybench.recipe import Recipe
 from stabilitybench.seeds import Seeds
 from stabilitybench.stabilizers import Context, Stabilizer, TaskFacts
+from stabilitybench.stabilizers.step_hooks import changes_step, steps_on_device
+from stabilitybench.testing.device_steps import WatchedSteps
 from stabilitybench.testing.small import FAMILIES, small_encoder, small_task
 from stabilitybench.testing.watching import HOOKS, global_generators, noting, numbers, watched
 
@@ -132,6 +135,7 @@ class _Battery:
             "has an effect": self.effective,
             "has the gradient of its loss": self.differentiates,
             "evaluates a plain classifier": self.plain_names,
+            "steps on a device as it says": self.on_device,
         }
 
     def find(self, name: str, check: Callable[[], str]) -> ConformanceFinding:
@@ -304,6 +308,28 @@ class _Battery:
                 f"{other[0]} is missing or too many when the model is evaluated: let `evaluation` give a classifier"
             )
         return "what is evaluated can be saved as a normal classifier"
+
+    def on_device(self) -> str:
+        encoder, kind, mode = self._home()
+        if mode == "head" or not changes_step(self.method):
+            return "has no hook in a step"
+        if not steps_on_device(self.method):
+            return "steps one by one: does not declare on_device"
+        task, where = small_task(kind=kind), torch.device("cpu")  # type: ignore[arg-type]
+        one, other = (
+            loop_of(encoder, task, TRAIN, (self.method,), Seeds(), where, torch.float64).training for _ in range(2)
+        )
+        plain, steps = PlainSteps(one), WatchedSteps(other)
+        plain.advance(one.ctx.total_steps)
+        steps.advance(one.ctx.total_steps)
+        if steps.waits:
+            raise _Refused(
+                f"declares on_device, and a device would wait for {steps.waits[0]} in a step: calculate with tensors "
+                "alone, or do not declare it"
+            )
+        if any((steps.params[n] - t).abs().max() > 1e-8 for n, t in one.params.items()):
+            raise _Refused("declares on_device, and a step as one piece ends elsewhere than hook by hook")
+        return "a step as one piece ends where it ends hook by hook"
 
     def cost(self) -> tuple[float, float]:
         """Return the time and memory ratios to the plain recipe."""

@@ -87,7 +87,7 @@ def small_encoder(folder: Path, family: str = "bert", *, seed: int = 7, std: flo
     import torch
     from transformers import AutoModel
 
-    from stabilitybench.encoders.loading import quiet
+    from stabilitybench.encoders.silence import quiet
     from stabilitybench.language.tokenizer import build_tokenizer
 
     with torch.random.fork_rng(devices=[]):
