@@ -330,7 +330,7 @@ def test_a_request_to_end_is_told_like_an_interruption(cli, study_file, monkeypa
     import signal
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(stabilitybench.finetuning, "finetune", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(side_by_side, "loop_of", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
     code, _, err = cli("run", study_file, "--jobs", "1")
     assert code == 143
     assert err == "error: interrupted; finished runs are kept, the same command goes on from there\n"
