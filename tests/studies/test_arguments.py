@@ -56,7 +56,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "name = 1": lambda: type(TASK)(1, 2, 3, 4, 5, 6, 7),
     "rng = None": lambda: TASK.subsample(8, None),
     "path = None": lambda: load_file(None),
-    'path = "~nobody-here/x.py": must be in the home': lambda: load_file("~nobody-here/x.py"),
+    'path = "~nobody-here/x.py": there is no such user': lambda: load_file("~nobody-here/x.py"),
     "stabilizer = 5": lambda: source_fingerprint(5),
     'stabilizer = "mixout"': lambda: check_stabilizer("mixout"),
     r"where = \[1 2\]": lambda: sb.build("reinit", where=np.array([1, 2])),
