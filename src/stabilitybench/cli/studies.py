@@ -75,6 +75,8 @@ def run(
     if dry_run:
         it.check(**options)
         _print_plan(it, console)
+        for note in it.claim_name():
+            console.print(printable(f"note: {note}"), style="yellow", markup=False, soft_wrap=True)
         return
     watcher = Bar.of_study(console, it)
     found = it.run(**options, progress=watcher)
@@ -190,6 +192,8 @@ def _report(study: Study, found: Results, console: Console, *, unpaired: bool = 
     with waiting(console, "writing the report"):
         comparison, paths = write_report(found, study.folder, study.store.predictions, unpaired=unpaired)
     comparison.show(console)
+    for note in found.notes:
+        console.print(printable(f"note: {note}"), style="yellow", markup=False, soft_wrap=True)
     if not found.complete:
         _print_coverage(found, console)
     console.print(printable(f"report: {paths.html}"), soft_wrap=True)

@@ -16,7 +16,7 @@ from stabilitybench.comparison.score_table import GROUP, check_scores, pair_keys
 from stabilitybench.comparison.verdicts import verdict
 from stabilitybench.errors import UserError, suggest
 from stabilitybench.statistics import Rate, sd, wilson
-from stabilitybench.statistics.decisions import LEVEL
+from stabilitybench.statistics.decisions import ALPHA, LEVEL
 from stabilitybench.statistics.looks import DeclaredLook
 from stabilitybench.statistics.pairing import independent, pairing
 from stabilitybench.statistics.two_part_model import mixture
@@ -112,7 +112,9 @@ def compare(
         notes.append(_look_note(look))
     elsewhere = not varied and not fixed
     told = ("not stated", "not stated") if elsewhere else (_listed(varied), _listed(fixed))
-    return Comparison(baseline, _judged(adjusted(cells)), *told, tuple(notes), elsewhere)
+    return Comparison(
+        baseline, _judged(adjusted(cells, ALPHA if look is None else look.level)), *told, tuple(notes), elsewhere
+    )
 
 
 def _look_note(look: DeclaredLook) -> str:

@@ -22,7 +22,7 @@ from stabilitybench.statistics import (
     median_centred_permutation,
     sd_ratio,
 )
-from stabilitybench.statistics.decisions import LEVEL, POWER, first_step_level
+from stabilitybench.statistics.decisions import ALPHA, LEVEL, POWER, first_step_level
 from stabilitybench.statistics.looks import DeclaredLook
 from stabilitybench.statistics.pairing import Pairing
 from stabilitybench.statistics.questions import (
@@ -134,13 +134,15 @@ def _over_looks(answer: Kind, look: DeclaredLook | None) -> Kind:
     return answer if look is None or answer.p is None else replace(answer, p=look.adjusted(answer.p))
 
 
-def adjusted(cells: list[ArmResult]) -> list[ArmResult]:
+def adjusted(cells: list[ArmResult], alpha: float = ALPHA) -> list[ArmResult]:
     """Return the cells with Holm's adjustment of each question over all cells, and what each test can show in it.
 
     Parameters
     ----------
     cells : list of ArmResult
         Of the whole comparison, each baseline before its arms.
+    alpha : float, default 0.05
+        Level of a test before adjustment: that of the look, where looks were declared.
     """
     tested = {i: c.against for i, c in enumerate(cells) if c.against is not None}
     failures = _family({i: a.failures for i, a in tested.items()})
@@ -151,34 +153,34 @@ def adjusted(cells: list[ArmResult]) -> list[ArmResult]:
     for i, cell in enumerate(cells):
         if i in tested:
             found = replace(tested[i], failures=failures[i], spread=spreads[i], level=levels[i])
-            cell = replace(cell, against=_with_detectable(found, cell, base))
+            cell = replace(cell, against=_with_detectable(found, cell, base, alpha))
         else:
             base = cell
         result.append(cell)
     return result
 
 
-def _with_detectable(found: BaselineContrast, cell: ArmResult, base: ArmResult) -> BaselineContrast:
+def _with_detectable(found: BaselineContrast, cell: ArmResult, base: ArmResult, alpha: float) -> BaselineContrast:
     failures, spread, level = found.failures, found.spread, found.level
     rate = ratio = difference = None
     if failures.p is not None:
         failed = base.failure.failed / base.n
-        rate = detectable_rate(failures.n_arm, failures.n_baseline, failed, failures.tests, failures.paired)
+        rate = detectable_rate(failures.n_arm, failures.n_baseline, failed, failures.tests, failures.paired, alpha)
     if spread.p is not None:
-        ratio = _detectable_ratio(found)
+        ratio = _detectable_ratio(found, alpha)
     if level.se is not None and level.df is not None:
-        difference = detectable_difference(level.se, level.df, level.tests)
+        difference = detectable_difference(level.se, level.df, level.tests, alpha)
     return replace(found, detectable_rate=rate, detectable_ratio=ratio, detectable_difference=difference)
 
 
-def _detectable_ratio(found: BaselineContrast) -> DetectableRatio | None:
+def _detectable_ratio(found: BaselineContrast, alpha: float) -> DetectableRatio | None:
     spread = found.spread
     if found.pairing.kind != "crossed" or spread.se is None or spread.df is None:
         correlation = found.correlation if spread.paired else None
-        return detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests, correlation)
+        return detectable_ratio(spread.n_arm, spread.n_baseline, spread.tests, correlation, alpha)
     # runs that share seeds count for less than their number says, which the standard error knows
-    log = detectable_difference(spread.se, spread.df, spread.tests)
-    return DetectableRatio(math.exp(-log), math.exp(log), first_step_level(spread.tests), POWER)
+    log = detectable_difference(spread.se, spread.df, spread.tests, alpha)
+    return DetectableRatio(math.exp(-log), math.exp(log), first_step_level(spread.tests, alpha), POWER)
 
 
 def _family(answers: dict[int, Kind]) -> dict[int, Kind]:

@@ -17,14 +17,14 @@ from stabilitybench.power.fisher_test import DetectableRate
 from stabilitybench.power.questions import Look, one_look, spread_reach
 from stabilitybench.power.seed_search import first_reaching
 from stabilitybench.power.simulated_studies import MOST_RUNS, Conditions
-from stabilitybench.statistics.decisions import POWER, first_step_level
+from stabilitybench.statistics.decisions import ALPHA, POWER, first_step_level
 
 #: The effects of which a report says how many seeds they need.
 NAMED_RATIO, NAMED_DIFFERENCE, NAMED_RATES = 1.5, 0.01, (0.1, 0.4)
 
 
 def detectable_ratio(
-    n_arm: int, n_baseline: int, tests: int, correlation: float | None = None
+    n_arm: int, n_baseline: int, tests: int, correlation: float | None = None, alpha: float = ALPHA
 ) -> DetectableRatio | None:
     """Return the deviation ratios that a report shows in 80 of 100 studies after Holm, for normal scores.
 
@@ -36,6 +36,8 @@ def detectable_ratio(
         Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
     correlation : float or None, default None
         Of the scores of pairs, taken to steps of 0.05 of Fisher's z; None for independent arms.
+    alpha : float, default 0.05
+        Level of the family; of a declared look its own.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def detectable_ratio(
         return None
     if correlation is not None:
         correlation = math.tanh(round(20 * math.atanh(min(max(correlation, -0.995), 0.995))) / 20)
-    return _ratio(n_arm, n_baseline, first_step_level(tests), correlation)
+    return _ratio(n_arm, n_baseline, first_step_level(tests, alpha), correlation)
 
 
 @lru_cache(maxsize=4096)
@@ -63,7 +65,7 @@ def _ratio(n_arm: int, n_baseline: int, level: float, correlation: float | None)
 
 @lru_cache(maxsize=4096)
 def detectable_rate(
-    n_arm: int, n_baseline: int, rate_baseline: float, tests: int, paired: bool = False
+    n_arm: int, n_baseline: int, rate_baseline: float, tests: int, paired: bool = False, alpha: float = ALPHA
 ) -> DetectableRate | None:
     """Return the failure rates of an arm that a report shows in 80 of 100 studies after Holm.
 
@@ -77,6 +79,8 @@ def detectable_rate(
         Size of the family, at least 1; the level is that of Holm's first step, 0.05 / tests.
     paired : bool, default False
         Whether the runs make pairs.
+    alpha : float, default 0.05
+        Level of the family; of a declared look its own.
 
     Returns
     -------
@@ -90,12 +94,12 @@ def detectable_rate(
     """
     if max(n_arm, n_baseline) > MOST_RUNS:
         return None
-    level = first_step_level(tests)
+    level = first_step_level(tests, alpha)
     found = failure_reach(rate_baseline, (Look(n_arm, n_baseline, level),), paired, POWER)
     return DetectableRate(found.below, found.above, level, POWER)
 
 
-def detectable_difference(se: float, df: float, tests: int) -> float:
+def detectable_difference(se: float, df: float, tests: int, alpha: float = ALPHA) -> float:
     """Return the difference of means that a report shows in 80 of 100 studies after Holm, in the unit of `se`.
 
     Parameters
@@ -104,13 +108,15 @@ def detectable_difference(se: float, df: float, tests: int) -> float:
         Standard error of the difference as seen, which holds the correlation of pairs, and its degrees of freedom.
     tests : int
         Size of the family, at least 1.
+    alpha : float, default 0.05
+        Level of the family; of a declared look its own.
 
     Examples
     --------
     >>> f"{detectable_difference(0.6, 19.0, 1):.2f}"
     '1.77'
     """
-    return se * _noncentrality(df, first_step_level(tests))
+    return se * _noncentrality(df, first_step_level(tests, alpha))
 
 
 def seeds_for_spread(ratio: float, tests: int, correlation: float | None = None) -> int | None:

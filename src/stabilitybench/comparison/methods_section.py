@@ -92,6 +92,12 @@ def _judged(comparison: Comparison) -> str:
     contrasts = [c.against for c in comparison.cells if c.against is not None]
     pairings = dict.fromkeys([a.pairing.reason for a in contrasts] or ["none here"])
     compared = _join(list(pairings)) if len(pairings) < 4 else "pairs of equal seeds where there were, else all runs"
+    several = len({c.task for c in comparison.cells}) > 1
+    combined = (
+        " Deviation ratios of several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp interval."
+        if several
+        else ""
+    )
     how = _join(sorted({a.spread.method for a in contrasts}) or ["none here"])
     return (
         f'Arms were compared with the arm "{comparison.baseline}" in three separate questions ({compared}): '
@@ -101,8 +107,7 @@ def _judged(comparison: Comparison) -> str:
         f"t). Each interval is the inverse of its test. p-values were adjusted by Holm's method within each of the "
         f"three families; the effects called detectable are those that the tests show with 80 % power at the first "
         f"step of the adjustment. Failure rates carry 95 % Wilson intervals. Standard deviations (ddof = 1) and their "
-        f"ratios describe. Deviation ratios of several tasks were combined by random effects (Paule-Mandel) with the "
-        f"Hartung-Knapp interval."
+        f"ratios describe.{combined}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -247,7 +247,7 @@ class Comparison:
     """
 
     baseline: str
-    cells: tuple[ArmResult, ...]
+    cells: tuple[ArmResult, ...] = field(repr=False)
     varied: str
     fixed: str
     notes: tuple[str, ...]

@@ -14,7 +14,9 @@ from stabilitybench.documents.formats import counted, ratio
 from stabilitybench.planning.effects import percentage
 from stabilitybench.power.simulated_studies import MOST_RUNS
 from stabilitybench.seeds import grid
+from stabilitybench.statistics.decisions import ALPHA
 from stabilitybench.statistics.deviation import FEWEST
+from stabilitybench.statistics.looks import look_levels
 from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL
 from stabilitybench.studies.file import StudyFile
 
@@ -50,7 +52,11 @@ def seed_lines(file: StudyFile) -> list[str]:
     warning: they cannot be relied on to show a factor of 2 in spread, which takes about 24; see
     `stabilitybench plan`
     """
-    n = file.looks.sizes[-1] if file.looks else len(grid(file.seeds))
+    n, alpha, whose = len(grid(file.seeds)), ALPHA, ""
+    if file.looks:
+        n = file.looks.sizes[-1]
+        alpha = look_levels(file.looks.sizes, bounds=file.looks.bounds)[-1]
+        whose = f", the last of {len(file.looks.sizes)} declared looks,"
     tests = len(file.encoders) * len(file.tasks) * (len(file.arms) - 1)
     if not tests or n > MOST_RUNS:
         return []
@@ -59,9 +65,9 @@ def seed_lines(file: StudyFile) -> list[str]:
         said = f"{counted(n, 'seed')} show nothing: every run of an arm beats all others by chance in 1 of {chance}"
     else:
         at_best = ", at best" if isinstance(file.seeds, dict) else ""  # runs that share a seed tell less
-        said = f"{n} seeds show{at_best} in 80 of 100 studies: {_shown(n, tests)}"
+        said = f"{n} seeds{whose} show{at_best} in 80 of 100 studies: {_shown(n, tests, alpha)}"
     lines = [said]
-    found = detectable_ratio(n, n, tests, correlation=0.0)
+    found = detectable_ratio(n, n, tests, correlation=0.0, alpha=alpha)
     if found is None or found.above is None or found.above > FACTOR:
         needed = seeds_for_spread(FACTOR, tests, correlation=0.0)
         lines.append(
@@ -71,16 +77,16 @@ def seed_lines(file: StudyFile) -> list[str]:
     return lines
 
 
-def _shown(n: int, tests: int) -> str:
+def _shown(n: int, tests: int, alpha: float) -> str:
     """Say which effects are shown: those nearest to none."""
-    found = detectable_ratio(n, n, tests, correlation=0.0)
+    found = detectable_ratio(n, n, tests, correlation=0.0, alpha=alpha)
     spread = "no spread ratio"
     if n < FEWEST:
         spread = f"nothing of spread (needs {FEWEST})"
     elif found and found.below is not None and found.above is not None:
         spread = f"spread ratios up to {ratio(found.below)} or from {ratio(found.above)}"
-    reach = detectable_difference(math.sqrt(2 / n), n - 1.0, tests)
-    rate = detectable_rate(n, n, 0.0, tests, paired=True)
+    reach = detectable_difference(math.sqrt(2 / n), n - 1.0, tests, alpha)
+    rate = detectable_rate(n, n, 0.0, tests, paired=True, alpha=alpha)
     above = None if rate is None else rate.above
     failures = "no failure rates" if above is None else f"failures from {percentage(round(above, 2))} against none"
     return f"{spread}, levels {reach:.2f} SDs apart, {failures}"

@@ -310,7 +310,9 @@ def outliers(arm: Floats, baseline: Floats, deviation: float | None) -> Outliers
 
 
 def correlation(arm: Runs, baseline: Runs, pairs: Pairing) -> float | None:
-    """Return Pearson's correlation of the scores of pairs; None below three pairs, and where an arm does not vary.
+    """Return Pearson's correlation of the scores of pairs without a failed run.
+
+    None below three such pairs, and where an arm does not vary: one failed run would decide it.
 
     Parameters
     ----------
@@ -320,6 +322,8 @@ def correlation(arm: Runs, baseline: Runs, pairs: Pairing) -> float | None:
         Of these runs.
     """
     first, second = _paired(arm.scores, baseline.scores, pairs)
+    lost = _paired(arm.failed, baseline.failed, pairs)
+    first, second = first[~(lost[0] | lost[1])], second[~(lost[0] | lost[1])]
     if first.size < 3 or is_constant(first) or is_constant(second):
         return None
     centred = [x - x.mean() for x in (first, second)]

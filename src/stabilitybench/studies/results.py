@@ -56,9 +56,9 @@ class Results:
         What a reader must know (seeds added later, damaged runs, ...).
     """
 
-    study: StudyFile
-    runs: tuple[PlannedRun, ...]
-    records: dict[str, dict[str, Any]]
+    study: StudyFile = field(repr=False)
+    runs: tuple[PlannedRun, ...] = field(repr=False)
+    records: dict[str, dict[str, Any]] = field(repr=False)
     tuned: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

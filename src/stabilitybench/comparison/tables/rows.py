@@ -18,7 +18,8 @@ CAPTION = (
     "would show on so few. Rows alone: the SD that independent errors on each row give. Endless rows: the SD that "
     "would be left on any number of rows like these. Share: the part of the variance that goes with the rows; above "
     "100 % where the variance on endless rows is estimated as negative, as happens by chance where there is little. "
-    "More seeds do not shrink this part, more test rows do. In points (x100)."
+    "More seeds do not shrink this part, more test rows do. For other scores than accuracy every SD here is that of "
+    "what each row adds to the score when it is left out, which differs a little. In points (x100)."
 )
 
 
