@@ -93,11 +93,12 @@ def _judged(comparison: Comparison) -> str:
     pairings = dict.fromkeys([a.pairing.reason for a in contrasts] or ["none here"])
     compared = _join(list(pairings)) if len(pairings) < 4 else "pairs of equal seeds where there were, else all runs"
     several = len({c.task for c in comparison.cells}) > 1
-    combined = (
-        " Deviation ratios of several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp interval."
-        if several
-        else ""
-    )
+    combined = ""
+    if several:
+        combined = (
+            " Deviation ratios of several tasks were combined by random effects (Paule-Mandel) with the Hartung-Knapp "
+            "interval."
+        )
     how = _join(sorted({a.spread.method for a in contrasts}) or ["none here"])
     return (
         f'Arms were compared with the arm "{comparison.baseline}" in three separate questions ({compared}): '
