@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ def sizes(name: str, config: Mapping[str, Any], parts: Architecture) -> tuple[in
     """
     for key, value in config.items():
         most = MAX_LAYERS if key in LAYER_COUNTS else MAX_SIZE
-        if isinstance(value, (int, float)) and abs(value) > most:
+        if isinstance(value, (int, float)) and most < abs(value) < math.inf:
             raise UserError(f'encoder "{name}": its config.json has {key} = {shown(value)}: must be at most {most}')
     try:
         depth = int(config.get(parts.depth_key, config.get("num_hidden_layers", 12)))
