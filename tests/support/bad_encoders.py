@@ -40,6 +40,8 @@ def encoders() -> Iterator[BadInput]:
         yield BadInput(f"config {place}", inspect, write("enc/config.json", text))
     changes: list[dict[str, Any]] = [
         {"num_hidden_layers": 10**9},
+        {"num_hidden_layers": 1e9},
+        {"num_hidden_layers": "1000000000"},
         {"num_hidden_layers": -1},
         {"num_hidden_layers": "x"},
         {"num_hidden_layers": None},

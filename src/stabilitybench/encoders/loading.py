@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stabilitybench.encoders.files import PATTERNS, VOCABULARIES, EncoderFiles
 from stabilitybench.encoders.layout import ARCHITECTURES, Layout
 from stabilitybench.encoders.silence import quiet, quiet_hub
+from stabilitybench.encoders.sizes import check_numbers, sizes
 from stabilitybench.errors import UserError, shown, suggest
 from stabilitybench.recipe import PUBLISHED_RATE
 from stabilitybench.storage.foreign import read_json
@@ -28,11 +29,6 @@ if TYPE_CHECKING:
 POCKET = Path(__file__).parent / "pocket"
 #: A text that no vocabulary holds as a word.
 UNKNOWN = "zq\u2603\U0001f9ff"
-#: Entries of config.json that say how often something is built; and the most of them, and of any other number there.
-LAYER_COUNTS = ("num_hidden_layers", "n_layers", "num_hidden_groups", "inner_group_num")
-MAX_LAYERS, MAX_SIZE = 256, 10**9
-#: Numbers that a model may have beyond twice those of its checkpoint: heads and poolers are small.
-MAX_NEW = 10**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,18 +264,7 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
     parts = ARCHITECTURES[architecture]
     card_path = folder / "card.json"
     card = json.loads(card_path.read_text("utf-8")) if folder.parent == POCKET and card_path.exists() else {}
-    _check_sizes(name, config)
-    try:
-        depth = int(config.get(parts.depth_key, config.get("num_hidden_layers", 12)))
-        first = int(config.get("pad_token_id", 1)) + 1 if parts.positions_after_padding else 0
-        positions = int(config.get("max_position_embeddings", 512)) - first
-        spread = float(config.get("initializer_range", 0.02))
-    except (TypeError, ValueError, OverflowError):
-        raise UserError(f'encoder "{name}": its config.json has a size that is not a number') from None
-    if depth < 1 or positions < 1:
-        raise UserError(
-            f'encoder "{name}": its config.json says {depth} layers and {positions} positions; at least 1 is needed'
-        )
+    depth, first, positions, spread = sizes(name, config, parts)
     return Encoder(
         name=name,
         folder=folder,
@@ -289,23 +274,6 @@ def _describe(name: str, folder: Path, commit: str | None) -> Encoder:
         revision=commit,
         config=config,
     )
-
-
-def _check_sizes(name: str, config: Mapping[str, Any]) -> None:
-    """Refuse numbers that no encoder has: a model of this size would fill the memory before its weights are seen."""
-    for key, value in config.items():
-        if isinstance(value, int) and abs(value) > (MAX_LAYERS if key in LAYER_COUNTS else MAX_SIZE):
-            most = MAX_LAYERS if key in LAYER_COUNTS else MAX_SIZE
-            raise UserError(f'encoder "{name}": its config.json has {key} = {shown(value)}: must be at most {most}')
-
-
-def _check_numbers(encoder: Encoder, shell: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse a configuration whose model holds far more numbers than its checkpoint does."""
-    wanted, held = (sum(t.numel() for t in these) for these in (shell.parameters(), tensors.values()))
-    if wanted > 2 * held + MAX_NEW:
-        raise UserError(
-            f'encoder "{encoder.name}": its config.json describes a model of {wanted} numbers, its weights hold {held}'
-        )
 
 
 def load_model(encoder: Encoder, classes: Mapping[type, Any], **changes: Any) -> tuple[nn.Module, set[str]]:
@@ -343,7 +311,7 @@ def load_model(encoder: Encoder, classes: Mapping[type, Any], **changes: Any) ->
             config = AutoConfig.for_model(**{**copy.deepcopy(encoder.config), **changes})
             tensors = encoder.files.tensors()
             with torch.device("meta"):
-                _check_numbers(encoder, classes[type(config)](config), tensors)
+                check_numbers(encoder.name, classes[type(config)](config), tensors)
             module, info = classes[type(config)].from_pretrained(
                 None,
                 config=config,
