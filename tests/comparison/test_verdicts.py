@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -318,7 +319,7 @@ def test_seeds_that_are_words_pair_and_those_that_come_twice_are_refused(tmp_pat
     csv(tmp_path / "two.csv", seed=[*names[:19], ""], score=BASE)
     comparison, _ = compare_files([one, tmp_path / "two.csv"])
     assert comparison.cells[1].against is not None
-    assert comparison.cells[1].against.pairing.reason == "independent runs (no seeds known)"
+    assert comparison.cells[1].against.pairing.reason == "independent runs (1 of 40 seeds missing)"
 
 
 def test_other_training_rows_make_no_pairs() -> None:
@@ -353,3 +354,63 @@ def test_a_report_and_a_file_made_elsewhere_pair_by_their_seeds(tmp_path: Path) 
     again, _ = compare_files([csv(tmp_path / "kept.csv", **kept), tmp_path / "study"])
     assert again.cells[1].against is not None
     assert again.cells[1].against.pairing.reason == "20 pairs of equal seeds"
+
+
+# -- what attacks had found -----------------------------------------------------------------------------------------
+
+
+def one_against(first: dict[str, Any], second: dict[str, Any]) -> Comparison:
+    """Compare two arms of which scores, failed runs and missing runs are given."""
+    frame, _ = study_frames({("task", "base"): first["scores"], ("task", "x"): second["scores"]}, evaluations=1)
+    for arm, given in (("base", first), ("x", second)):
+        rows = frame["arm"] == arm
+        failed = np.asarray(given.get("failed", np.zeros(len(given["scores"]), bool)))
+        frame.loc[rows, "failed"] = failed
+        frame.loc[rows, "status"] = np.where(
+            given.get("gone", np.zeros_like(failed)), "crashed", np.where(failed, "failed", "ok")
+        )
+    frame.loc[frame["status"] == "crashed", ["score", "failed"]] = [np.nan, False]
+    return compare(frame, "base")
+
+
+def test_failed_runs_whose_partners_are_missing_count() -> None:
+    first = np.arange(20) < 4
+    found = one_against({"scores": BASE, "gone": first}, {"scores": np.where(first, 0.4, BASE), "failed": first})
+    line = lines(found)[0]
+    assert "4 of 20 against 0 of 16" in line
+    assert "no run failed" not in line
+    assert found.cells[1].against is not None
+    assert found.cells[1].against.failures.p is not None
+
+
+def test_runs_of_equal_scores_that_fail_differently_are_not_identical() -> None:
+    failed = np.arange(20) < 1
+    found = one_against({"scores": BASE}, {"scores": BASE, "failed": failed})
+    assert not lines(found)[0].startswith("identical")
+    assert lines(one_against({"scores": BASE}, {"scores": BASE}))[0].startswith("identical runs")
+
+
+def test_failures_of_a_crossed_design_are_counted_and_not_tested() -> None:
+    i, o = np.divmod(np.arange(25), 5)
+    rng = np.random.default_rng(0)
+    frame, _ = study_frames({("t", arm): rng.normal(0.7, 0.02, 25) for arm in ("base", "x")}, evaluations=1)
+    for stream, values in (("init", i), ("order", o), ("dropout", 0 * i), ("prepare", 0 * i)):
+        frame[f"seed_{stream}"] = np.tile(values, 2)
+    frame.loc[frame["arm"] == "x", "failed"] = i >= 2
+    frame["status"] = np.where(frame["failed"], "failed", "ok")
+    found = compare(frame, "base")
+    assert lines(found)[0] == "failures not tested: runs that share a seed fail alike (15 of 25 against 0 of 25)"
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200])
+def test_tiny_scores_end_in_a_sentence(scale: float) -> None:
+    found = one_against({"scores": (BASE - 0.7) * scale}, {"scores": BASE[::-1] - 0.7})
+    assert len(lines(found)) >= 3
+
+
+def test_seeds_written_as_other_tools_write_them_are_the_same_seeds(tmp_path: Path) -> None:
+    one = csv(tmp_path / "one.csv", seed=range(20), score=BASE)
+    two = csv(tmp_path / "two.csv", seed=[f"{k}.0" for k in range(20)], score=BASE[::-1])
+    comparison, _ = compare_files([one, two])
+    assert comparison.cells[1].against is not None
+    assert comparison.cells[1].against.pairing.reason == "20 pairs of equal seeds"

@@ -43,7 +43,7 @@ def test_partial_overlap_pairs_from_80_percent_of_both_arms_on(arm, baseline, ki
         (SEEDS, [(k, "n = 1000") for k in range(20)], "none of 20 seeds shared"),  # other training rows
         (SEEDS[:12], [(k + 9, "n = 500") for k in range(20)], "3 of 12 and 20 seeds shared"),
         ([None] * 20, SEEDS, "no seeds known"),
-        (SEEDS, [*SEEDS[1:], None], "no seeds known"),
+        (SEEDS, [*SEEDS[1:], None], "1 of 40 seeds missing"),
         (SEEDS, [*SEEDS[1:], SEEDS[4]], "an arm has a seed twice"),
         ([*SEEDS[1:], SEEDS[4]], SEEDS, "an arm has a seed twice"),
         ([], SEEDS, "an arm has no runs"),

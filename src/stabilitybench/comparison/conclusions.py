@@ -19,6 +19,7 @@ from stabilitybench.comparison.verdicts import FAR_OUT, equal_runs, few_runs
 from stabilitybench.documents import formats
 from stabilitybench.statistics.decisions import is_claimed
 from stabilitybench.statistics.deviation import FEWEST
+from stabilitybench.statistics.questions import CROSSED_FAILURES
 
 MOST = 10_000
 
@@ -41,7 +42,7 @@ def conclusion(cell: ArmResult, base: ArmResult) -> str:
         return ""
     if not (cell.n and base.n):
         return f"Nothing can be told: {cell.n} runs here and {base.n} in the baseline."
-    if against.level.note == "identical runs":
+    if against.identical:
         return "Both arms are the same runs: nothing changed."
     told = (_failures(cell, base, against), _spread(cell, base, against), _level(cell, base, against))
     return " ".join(f"{text[0].upper()}{text[1:]}." for text in told)
@@ -56,6 +57,8 @@ def _failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> st
         return "every run failed, here and in the baseline"
     if not here.failed and not there.failed:
         return "no run failed"
+    if found.note == CROSSED_FAILURES:
+        return f"whether it fails more or less often was not tested, {counts}: runs that share a seed fail alike"
     if found.p is None:
         return f"fails as often as the baseline, {counts}"
     if is_claimed(found.holm) and found.estimate is not None:

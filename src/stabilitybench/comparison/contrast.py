@@ -101,7 +101,7 @@ def against(arm: Side, base: Side, planned: Pairing, look: DeclaredLook | None =
     """
     pairs = planned.finished(arm.there, base.there)
     one, two = arm.runs, base.runs
-    level = LEVEL if look is None else 1 - look.level
+    level = LEVEL if look is None else min(1 - look.level, 1 - 1e-12)  # early looks may claim next to nothing
     failures = _over_looks(failure_question(one, two, pairs, level), look)
     parts = two_part(one.scores, one.failed, two.scores, two.failed, LEVEL)
     test = fisher(int(one.failed.sum()), one.failed.size, int(two.failed.sum()), two.failed.size)
@@ -120,6 +120,7 @@ def against(arm: Side, base: Side, planned: Pairing, look: DeclaredLook | None =
         failures=failures,
         spread=_over_looks(spread_question(one, two, pairs, level), look),
         level=_over_looks(level_question(one, two, pairs, level), look),
+        identical=_identical(arm, base, pairs),
         collapsed=collapsed,
         deviation_all=deviation_ratio(one.scores, two.scores).estimate,
         ratio=_sd_ratio(arm, base),
@@ -128,6 +129,17 @@ def against(arm: Side, base: Side, planned: Pairing, look: DeclaredLook | None =
         permutation=median_centred_permutation(one.scores, two.scores, np.random.default_rng(0)),
         fisher=test,
     )
+
+
+def _identical(arm: Side, base: Side, pairs: Pairing) -> bool:
+    """Tell whether the arms are the same runs: equal in everything that is known of their ends."""
+    if pairs.kind == "independent" or not len(pairs.pairs) == arm.runs.scores.size == base.runs.scores.size:
+        return False
+    mine, theirs = np.array(pairs.pairs, dtype=np.intp).T
+    marks = [(arm.runs.scores, base.runs.scores), (arm.runs.failed, base.runs.failed)]
+    if arm.collapsed is not None and base.collapsed is not None:
+        marks.append((arm.collapsed, base.collapsed))
+    return all(np.array_equal(one[mine], two[theirs]) for one, two in marks)
 
 
 def _over_looks(answer: Kind, look: DeclaredLook | None) -> Kind:

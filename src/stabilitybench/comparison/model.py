@@ -97,6 +97,8 @@ class BaselineContrast:
         all tests of the same question.
     spread : SpreadAnswer
         How far runs scatter: the deviation ratio among the runs that did not fail, likewise.
+    identical : bool
+        Whether every run has a partner of the same score that failed and collapsed alike.
     collapsed : Answer or None
         Collapsed runs compared as failed ones are, without adjustment; None where they are not known.
     deviation_all : float or None
@@ -121,6 +123,7 @@ class BaselineContrast:
     failures: Answer
     spread: SpreadAnswer
     level: Answer
+    identical: bool
     collapsed: Answer | None
     deviation_all: float | None
     ratio: SdRatio

@@ -150,7 +150,10 @@ def read_scores(
     if "seed" in table.columns:
         _check_twice(table, frame)
     named = "pair" if ours else "seed"  # the scores.csv of an earlier comparison keeps the seeds of its files
-    frame["pair"] = table.rows[named].where(table.rows[named] != "", None) if named in table.columns else None
+    if named in table.columns:
+        frame["pair"] = [_as_number(text) if text else None for text in table.rows[named]]
+    else:
+        frame["pair"] = None
     if ours:
         _complete(table, frame)
     marked = "failed" in table.columns and any(e and t for e, t in zip(ended, table.rows["failed"], strict=True))
@@ -338,6 +341,12 @@ def _failed(table: _Table, status: list[str], scores: list[float], no_skill: lis
     return table.flags("failed")
 
 
+def _as_number(seed: str) -> str:
+    """Return how a whole number is written without zeros to spare: 7 for 07 and for 7.0, as other tools write it."""
+    found = re.fullmatch(r"\+?0*([0-9]+?)(\.0*)?", seed)
+    return found[1] if found else seed
+
+
 def _seeds(table: _Table) -> list[int]:
     """Return the seeds where all are whole numbers, else the places of the runs in the file."""
     seeds = table.rows["seed"].tolist() if "seed" in table.columns else [""]
@@ -348,7 +357,7 @@ def _seeds(table: _Table) -> list[int]:
 
 def _check_twice(table: _Table, frame: pd.DataFrame) -> None:
     """Refuse two rows of one seed of one arm; a file without seeds may hold equal scores."""
-    keys = frame[["encoder", "task", "arm"]].assign(seed=table.rows["seed"])
+    keys = frame[["encoder", "task", "arm"]].assign(seed=table.rows["seed"].map(_as_number))
     again = keys.duplicated()
     if again.any():
         place = int(again.to_numpy().argmax())

@@ -11,7 +11,7 @@ from stabilitybench.documents.formats import counted
 from stabilitybench.errors import UserError
 from stabilitybench.statistics.decisions import ALPHA, is_claimed
 from stabilitybench.statistics.deviation import FEWEST
-from stabilitybench.statistics.questions import FEWEST_FOR_LEVEL, Answer
+from stabilitybench.statistics.questions import CROSSED_FAILURES, FEWEST_FOR_LEVEL, Answer
 
 #: How the words of an arm whose runs lie closer together, or farther apart, change for what lies far out.
 FAR_OUT = {
@@ -46,7 +46,7 @@ def verdict(cell: ArmResult, base: ArmResult) -> Verdict:
         if n == 0:
             line = Line(f"not compared: {name} has no finished run")
             return Verdict(line, line, line)
-    if against.level.note == "identical runs":
+    if against.identical:
         line = Line("identical runs", f": all {against.level.n_arm} pairs have equal scores")
         return Verdict(line, line, line)
     return Verdict(_failures(cell, base, against), _spread(cell, base, against), _level(cell, base, against))
@@ -59,9 +59,12 @@ def _failures(cell: ArmResult, base: ArmResult, against: BaselineContrast) -> Li
     if here.rate is None or there.rate is None:
         return Line("failures not compared: failed runs are not known")
     if here.failed == here.n and there.failed == there.n:
-        return Line(f"all {here.n + there.n} runs at or below no skill", collapsed)
+        known = cell.no_skill is not None and base.no_skill is not None
+        return Line(f"all {here.n + there.n} runs {'at or below no skill' if known else 'failed'}", collapsed)
     if not here.failed and not there.failed:
         return Line("no run failed")
+    if found.note == CROSSED_FAILURES:
+        return Line(f"failures {found.note} ({counts}{collapsed})")
     if found.p is None or found.estimate is None:
         return Line(f"no difference in failures shown ({counts}: {found.note}{collapsed})")
     evidence = f" ({counts}, {_p(found)}{collapsed})"
@@ -187,8 +190,8 @@ def few_runs(cell: ArmResult, base: ArmResult) -> str:
 def _p(found: Answer) -> str:
     """Print p, and what is left of it after Holm's adjustment where that differs."""
     alone, holm = formats.p_value(found.p), formats.p_value(found.holm)
-    if alone == holm:
-        return f"p = {alone}"
     if found.p is not None and found.p < ALPHA and not is_claimed(found.holm):
         return f"alone p = {alone}, not after Holm over {found.tests}"
+    if alone == holm:
+        return f"p = {alone}"
     return f"p = {alone}, Holm {holm}"

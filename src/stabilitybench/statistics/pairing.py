@@ -137,8 +137,10 @@ def pairing(arm: Sequence[Key | None], baseline: Sequence[Key | None], names: Se
         if key is not None:
             places[key] = place
     known = [key for key in arm if key is not None]
-    if len(known) < len(arm) or sum(key is not None for key in baseline) < len(baseline):
-        return independent("no seeds known")
+    lacking = len(arm) - len(known) + sum(key is None for key in baseline)
+    if lacking:
+        none = not known or all(key is None for key in baseline)
+        return independent("no seeds known" if none else f"{lacking} of {len(arm) + len(baseline)} seeds missing")
     if len(places) < len(baseline) or len(set(known)) < len(known):
         return independent("an arm has a seed twice")
     pairs = tuple((i, places[key]) for i, key in enumerate(known) if key in places)

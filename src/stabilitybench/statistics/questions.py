@@ -29,6 +29,8 @@ Outliers = Literal["", "worse", "larger", "milder"]
 
 #: Below so many runs an interval of a mean says nothing that the order of the runs does not.
 FEWEST_FOR_LEVEL = 4
+#: With crossed seeds a bad one fails in every cell that it takes part in.
+CROSSED_FAILURES = "not tested: runs that share a seed fail alike"
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +127,8 @@ def failure_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = L
     -------
     Answer
         Without p where no run failed, all did, or (in pairs) both runs of each pair fared alike: no other outcome of so
-        many failures could be told from this one, so the comparison costs others nothing [1]_.
+        many failures could be told from this one, so the comparison costs others nothing [1]_.  Without p in a crossed
+        design, too.  Over all runs, as if independent, where a run without a partner failed.
 
     References
     ----------
@@ -133,24 +136,29 @@ def failure_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = L
     """
     if not (arm.failed.size and baseline.failed.size):
         return _unanswered(arm, baseline, False, "an arm has no finished run")
-    if pairs.kind == "independent":
+    first, second = _paired(arm.failed, baseline.failed, pairs)
+    # a failed run without a partner counts, too: then all runs are compared, as if they were independent
+    alone = (arm.failed.sum(), baseline.failed.sum()) != (first.sum(), second.sum())
+    paired = pairs.kind != "independent" and not alone
+    if not paired:
         first, second = arm.failed, baseline.failed
         found = failure_contrast(int(first.sum()), first.size, int(second.sum()), second.size, level)
         told = 0 < first.sum() + second.sum() < first.size + second.size
     else:
-        first, second = _paired(arm.failed, baseline.failed, pairs)
         if not first.size:
             return _unanswered(arm, baseline, True, "no pair is finished")
         found = paired_failure_contrast(first, second, level)
         told = bool((first != second).any())
     note = "" if told else _uninformative(first, second)
+    if told and pairs.kind == "crossed":
+        told, note = False, CROSSED_FAILURES
     return Answer(
         found.odds_ratio,
         found.low if told else None,
         found.high if told else None,
         found.p if told else None,
         *found.n,
-        pairs.kind != "independent",
+        paired,
         found.method,
         note,
     )
@@ -259,9 +267,12 @@ def level_question(arm: Runs, baseline: Runs, pairs: Pairing, level: float = LEV
             crossed.estimate, crossed.low, crossed.high, crossed.p, *sizes, True, crossed.method,
             crossed.note.removeprefix("no interval: "), crossed.se, crossed.df,
         )  # fmt: skip
+    largest = float(max(np.abs(first).max(), np.abs(second).max()))
+    if not 1e-100 < largest < 1e100:
+        return without("scores beyond 1e-100 to 1e100")
     if paired:
         gaps = first - second
-        if np.ptp(gaps) <= 1e-12 * max(np.abs(first).max(), np.abs(second).max()):
+        if np.ptp(gaps) <= 1e-12 * largest:
             return without("every pair differs by the same")
         se, df = float(gaps.std(ddof=1)) / math.sqrt(gaps.size), gaps.size - 1.0
     else:
@@ -326,7 +337,7 @@ def correlation(arm: Runs, baseline: Runs, pairs: Pairing) -> float | None:
     first, second = first[~(lost[0] | lost[1])], second[~(lost[0] | lost[1])]
     if first.size < 3 or is_constant(first) or is_constant(second):
         return None
-    centred = [x - x.mean() for x in (first, second)]
+    centred = [(x - x.mean()) / np.abs(x - x.mean()).max() for x in (first, second)]
     norms = [float(np.sqrt((x**2).sum())) for x in centred]
     return min(max(float(centred[0] @ centred[1]) / norms[0] / norms[1], -1.0), 1.0)
 
@@ -341,7 +352,8 @@ def _paired(
 def _sd_ratio(arm: Floats, baseline: Floats) -> float | None:
     if min(arm.size, baseline.size) < 2 or is_constant(baseline):
         return None
-    return 0.0 if is_constant(arm) else float(arm.std(ddof=1) / baseline.std(ddof=1))
+    below = float(baseline.std(ddof=1))  # 0 where the squares of tiny scores are
+    return (0.0 if is_constant(arm) else float(arm.std(ddof=1)) / below) if below else None
 
 
 def _uninformative(first: Bools, second: Bools) -> str:

@@ -10,6 +10,9 @@ from pydantic import Field, field_validator
 
 from stabilitybench.storage.toml import TomlTable
 
+#: As `stabilitybench.statistics.looks` has them, which takes longer to import than a study file to read.
+MOST_LOOKS, WIDEST = 20, 100
+
 
 class LooksEntry(TomlTable):
     """The numbers of seeds at which one looks, declared before the first run.
@@ -30,6 +33,8 @@ class LooksEntry(TomlTable):
     def _ascending(cls, sizes: list[int]) -> list[int]:
         if sizes[0] < 2 or any(second <= first for first, second in pairwise(sizes)):
             raise ValueError("must be numbers of seeds from 2 that ascend from look to look, such as [10, 20]")
+        if len(sizes) > MOST_LOOKS or sizes[-1] > WIDEST * sizes[0]:
+            raise ValueError(f"must be at most {MOST_LOOKS}, the last at no more than {WIDEST} times the first")
         return sizes
 
 
