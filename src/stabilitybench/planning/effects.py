@@ -63,7 +63,13 @@ class SpreadEffect(Effect):
         return f"spread ratio {ratio(self.ratio)}"
 
     def power(self, looks: Sequence[Look], conditions: Conditions) -> float:
-        """Return the chance that the deviation ratio differs from 1, by simulation."""
+        """Return the chance that the deviation ratio differs from 1, by simulation.
+
+        Parameters
+        ----------
+        looks, conditions : object
+            As for `Effect`.
+        """
         return spread_power(self.ratio, looks, conditions)
 
 
@@ -84,7 +90,13 @@ class LevelEffect(Effect):
         return f"level {self.points:+.3g} points"
 
     def power(self, looks: Sequence[Look], conditions: Conditions) -> float:
-        """Return the chance that the means differ, by simulation."""
+        """Return the chance that the means differ, by simulation.
+
+        Parameters
+        ----------
+        looks, conditions : object
+            As for `Effect`.
+        """
         return level_power(self.points, looks, conditions)
 
 
@@ -107,7 +119,13 @@ class FailureEffect(Effect):
         return f"failures in {percentage(self.arm)} against {percentage(self.baseline)}"
 
     def power(self, looks: Sequence[Look], conditions: Conditions) -> float:
-        """Return the chance that the failures differ, by enumeration."""
+        """Return the chance that the failures differ, by enumeration.
+
+        Parameters
+        ----------
+        looks, conditions : object
+            As for `Effect`.
+        """
         return failure_power(self.arm, self.baseline, looks, conditions.paired)
 
 
