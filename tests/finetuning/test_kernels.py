@@ -102,7 +102,7 @@ def test_a_device_whose_kernels_fail_uses_torch_and_says_so(monkeypatch: pytest.
     monkeypatch.setattr(checked, "faults", lambda *_: [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert find(torch.device("cuda", 0)) == Kernels()
+        assert isinstance(find(torch.device("cuda", 0)), Kernels)
         assert find(CPU) is None
 
 

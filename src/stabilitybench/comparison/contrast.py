@@ -133,7 +133,7 @@ def against(arm: Side, base: Side, planned: Pairing, look: DeclaredLook | None =
 
 def _identical(arm: Side, base: Side, pairs: Pairing) -> bool:
     """Tell whether the arms are the same runs: equal in everything that is known of their ends."""
-    if pairs.kind == "independent" or not len(pairs.pairs) == arm.runs.scores.size == base.runs.scores.size:
+    if not 0 < len(pairs.pairs) == arm.runs.scores.size == base.runs.scores.size:
         return False
     mine, theirs = np.array(pairs.pairs, dtype=np.intp).T
     marks = [(arm.runs.scores, base.runs.scores), (arm.runs.failed, base.runs.failed)]

@@ -51,7 +51,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     arm  failed   mean ± SD  verdict against one
     one     ?/2  54.5 ± 9.2
     two     ?/2  65.0 ± 1.4  failures not compared: failed runs are not known
-                             spread not compared: 2 finished runs in this arm
+                             spread not tested: 2 runs of this arm, 7 needed
                              level not tested: 2 of 2 above all 2 of the baseline, by chance in 1 of 6 (higher
                              by 10.5 points)
                              independent runs (no seeds known)

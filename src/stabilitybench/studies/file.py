@@ -310,6 +310,8 @@ def parse(raw: Mapping[str, Any], *, source: str = "study", folder: Path | None 
         study = StudyFile.model_validate(plain(raw))
     except ValidationError as error:
         raise refusal(error, _model_at, _TABLES).within(source) from None
+    except OverflowError:  # where a real number is asked for, which no float can hold
+        raise UserError(f"{source}: holds a whole number beyond 1e308; every number must be smaller") from None
     return study if folder is None else _anchor(study, folder)
 
 

@@ -248,6 +248,8 @@ def parse_suite(raw: Mapping[str, Any], *, source: str = "suite") -> SuiteFile:
         return SuiteFile.model_validate(plain(raw))
     except ValidationError as error:
         raise refusal(error, _model_at).within(source) from None
+    except OverflowError:  # where a real number is asked for, which no float can hold
+        raise UserError(f"{source}: holds a whole number beyond 1e308; every number must be smaller") from None
 
 
 def shipped_suites() -> dict[str, Path]:

@@ -73,7 +73,8 @@ class Bar:
     def start(self, total: int, done: int, workers: int) -> None:
         """Begin a stage; the last one is begun again if there is no other."""
         if self._headline is not None:
-            self._console.print(Text(printable(self._headline)), soft_wrap=True)
+            for line in self._headline.splitlines():
+                self._console.print(Text(printable(line)), soft_wrap=True)
             self._headline = None
         self._stage = self._stages.pop(0) if len(self._stages) > 1 else self._stages[0]
         self._total, self._done, self._before, self._workers = total, done, done, workers
