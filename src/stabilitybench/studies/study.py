@@ -357,8 +357,7 @@ class Study:
         shown = "; ".join(f"{key}: {short(a)} -> {short(b)}" for key, a, b in changes[:5])
         raise UserError(
             f'{self.source}: a different study named "{self.file.name}" stands in {self.folder} ({shown}). '
-            "Change it back (with --set once more, where that was used), or give this one another name (name = ...); "
-            "runs they share are not done twice."
+            "Change it back, or give it another name (name = ...); runs they share are not done twice."
         )
 
     def _record(self, planned: list[PlannedRun] | None, notes: list[str]) -> None:
