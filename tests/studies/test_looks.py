@@ -92,3 +92,9 @@ def test_the_price_is_the_error_over_all_looks() -> None:
         [8, 12, 40]
     )
     assert price_of_looks([1, 3, 20]) == ""  # with so few seeds nothing could be claimed
+
+
+def test_looks_of_any_number_and_distance_have_a_price() -> None:
+    """Raising seeds is told, never refused: by a factor of 250, and after more looks than may be declared."""
+    assert "5 and 1250 seeds" in price_of_looks([5, 1250])
+    assert price_of_looks(range(4, 64)).startswith("undeclared looks at 44, ")

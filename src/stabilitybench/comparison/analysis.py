@@ -129,7 +129,7 @@ def _look_note(look: DeclaredLook) -> str:
 def _crossed_note(cells: list[ArmResult]) -> str:
     said = "Runs of one arm share seeds of a stream (a crossed design) and are not independent: "
     if all(c.against.pairing.kind == "crossed" for c in cells if c.against is not None):
-        return f"{said}the answers on spread and level allow for it, the test of failures takes pairs as independent."
+        return f"{said}the answers on spread and level allow for it, failures are counted and not tested."
     return f"{said}the intervals and p-values, which take them as independent, are too optimistic."
 
 

@@ -21,7 +21,8 @@ from stabilitybench.statistics.decisions import ALPHA
 from stabilitybench.statistics.results import Floats
 
 Bounds = Literal["pocock", "obrien-fleming"]
-#: Looks of one study, and how much the last may exceed the first: beyond, early levels are no numbers any more.
+#: Looks of one study; and how much the last may exceed the first under the bounds of O'Brien and Fleming: early levels
+#: are no numbers any more beyond.
 MOST_LOOKS, WIDEST = 20, 100
 BOUNDS: tuple[Bounds, ...] = ("pocock", "obrien-fleming")
 
@@ -171,10 +172,13 @@ def _checked(sizes: Sequence[int], bounds: Bounds) -> tuple[Floats, Floats]:
     n = np.array([whole("sizes", size, "must be at least 2", lambda n: n >= 2) for size in given], np.float64)
     if n.size == 0 or (np.diff(n) <= 0).any():
         raise UserError(Argument("sizes", sizes), ": must be numbers of runs that ascend from look to look")
-    if n.size > MOST_LOOKS or n[-1] > WIDEST * n[0]:
-        limits = f"must be at most {MOST_LOOKS} looks, the last at no more than {WIDEST} times the runs of the first"
-        raise UserError(Argument("sizes", sizes), f": {limits}")
-    return n, np.sqrt(n[-1] / n) if choice("bounds", bounds, BOUNDS) == "obrien-fleming" else np.ones(n.size)
+    if n.size > MOST_LOOKS:
+        raise UserError(Argument("sizes", sizes), f": must be at most {MOST_LOOKS} looks")
+    if choice("bounds", bounds, BOUNDS) == "pocock":
+        return n, np.ones(n.size)
+    if n[-1] > WIDEST * n[0]:
+        raise UserError(Argument("sizes", sizes), f": the last must be at most {WIDEST} times the first")
+    return n, np.sqrt(n[-1] / n)
 
 
 def _crossing(sizes: Floats, critical: Floats) -> float:

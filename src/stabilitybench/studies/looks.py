@@ -10,9 +10,6 @@ from pydantic import Field, field_validator
 
 from stabilitybench.storage.toml import TomlTable
 
-#: As `stabilitybench.statistics.looks` has them, which takes longer to import than a study file to read.
-MOST_LOOKS, WIDEST = 20, 100
-
 
 class LooksEntry(TomlTable):
     """The numbers of seeds at which one looks, declared before the first run.
@@ -33,6 +30,8 @@ class LooksEntry(TomlTable):
     def _ascending(cls, sizes: list[int]) -> list[int]:
         if sizes[0] < 2 or any(second <= first for first, second in pairwise(sizes)):
             raise ValueError("must be numbers of seeds from 2 that ascend from look to look, such as [10, 20]")
+        from stabilitybench.statistics.looks import MOST_LOOKS, WIDEST  # takes longer than reading a file without looks
+
         if len(sizes) > MOST_LOOKS or sizes[-1] > WIDEST * sizes[0]:
             raise ValueError(f"must be at most {MOST_LOOKS}, the last at no more than {WIDEST} times the first")
         return sizes
@@ -54,9 +53,9 @@ def price_of_looks(sizes: Sequence[int]) -> str:
     ''
     """
     from stabilitybench.statistics.decisions import ALPHA  # not needed before a study was looked at
-    from stabilitybench.statistics.looks import undeclared_error
+    from stabilitybench.statistics.looks import MOST_LOOKS, undeclared_error
 
-    able = sorted({size for size in sizes if size >= 4})
+    able = sorted({size for size in sizes if size >= 4})[-MOST_LOOKS:]
     if len(able) < 2:
         return ""
     said = f"{', '.join(map(str, able[:-1]))} and {able[-1]}"
